@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What can be known: the capabilities of this machine, versions, and the facts of one connection.
+ * Structures that cross the boundary are passed with their size: the library fills the part that
+ * both sides know and zeroes the rest.
+ */
+#ifndef SLUICE_INFO_H
+#define SLUICE_INFO_H
+
+#include <sluice/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct sluice;
+struct sluice_conn;
+
+/* Who runs the AEAD of one direction. */
+enum sluice_path {
+	SLUICE_PATH_NONE,   /* no keys yet */
+	SLUICE_PATH_KERNEL, /* the socket's kernel TLS */
+	SLUICE_PATH_USER,   /* this library, over EVP_AEAD */
+};
+
+/* Why a direction is not on the kernel path. Every connection that is not has a reason. */
+enum sluice_path_reason {
+	SLUICE_REASON_NONE,            /* it is on the kernel path, or has no keys yet */
+	SLUICE_REASON_OPTION,          /* record_path = user */
+	SLUICE_REASON_NO_KTLS,         /* this kernel has no TLS, or its module is not loaded */
+	SLUICE_REASON_VERSION,         /* the kernel does not take this TLS version */
+	SLUICE_REASON_SUITE,           /* the kernel does not take this suite */
+	SLUICE_REASON_NOT_ESTABLISHED, /* the peer closed before the ULP could be attached */
+	SLUICE_REASON_ULP_TAKEN,       /* the socket carries another upper layer protocol */
+	SLUICE_REASON_SOCKET,          /* not a TCP socket */
+	SLUICE_REASON_NOMEM,           /* the kernel had no memory for the keys */
+	SLUICE_REASON_REFUSED,         /* the kernel refused the keys; errno in the error */
+	SLUICE_REASONS
+};
+
+/* sluice_path_name() and sluice_path_reason_name(): one word, as in lists and JSON. */
+const char *sluice_path_name(int path);
+const char *sluice_path_reason_name(int reason);
+
+/* sluice_path_reason_text(): one sentence with what to do about it. */
+const char *sluice_path_reason_text(int reason);
+
+#define SLUICE_MAX_SUITES 24
+
+/* What the start-up probe found for one suite. The errno values are positive, 0 means it works. */
+struct sluice_suite_caps {
+	uint16_t id;         /* IANA number */
+	uint16_t version;    /* 0x0303 or 0x0304 */
+	const char *name;    /* IANA name; static storage */
+	int kernel_tx_errno; /* EOPNOTSUPP: the kernel's interface has no such cipher */
+	int kernel_rx_errno;
+};
+
+/* struct sluice_capabilities - what this kernel and this BoringSSL can do, found by probing. */
+struct sluice_capabilities {
+	int ktls_errno;     /* of attaching the ULP; 0: there is kernel TLS */
+	int rekey_tx_errno; /* of a second TLS_TX under TLS 1.3 */
+	int rekey_rx_errno;
+	int no_pad_errno;      /* of TLS_RX_EXPECT_NO_PAD */
+	int max_payload_errno; /* of TLS_TX_MAX_PAYLOAD_LEN */
+	int zerocopy_errno;    /* of TLS_TX_ZEROCOPY_RO */
+	int memlock_errno;     /* of locking a page for secrets */
+	int mlkem;             /* 1: BoringSSL offers X25519MLKEM768 */
+	int n_suites;
+	struct sluice_suite_caps suites[SLUICE_MAX_SUITES];
+};
+
+#define SLUICE_VERSION_TLS12 1u
+#define SLUICE_VERSION_TLS13 2u
+
+struct sluice_versions {
+	char sluice[16];        /* of this library */
+	char boringssl[64];     /* as the library names itself */
+	char kernel[64];        /* uname -r; for reading, never for deciding */
+	unsigned int supported; /* SLUICE_VERSION_*: on by default */
+	unsigned int available; /* SLUICE_VERSION_*: can be switched on */
+};
+
+/* One direction of a connection. */
+struct sluice_direction {
+	int path;         /* enum sluice_path */
+	int reason;       /* enum sluice_path_reason */
+	uint64_t epoch;   /* 0 until the first KeyUpdate */
+	uint64_t records; /* records of this epoch */
+	uint64_t bytes;   /* application bytes */
+};
+
+/* struct sluice_conn_info - one connection; see sluice_conn_info(). */
+struct sluice_conn_info {
+	uint64_t id;        /* unique in this process */
+	int role;           /* enum sluice_role */
+	int stage;          /* enum sluice_stage */
+	uint16_t version;   /* 0x0303, 0x0304; 0 before the handshake */
+	uint16_t suite;     /* IANA number */
+	uint16_t group;     /* IANA number; 0: none (PSK, RSA) */
+	uint16_t signature; /* IANA number of the peer's signature; 0: none */
+	int resumed;
+	int peer_verified; /* 1: path validation was asked for and passed */
+	uint64_t tickets;  /* session tickets received (client) */
+	uint64_t alerts_sent, alerts_received;
+	struct sluice_direction tx, rx;
+	uint32_t handshake_us; /* first byte to keys installed */
+	uint32_t handshake_bytes_in, handshake_bytes_out;
+	char version_name[8]; /* "TLSv1.3" */
+	char suite_name[48];  /* IANA name */
+	char group_name[24];
+	char sni[256];
+	char alpn[256];
+};
+
+/*
+ * struct sluice_hello - the peer's hello as it stood on the wire: in its order, with the values
+ * that nobody knows and those that only grease (RFC 8701). What was not sent is NULL; what was sent
+ * empty is not NULL and has length 0. Everything lives as long as the connection.
+ */
+struct sluice_hello {
+	uint16_t legacy_version;
+	const char *sni; /* client's only */
+	const uint8_t
+		*alpn; /* names, each after its length in one byte; from a server: its choice */
+	size_t alpn_len;
+	const uint16_t *groups; /* client's list; from a server: the one of its key share */
+	size_t n_groups;
+	const uint16_t *signature_algs; /* client's only */
+	size_t n_signature_algs;
+	const uint16_t *suites; /* client's list; from a server: its choice */
+	size_t n_suites;
+	const uint16_t *versions; /* supported_versions; from a server: its choice */
+	size_t n_versions;
+	const uint8_t *ec_point_formats;
+	size_t ec_point_formats_len;
+	const uint8_t *renegotiation_info; /* RFC 5746: empty in a first handshake */
+	size_t renegotiation_info_len;
+	const uint8_t *srp; /* RFC 5054, the extension's body; client's only */
+	size_t srp_len;
+	const uint8_t *next_protocol; /* NPN, the extension's body */
+	size_t next_protocol_len;
+};
+
+#ifdef __cplusplus
+}
+#endif
+#endif

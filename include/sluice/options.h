@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Options and profiles. An option set is a builder: set what differs from the defaults, build a
+ * profile from it, free it. A profile is immutable and reference counted; building it loads and
+ * checks everything, so that nothing is found out at the first handshake. The same table of options
+ * feeds the setters, configuration files, `sluice options` and the manual.
+ */
+#ifndef SLUICE_OPTIONS_H
+#define SLUICE_OPTIONS_H
+
+#include <sluice/error.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum sluice_role {
+	SLUICE_CLIENT = 1,
+	SLUICE_SERVER = 2,
+};
+
+/* The options. sluice_option_info() tells name, type, default, range and effect of each. */
+enum sluice_option {
+	SLUICE_OPT_CERT, /* DER certificate; repeat for the chain */
+	SLUICE_OPT_CERTFILE,
+	SLUICE_OPT_KEY, /* DER private key */
+	SLUICE_OPT_KEYFILE,
+	SLUICE_OPT_PASSWORD,
+	SLUICE_OPT_CACERTS, /* DER trust anchor; repeat for more */
+	SLUICE_OPT_CACERTFILE,
+	SLUICE_OPT_VERIFY,
+	SLUICE_OPT_FAIL_IF_NO_PEER_CERT,
+	SLUICE_OPT_DEPTH,
+	SLUICE_OPT_SERVER_NAME_INDICATION,
+	SLUICE_OPT_VERSIONS,
+	SLUICE_OPT_CIPHERS,
+	SLUICE_OPT_SUPPORTED_GROUPS,
+	SLUICE_OPT_SIGNATURE_ALGS,
+	SLUICE_OPT_ALPN_ADVERTISED_PROTOCOLS,
+	SLUICE_OPT_ALPN_PREFERRED_PROTOCOLS,
+	SLUICE_OPT_HONOR_CIPHER_ORDER,
+	SLUICE_OPT_SESSION_TICKETS,
+	SLUICE_OPT_TICKET_COUNT,
+	SLUICE_OPT_RECORD_PATH,
+	SLUICE_OPT_HANDSHAKE,
+	SLUICE_OPT_HANDSHAKE_TIMEOUT,
+	SLUICE_OPT_MAX_HANDSHAKE_SIZE,
+	SLUICE_OPT_EXPORTER, /* BOOL, default false; server: keep what exporters need */
+	SLUICE_OPTIONS
+};
+
+enum sluice_option_type {
+	SLUICE_TYPE_BOOL,   /* true | false */
+	SLUICE_TYPE_INT,    /* a whole number in [min, max] */
+	SLUICE_TYPE_ENUM,   /* one of the words in values */
+	SLUICE_TYPE_STRING, /* a text or a path */
+	SLUICE_TYPE_LIST,   /* words separated by commas */
+	SLUICE_TYPE_DATA,   /* bytes; only by sluice_options_set_data() */
+	SLUICE_TYPE_SECRET, /* a text that is never printed */
+};
+
+/* struct sluice_option_info - one row of the option table; everything is static storage. */
+struct sluice_option_info {
+	int id;                 /* enum sluice_option */
+	int type;               /* enum sluice_option_type */
+	int roles;              /* SLUICE_CLIENT | SLUICE_SERVER */
+	const char *name;       /* as in a configuration file */
+	const char *def;        /* the default as text, or NULL for none */
+	const char *values;     /* ENUM and LIST: the words; NULL: free */
+	int64_t min, max;       /* INT: the range, both ends included */
+	const char *help;       /* one line */
+	const char *def_server; /* a server's default where it differs from def; else NULL */
+};
+
+struct sluice_options;
+struct sluice_profile;
+
+/* sluice_options_new() makes an empty option set: every option has its default. */
+int sluice_options_new(struct sluice_options **ret_opts);
+
+/* sluice_options_clone() copies a set. */
+int sluice_options_clone(struct sluice_options **ret_opts, const struct sluice_options *opts);
+
+/* sluice_options_free() wipes and frees a set. NULL is fine. Returns NULL. */
+struct sluice_options *sluice_options_free(struct sluice_options *opts);
+
+/*
+ * sluice_options_set() sets an option from text, as in a configuration file. On failure @opts is
+ * unchanged and *@ret_err (may be NULL) tells what the option takes.
+ * Errors: OPTION, OPTION_RANGE, INVALID (no such id), NOMEM, UNSUPPORTED_*.
+ */
+int sluice_options_set(struct sluice_options *opts, enum sluice_option id, const char *value,
+		       struct sluice_error *ret_err);
+
+/* sluice_options_set_name() does the same by name. Errors: also OPTION_UNKNOWN. */
+int sluice_options_set_name(struct sluice_options *opts, const char *name, const char *value,
+			    struct sluice_error *ret_err);
+
+/* sluice_options_set_int() sets a BOOL (0, 1) or INT option. */
+int sluice_options_set_int(struct sluice_options *opts, enum sluice_option id, int64_t value,
+			   struct sluice_error *ret_err);
+
+/* sluice_options_set_data() appends one DER object to a DATA option; the bytes are copied. */
+int sluice_options_set_data(struct sluice_options *opts, enum sluice_option id, const void *data,
+			    size_t data_len, struct sluice_error *ret_err);
+
+/*
+ * sluice_options_parse() reads `name = value` lines; `#` starts a comment. Errors as above and
+ * OPTION_MALFORMED; the text names the line.
+ */
+int sluice_options_parse(struct sluice_options *opts, const char *text, size_t text_len,
+			 struct sluice_error *ret_err);
+
+/* sluice_option_info() describes option @id. Errors: INVALID. */
+int sluice_option_info(int id, struct sluice_option_info *ret_info, size_t info_size);
+
+/*
+ * sluice_profile_new() checks the options for @role, loads certificates, keys and trust anchors,
+ * and builds the profile. @opts is borrowed for the call. On failure *@ret_err tells which option
+ * or file, and why. Errors: OPTION_*, FILE, CERT_*, KEY_*, NO_CERT, UNSUPPORTED_*, NOMEM, NOFILE.
+ */
+int sluice_profile_new(struct sluice_profile **ret_profile, const struct sluice_options *opts,
+		       enum sluice_role role, struct sluice_error *ret_err);
+
+/* sluice_profile_ref() takes another reference; sluice_profile_unref() drops one. NULL is fine. */
+struct sluice_profile *sluice_profile_ref(struct sluice_profile *profile);
+struct sluice_profile *sluice_profile_unref(struct sluice_profile *profile);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

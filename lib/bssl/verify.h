@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Path validation of a peer's chain against a profile. */
+#ifndef SLUICE_BSSL_VERIFY_H
+#define SLUICE_BSSL_VERIFY_H
+
+#include <stdint.h>
+
+#include "options/profile.h"
+
+/*
+ * verify_chain() validates @chain (leaf first) with the profile's trust anchors, depth and, for a
+ * client, the reference identity @name (a DNS name or an address as text; NULL: no name check).
+ * With verify = none it returns 0 at once. On failure *@ret_alert is what the peer is told and
+ * *@ret_err the reason. Errors: VERIFY, HOSTNAME, NO_PEERCERT, NOMEM.
+ */
+int verify_chain(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
+		 const char *name, uint8_t *ret_alert, struct sluice_error *ret_err);
+
+#endif

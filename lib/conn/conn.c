@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The life of a connection object: made around a socket, failed once, freed once. It owns its
+ * descriptor from the moment conn_new() succeeds.
+ */
+#include "conn/conn.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/error.h"
+#include "core/sys.h"
+#include "flow/flow.h"
+#include "record/ktls.h"
+
+/* Of the process, not of a root object: an id names one connection, whoever asks. */
+static atomic_ullong last_id;
+
+struct sluice *sluice_ref(struct sluice *sluice)
+{
+	atomic_fetch_add_explicit(&sluice->refs, 1, memory_order_relaxed);
+	return sluice;
+}
+
+struct sluice *sluice_unref(struct sluice *sluice)
+{
+	if (sluice && atomic_fetch_sub_explicit(&sluice->refs, 1, memory_order_acq_rel) == 1)
+		free(sluice);
+	return NULL;
+}
+
+int conn_new(struct sluice_conn **ret_conn, struct sluice *sluice, struct sluice_profile *profile,
+	     enum sluice_role role, int fd)
+{
+	struct sluice_conn *conn;
+
+	if (profile->role != role)
+		return -SLUICE_E_OPTION_ROLE;
+	conn = calloc(1, sizeof(*conn));
+	if (!conn)
+		return -SLUICE_E_NOMEM;
+	conn->sluice = sluice_ref(sluice);
+	conn->profile = sluice_profile_ref(profile);
+	conn->role = role;
+	conn->fd = fd;
+	conn->stage = SLUICE_STAGE_TCP;
+	err_clear(&conn->err);
+	conn->info.id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
+	conn->info.role = role;
+	conn->info.stage = conn->stage;
+	*ret_conn = conn;
+	return 0;
+}
+
+struct sluice_conn *conn_free(struct sluice_conn *conn)
+{
+	if (!conn)
+		return NULL;
+	if (conn->rx)
+		conn->rx->ops->free(conn->rx);
+	if (conn->tx)
+		conn->tx->ops->free(conn->tx);
+	traffic_free(conn->rx_traffic);
+	traffic_free(conn->tx_traffic);
+	control_deinit(&conn->control);
+	SSL_free(conn->ssl);
+	handshake_free(conn->hs);
+	hello_free(conn->hello);
+	sk_CRYPTO_BUFFER_pop_free(conn->peer_chain, CRYPTO_BUFFER_free);
+	SSL_SESSION_free(conn->session);
+	free(conn->early);
+	free(conn->host);
+	if (conn->fd >= 0)
+		sys->close(conn->fd);
+	sluice_profile_unref(conn->profile);
+	sluice_unref(conn->sluice);
+	free(conn);
+	return NULL;
+}
+
+void conn_attach(struct sluice_conn *conn)
+{
+	int err = conn->sluice->caps.ktls_errno;
+
+	if (conn->profile->path_mode == PATH_USER)
+		return;
+	if (!err)
+		err = ktls_attach(conn->fd);
+	conn->ulp_reason = ktls_attach_reason(err);
+}
+
+int conn_queue(struct sluice_conn *conn, uint8_t type, const uint8_t *bytes, size_t len,
+	       bool new_epoch)
+{
+	struct outgoing *out = &conn->outgoing[conn->n_outgoing];
+
+	if (conn->n_outgoing == OUTGOING_MAX)
+		return -SLUICE_E_STATE;
+	out->type = type;
+	out->len = len;
+	memcpy(out->bytes, bytes, len);
+	out->new_epoch = new_epoch;
+	conn->n_outgoing++;
+	return 0;
+}
+
+/* The alert takes the place of whatever is queued but not in flight: nothing follows it. */
+static void queue_alert(struct sluice_conn *conn, int alert)
+{
+	uint8_t bytes[ALERT_LEN];
+
+	if (conn->write_closed)
+		return;
+	conn->n_outgoing = conn->in_flight == SEND_CONTROL ? 1 : 0;
+	control_build_alert(bytes, alert);
+	if (conn_queue(conn, RECORD_ALERT, bytes, sizeof(bytes), false) == 0)
+		conn->info.alerts_sent++;
+	conn->write_closed = true;
+	if (conn->in_flight == SEND_NONE)
+		conn_flush(conn);
+}
+
+/* BoringSSL counts its own alerts through the hooks; ours are counted where they are queued. */
+static void send_alert(struct sluice_conn *conn, int alert)
+{
+	conn->err.alert = alert;
+	conn->err.alert_sent = 1;
+	if (conn->tx)
+		queue_alert(conn, alert);
+	else if (conn->ssl && conn->hs && SSL_get_wbio(conn->ssl))
+		SSL_send_fatal_alert(conn->ssl, alert);
+}
+
+int conn_fail(struct sluice_conn *conn, int code, int alert, int sys_errno, const char *text)
+{
+	if (!conn->dead) {
+		conn->dead = true;
+		if (!conn->err.code)
+			conn->err.stage = conn->stage;
+		if (alert >= 0)
+			send_alert(conn, alert);
+		if (sys_errno)
+			err_set_errno(&conn->err, code, sys_errno, "%s", text);
+		else
+			err_set(&conn->err, code, "%s: %s", sluice_strerror(code), text);
+	}
+	return -conn->err.code;
+}
+
+uint64_t deadline_from(int timeout_ms)
+{
+	return timeout_ms < 0 ? UINT64_MAX : sys->now_us() + 1000ull * timeout_ms;
+}
+
+int timeout_until(uint64_t deadline_us)
+{
+	uint64_t now = sys->now_us();
+	uint64_t ms;
+
+	if (deadline_us == UINT64_MAX)
+		return -1;
+	if (deadline_us <= now)
+		return 0;
+	ms = (deadline_us - now + 999) / 1000;
+	return ms > INT_MAX ? INT_MAX : (int)ms;
+}
+
+int conn_wait(const struct sluice_conn *conn, int events, uint64_t deadline_us)
+{
+	struct pollfd pfd = { .fd = conn->fd, .events = events };
+	int r;
+
+	do {
+		r = sys->poll(&pfd, 1, timeout_until(deadline_us));
+	} while (r < 0 && errno == EINTR && sys->now_us() < deadline_us);
+	if (r < 0 && errno != EINTR)
+		return -sys_errno_code(errno);
+	return r > 0 ? 0 : -SLUICE_E_TIMEOUT;
+}
+
+int sluice_conn_fd(const struct sluice_conn *conn)
+{
+	return conn->fd;
+}
+
+int sluice_conn_events(const struct sluice_conn *conn)
+{
+	if (conn->stage < SLUICE_STAGE_LIVE)
+		return conn->dead || conn->paused ? 0 : conn->events;
+	return (conn->read_closed || conn->dead ? 0 : POLLIN) |
+	       (conn->n_outgoing || conn->tx->ops->pending(conn->tx) ? POLLOUT : 0);
+}
+
+int sluice_conn_timeout(const struct sluice_conn *conn)
+{
+	return conn->dead ? -1 : timeout_until(flow_deadline(conn));
+}
+
+int sluice_conn_dispatch(struct sluice_conn *conn)
+{
+	int r = flow_run(conn);
+
+	return r == 0 ? conn_flush(conn) : r;
+}

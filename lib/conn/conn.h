@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A connection from the inside: the state that the stages of the flow hand on to each other. */
+#ifndef SLUICE_CONN_CONN_H
+#define SLUICE_CONN_CONN_H
+
+#include <netdb.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <openssl/ssl.h>
+
+#include <sluice/sluice.h>
+
+#include "bssl/gate.h"
+#include "bssl/hello.h"
+#include "options/profile.h"
+#include "record/record.h"
+#include "tls/control.h"
+
+struct sluice {
+	atomic_uint refs;
+	enum sluice_start_type type;
+	struct sluice_capabilities caps;
+};
+
+struct sluice *sluice_ref(struct sluice *sluice);
+struct sluice *sluice_unref(struct sluice *sluice);
+
+struct sluice_session {
+	SSL_SESSION *ssl_session;
+};
+
+/* What the handshake needs and the established connection does not. Freed after INSTALL. */
+struct handshake {
+	struct gate gate;
+	struct addrinfo *addrs, *addr; /* client: what is still to be tried */
+	SSL_SESSION *offered;          /* client: the session to resume */
+	bool hello_passed;             /* the server's hello callback may let BoringSSL go on */
+	bool client_done;              /* client: the ServerHello went through the gate */
+	bool verify_known;             /* VERIFY has decided */
+	bool complete;                 /* SSL_do_handshake() returned success */
+	uint8_t verify_alert;          /* 0: accepted */
+	uint64_t stage_since_us;
+	uint64_t paused_us; /* when the pause began; 0: not paused */
+	struct traffic *rx, *tx;
+};
+
+/* A control message waiting to be sent. */
+struct outgoing {
+	uint8_t type; /* enum record_type */
+	uint8_t len;
+	uint8_t bytes[KEY_UPDATE_LEN];
+	bool new_epoch; /* the next record is of the next epoch */
+};
+
+#define OUTGOING_MAX 4
+
+enum send_in_flight {
+	SEND_NONE,
+	SEND_DATA,
+	SEND_CONTROL,
+	SEND_PENDING,
+};
+
+struct sluice_conn {
+	struct sluice *sluice;
+	struct sluice_profile *profile;
+	int fd;
+	enum sluice_role role;
+	enum sluice_stage stage;
+	bool paused;
+	int events; /* before LIVE: what the stage waits for */
+	char *host; /* client: the reference identity; NULL: none */
+	uint64_t started_us;
+	uint64_t deadline_us; /* of the handshake */
+	struct sluice_error err;
+	struct sluice_conn_info info;
+
+	SSL *ssl; /* LIVE: only what needs no record layer; its BIOs are gone */
+	struct handshake *hs;
+	struct hello *hello;
+	STACK_OF(CRYPTO_BUFFER) * peer_chain;
+	SSL_SESSION *session; /* client: the newest */
+
+	const struct suite *suite;
+	enum sluice_path_reason ulp_reason;
+	struct traffic *rx_traffic, *tx_traffic;
+	struct record_rx *rx;
+	struct record_tx *tx;
+	struct control control;
+
+	uint8_t *early; /* plaintext that BoringSSL had already opened */
+	size_t early_len, early_used;
+	struct record rest; /* of a record for which the receiver had no room */
+	void *recv_buf;
+	size_t recv_len;
+	struct msghdr recv_msg, send_msg;
+	size_t discarded;
+
+	struct outgoing outgoing[OUTGOING_MAX];
+	unsigned int n_outgoing;
+	enum send_in_flight in_flight;
+	bool read_closed;  /* close_notify came */
+	bool write_closed; /* close_notify is queued or sent */
+	bool dead;         /* failed: an alert may still go out, nothing else */
+};
+
+/* conn_new() makes a connection around @fd (-1: none yet); owns it only on success. */
+int conn_new(struct sluice_conn **ret_conn, struct sluice *sluice, struct sluice_profile *profile,
+	     enum sluice_role role, int fd);
+
+/* conn_free() closes the socket at once and frees everything. NULL is fine. Returns NULL. */
+struct sluice_conn *conn_free(struct sluice_conn *conn);
+
+/* conn_attach() attaches the kernel's record layer to the connected socket, if it will be used. */
+void conn_attach(struct sluice_conn *conn);
+
+/*
+ * conn_fail() ends a connection with @code and, unless @alert is negative, queues or sends that
+ * alert. The first failure stays. Returns its negative code.
+ */
+int conn_fail(struct sluice_conn *conn, int code, int alert, int sys_errno, const char *text);
+
+/*
+ * conn_wait() waits for @events until @deadline_us (UINT64_MAX: for ever). Returns 0, or
+ * -SLUICE_E_TIMEOUT, or -SLUICE_E_IO.
+ */
+int conn_wait(const struct sluice_conn *conn, int events, uint64_t deadline_us);
+
+/* deadline_from() turns a time-out into a time of sys->now_us(). */
+uint64_t deadline_from(int timeout_ms);
+
+/* timeout_until() turns it back, rounded up so that a wait never ends too early; -1: for ever. */
+int timeout_until(uint64_t deadline_us);
+
+/* conn_snapshot() keeps what BoringSSL knows of the finished handshake. */
+int conn_snapshot(struct sluice_conn *conn);
+
+/* conn_queue() queues a control record. Returns 0, or -SLUICE_E_STATE when too many wait. */
+int conn_queue(struct sluice_conn *conn, uint8_t type, const uint8_t *bytes, size_t len,
+	       bool new_epoch);
+
+/* conn_flush() sends what is queued and pending, without waiting. Returns 0, AGAIN or an error. */
+int conn_flush(struct sluice_conn *conn);
+
+/* live_start() begins LIVE: the record paths are in place. */
+void live_start(struct sluice_conn *conn);
+
+/*
+ * live_record() handles one record: data goes to @buf, control records to the connection. Returns
+ * the bytes of data, 0 for none, or an error.
+ */
+ssize_t live_record(struct sluice_conn *conn, struct record *record, void *buf, size_t buf_len);
+
+/* live_eof() is the end of the transport; returns CLOSED or TRUNCATED as a negative code. */
+int live_eof(struct sluice_conn *conn);
+
+/* live_new_epoch() moves the sending direction to its next epoch. */
+int live_new_epoch(struct sluice_conn *conn);
+
+/* session_from_ticket() makes the newest session of a NewSessionTicket message. */
+void session_from_ticket(struct sluice_conn *conn, const uint8_t *msg, size_t msg_len);
+
+/* session_keep() replaces the connection's newest session; owns @session. */
+void session_keep(struct sluice_conn *conn, SSL_SESSION *session);
+
+#endif

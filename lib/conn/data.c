@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Sending and receiving with time-outs: the four steps of rio.h around sendmsg and recvmsg, tried
+ * first and waited for only after EAGAIN. A wait after a short read could sleep on a record that
+ * has left the socket already.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conn/conn.h"
+#include "conn/rio.h"
+#include "core/sys.h"
+
+#define FILE_CHUNK (4 * RECORD_MAX_PLAIN)
+
+static int check_sending(const struct sluice_conn *conn)
+{
+	if (conn->dead)
+		return -conn->err.code;
+	if (conn->stage != SLUICE_STAGE_LIVE)
+		return -SLUICE_E_NOT_ESTABLISHED;
+	return conn->write_closed ? -SLUICE_E_CLOSED : 0;
+}
+
+/* Nothing came of a try: not now (NOWAIT), or not in time. */
+static int not_now(int timeout_ms)
+{
+	return timeout_ms == SLUICE_NOWAIT ? -SLUICE_E_AGAIN : -SLUICE_E_TIMEOUT;
+}
+
+/* One send. Returns the bytes of @buf accepted; *@ret_full when the socket took no more. */
+static ssize_t send_once(struct sluice_conn *conn, const void *buf, size_t len, bool *ret_full)
+{
+	struct msghdr *msg;
+	ssize_t n = rio_send_prep(conn, buf, len, &msg);
+	ssize_t res;
+
+	*ret_full = false;
+	if (n < 0 || !msg)
+		return n;
+	res = sys->sendmsg(conn->fd, msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	res = res < 0 ? -errno : res;
+	*ret_full = res == -EAGAIN;
+	return rio_send_done(conn, res);
+}
+
+ssize_t sluice_send(struct sluice_conn *conn, const void *buf, size_t buf_len, int timeout_ms)
+{
+	uint64_t deadline = deadline_from(timeout_ms);
+	size_t sent = 0;
+	bool full;
+	ssize_t n;
+	int r = check_sending(conn);
+
+	if (r < 0)
+		return r;
+	while (sent < buf_len || rio_send_pending(conn)) {
+		n = send_once(conn, (const char *)buf + sent, buf_len - sent, &full);
+		if (n < 0)
+			return n;
+		sent += n;
+		if (full && conn_wait(conn, POLLOUT, deadline) < 0)
+			break;
+	}
+	return sent || !buf_len ? (ssize_t)sent : not_now(timeout_ms);
+}
+
+ssize_t sluice_sendv(struct sluice_conn *conn, const struct iovec *iov, int n_iov, int timeout_ms)
+{
+	uint64_t deadline = deadline_from(timeout_ms);
+	size_t total = 0;
+	ssize_t n;
+	int i, left = timeout_ms;
+
+	if (n_iov < 0)
+		return -SLUICE_E_INVALID;
+	for (i = 0; i < n_iov; i++) {
+		n = sluice_send(conn, iov[i].iov_base, iov[i].iov_len, left);
+		if (n < 0)
+			return total ? (ssize_t)total : n;
+		total += n;
+		if ((size_t)n < iov[i].iov_len)
+			break;
+		if (timeout_ms > 0)
+			left = timeout_until(deadline);
+	}
+	return total;
+}
+
+/* Kernel path: page cache to socket. Returns bytes, 0 at the end of the file, or an error. */
+static ssize_t sendfile_direct(struct sluice_conn *conn, int file_fd, off_t *offset, size_t count,
+			       bool *ret_full)
+{
+	ssize_t n;
+
+	do {
+		n = sys->sendfile(conn->fd, file_fd, offset, count);
+	} while (n < 0 && errno == EINTR);
+	*ret_full = n < 0 && errno == EAGAIN;
+	if (n >= 0)
+		rio_sent_direct(conn, n);
+	else if (!*ret_full)
+		return conn_fail(conn, sys_errno_code(errno), -1, errno, "sending a file");
+	return n < 0 ? 0 : n;
+}
+
+/* User path: read and seal. Same results. */
+static ssize_t sendfile_copied(struct sluice_conn *conn, int file_fd, off_t *offset, size_t count,
+			       bool *ret_full)
+{
+	size_t want = count < FILE_CHUNK ? count : FILE_CHUNK;
+	uint8_t *chunk = malloc(want);
+	ssize_t n = -SLUICE_E_NOMEM, sent = 0, r;
+
+	if (!chunk)
+		return n;
+	*ret_full = false;
+	do {
+		n = sys->pread(file_fd, chunk, want, *offset);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		sent = -SLUICE_E_FILE;
+	while (n > 0 && sent < n && !*ret_full) {
+		r = send_once(conn, chunk + sent, n - sent, ret_full);
+		if (r < 0) {
+			sent = r;
+			break;
+		}
+		sent += r;
+	}
+	free(chunk);
+	if (sent > 0)
+		*offset += sent;
+	return sent;
+}
+
+ssize_t sluice_sendfile(struct sluice_conn *conn, int file_fd, off_t *offset, size_t count,
+			int timeout_ms)
+{
+	uint64_t deadline = deadline_from(timeout_ms);
+	size_t sent = 0;
+	bool full = false;
+	ssize_t n;
+	int r = check_sending(conn);
+
+	if (r < 0)
+		return r;
+	while (sent < count || rio_send_pending(conn)) {
+		if (rio_send_pending(conn))
+			n = send_once(conn, NULL, 0, &full);
+		else if (rio_sendfile_direct(conn))
+			n = sendfile_direct(conn, file_fd, offset, count - sent, &full);
+		else
+			n = sendfile_copied(conn, file_fd, offset, count - sent, &full);
+		if (n < 0)
+			return n;
+		sent += n;
+		if (full && conn_wait(conn, POLLOUT, deadline) < 0)
+			break;
+		if (n == 0 && !full && !rio_send_pending(conn))
+			break; /* the end of the file */
+	}
+	return sent || !full ? (ssize_t)sent : not_now(timeout_ms);
+}
+
+/* One receive, answering what control records ask for. Returns as rio_recv_done(). */
+static ssize_t recv_once(struct sluice_conn *conn, void *buf, size_t len)
+{
+	struct msghdr *msg;
+	ssize_t n = rio_recv_prep(conn, buf, len, &msg);
+	ssize_t res;
+
+	if (n == 0) {
+		res = sys->recvmsg(conn->fd, msg, MSG_DONTWAIT);
+		res = res < 0 ? -errno : res;
+		n = rio_recv_done(conn, res);
+		if (n == -SLUICE_E_AGAIN && res != -EAGAIN)
+			n = 0; /* a control record, or part of a record: go on */
+	}
+	if (rio_send_pending(conn))
+		conn_flush(conn);
+	return n;
+}
+
+static ssize_t recv_deadline(struct sluice_conn *conn, void *buf, size_t len, uint64_t deadline,
+			     int timeout_ms)
+{
+	ssize_t n;
+
+	for (;;) {
+		n = recv_once(conn, buf, len);
+		if (n > 0 || (n < 0 && n != -SLUICE_E_AGAIN))
+			return n;
+		if (n == 0)
+			continue;
+		n = conn_wait(conn, sluice_conn_events(conn), deadline);
+		if (n < 0)
+			return n == -SLUICE_E_TIMEOUT ? not_now(timeout_ms) : n;
+	}
+}
+
+ssize_t sluice_recv(struct sluice_conn *conn, void *buf, size_t buf_len, int timeout_ms)
+{
+	return recv_deadline(conn, buf, buf_len, deadline_from(timeout_ms), timeout_ms);
+}
+
+/* Bytes that a timed-out call had received already go in front of everything else. */
+static int push_back(struct sluice_conn *conn, const void *buf, size_t len)
+{
+	uint8_t *early = malloc(len);
+
+	if (!early)
+		return -SLUICE_E_NOMEM;
+	memcpy(early, buf, len);
+	free(conn->early);
+	conn->early = early;
+	conn->early_len = len;
+	conn->early_used = 0;
+	conn->info.rx.bytes -= len;
+	return 0;
+}
+
+ssize_t sluice_recv_exact(struct sluice_conn *conn, void *buf, size_t buf_len, int timeout_ms)
+{
+	uint64_t deadline = deadline_from(timeout_ms);
+	size_t got = 0;
+	ssize_t n;
+
+	while (got < buf_len) {
+		n = recv_deadline(conn, (char *)buf + got, buf_len - got, deadline, timeout_ms);
+		if (n == -SLUICE_E_AGAIN || n == -SLUICE_E_TIMEOUT) {
+			if (got && push_back(conn, buf, got) < 0)
+				return conn_fail(conn, SLUICE_E_NOMEM, ALERT_INTERNAL_ERROR, 0,
+						 "keeping received bytes");
+			return n;
+		}
+		if (n < 0) {
+			conn->discarded = got;
+			return n;
+		}
+		got += n;
+	}
+	return got;
+}
+
+size_t sluice_discarded(const struct sluice_conn *conn)
+{
+	return conn->discarded;
+}
+
+int sluice_update_keys(struct sluice_conn *conn, int request, int timeout_ms)
+{
+	uint8_t message[KEY_UPDATE_LEN];
+	uint64_t deadline = deadline_from(timeout_ms);
+	int r = check_sending(conn);
+
+	if (r < 0)
+		return r;
+	if (conn->suite->version != TLS13)
+		return -SLUICE_E_UNDEFINED;
+	if (conn->tx->ops->path == SLUICE_PATH_KERNEL && conn->sluice->caps.rekey_tx_errno)
+		return -SLUICE_E_REKEY;
+	control_build_key_update(message, request);
+	r = conn_queue(conn, RECORD_HANDSHAKE, message, sizeof(message), true);
+	if (r < 0)
+		return r;
+	while ((r = conn_flush(conn)) == -SLUICE_E_AGAIN) {
+		if (conn_wait(conn, POLLOUT, deadline) < 0)
+			return not_now(timeout_ms);
+	}
+	return r;
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The handshake verbs: run the flow, wait in between, pause, continue, cancel. */
+#include "conn/handshake.h"
+
+#include <string.h>
+
+#include "core/error.h"
+#include "core/sys.h"
+#include "flow/flow.h"
+
+int handshake_wait(struct sluice_conn *conn, int timeout_ms)
+{
+	uint64_t call = deadline_from(timeout_ms);
+	uint64_t deadline;
+	int r;
+
+	while ((r = flow_run(conn)) == -SLUICE_E_AGAIN && timeout_ms != SLUICE_NOWAIT) {
+		deadline = flow_deadline(conn);
+		r = conn_wait(conn, conn->events, call < deadline ? call : deadline);
+		if (r < 0 && r != -SLUICE_E_TIMEOUT)
+			return conn_fail(conn, -r, -1, 0, "waiting for the peer");
+		if (r == -SLUICE_E_TIMEOUT && call < deadline)
+			return r;
+	}
+	return r;
+}
+
+int handshake_first(struct sluice_conn *conn, int timeout_ms, struct sluice_conn **ret_conn,
+		    struct sluice_error *ret_err)
+{
+	int r = handshake_wait(conn, timeout_ms);
+
+	*ret_conn = conn;
+	if (r < 0 && r != -SLUICE_E_AGAIN && ret_err) {
+		*ret_err = conn->err;
+		err_set(ret_err, -r, "%s", sluice_strerror(r));
+	}
+	return r;
+}
+
+/* Lays @extra over the connection's profile. */
+static int derive(struct sluice_conn *conn, const struct sluice_options *extra)
+{
+	struct sluice_profile *profile = NULL;
+	struct sluice_error err;
+	int r;
+
+	err_clear(&err);
+	r = profile_derive(&profile, conn->profile, extra, &err);
+	if (r == 0 && conn->ssl)
+		r = profile_apply(profile, conn->ssl);
+	if (r < 0) {
+		sluice_profile_unref(profile);
+		if (!conn->err.code)
+			conn->err = err;
+		return conn_fail(conn, -r, ALERT_INTERNAL_ERROR, 0, "applying more options");
+	}
+	sluice_profile_unref(conn->profile);
+	conn->profile = profile;
+	return 0;
+}
+
+int sluice_handshake(struct sluice_conn *conn, const struct sluice_options *extra, int timeout_ms)
+{
+	int r = 0;
+
+	if (conn->role != SLUICE_SERVER || conn->paused)
+		return -SLUICE_E_STATE;
+	if (!conn->hs) {
+		if (conn->stage != SLUICE_STAGE_TCP)
+			return -SLUICE_E_STATE;
+		if (extra)
+			r = derive(conn, extra);
+		if (r == 0)
+			r = flow_begin(conn, NULL);
+		if (r < 0)
+			return r;
+	}
+	return handshake_wait(conn, timeout_ms);
+}
+
+int sluice_handshake_fd(struct sluice *sluice, int fd, struct sluice_profile *profile,
+			int timeout_ms, struct sluice_conn **ret_conn, struct sluice_error *ret_err)
+{
+	struct sluice_conn *conn;
+	int r;
+
+	r = fd_conn_new(sluice, fd, NULL, profile, NULL, SLUICE_SERVER, &conn, ret_err);
+	return r < 0 ? r : handshake_first(conn, timeout_ms, ret_conn, ret_err);
+}
+
+int sluice_handshake_continue(struct sluice_conn *conn, const struct sluice_options *extra,
+			      int timeout_ms)
+{
+	struct sluice_error err;
+	int r;
+
+	if (!conn->paused)
+		return -SLUICE_E_STATE;
+	if (extra) {
+		err_clear(&err);
+		r = options_check_late(extra, conn->role, &err);
+		if (r < 0)
+			return r; /* still paused: the caller may continue without it */
+		r = derive(conn, extra);
+		if (r < 0)
+			return r;
+	}
+	flow_resume(conn);
+	return handshake_wait(conn, timeout_ms);
+}
+
+int sluice_handshake_cancel(struct sluice_conn *conn)
+{
+	if (!conn->paused)
+		return -SLUICE_E_STATE;
+	conn->paused = false;
+	if (conn->role == SLUICE_CLIENT)
+		drive_hello(conn);
+	conn_fail(conn, SLUICE_E_HANDSHAKE, ALERT_USER_CANCELED, 0, "cancelled by us");
+	return 0;
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * LIVE: what records mean to an established connection, on both record paths. Records come from
+ * rio.c one by one; control records are read by tls/control.c; what must be answered is queued and
+ * sent before anything else. This file makes no system call of its own.
+ */
+#include <string.h>
+
+#include "conn/conn.h"
+#include "core/error.h"
+
+void live_start(struct sluice_conn *conn)
+{
+	control_init(&conn->control, conn->suite->version, conn->role == SLUICE_SERVER);
+}
+
+static int fail_control(struct sluice_conn *conn, int code)
+{
+	return conn_fail(conn, code, conn->control.fail_alert, 0, conn->control.fail_text);
+}
+
+/* The peer's next record is of the next epoch (RFC 8446, 4.6.3). */
+static int receive_key_update(struct sluice_conn *conn, bool update_requested)
+{
+	uint8_t reply[KEY_UPDATE_LEN];
+	struct traffic *next = NULL;
+	int r;
+
+	r = traffic_next_epoch(&next, conn->rx_traffic);
+	if (r == 0)
+		r = conn->rx->ops->rekey(conn->rx, next);
+	if (r < 0) {
+		traffic_free(next);
+		return conn_fail(conn, -r, ALERT_INTERNAL_ERROR, 0,
+				 "the peer's new keys cannot be installed");
+	}
+	traffic_free(conn->rx_traffic);
+	conn->rx_traffic = next;
+	if (!update_requested || conn->write_closed)
+		return 0;
+	control_build_key_update(reply, false);
+	if (conn_queue(conn, RECORD_HANDSHAKE, reply, sizeof(reply), true) < 0)
+		return conn_fail(conn, SLUICE_E_PROTOCOL, ALERT_UNEXPECTED_MESSAGE, 0,
+				 "the peer asks for new keys faster than it reads");
+	return 0;
+}
+
+int live_new_epoch(struct sluice_conn *conn)
+{
+	struct traffic *next = NULL;
+	int r = traffic_next_epoch(&next, conn->tx_traffic);
+
+	if (r == 0)
+		r = conn->tx->ops->rekey(conn->tx, next);
+	if (r < 0) {
+		traffic_free(next);
+		/* The peer expects the new epoch already: not even an alert can be read by it. */
+		return conn_fail(conn, SLUICE_E_REKEY, -1, 0, "our new keys cannot be installed");
+	}
+	traffic_free(conn->tx_traffic);
+	conn->tx_traffic = next;
+	return 0;
+}
+
+/* RFC 5246, 7.2.2: a warning, and the connection goes on. */
+static int refuse_renegotiation(struct sluice_conn *conn)
+{
+	static const uint8_t warning[ALERT_LEN] = { ALERT_LEVEL_WARNING, ALERT_NO_RENEGOTIATION };
+
+	if (conn->write_closed)
+		return 0;
+	if (conn_queue(conn, RECORD_ALERT, warning, sizeof(warning), false) < 0)
+		return conn_fail(conn, SLUICE_E_UNSUPPORTED_RENEGOTIATION, ALERT_NO_RENEGOTIATION,
+				 0, "the peer keeps asking to renegotiate");
+	conn->info.alerts_sent++;
+	return 0;
+}
+
+static int receive_alert(struct sluice_conn *conn, uint8_t alert)
+{
+	conn->info.alerts_received++;
+	conn->err.alert = alert;
+	conn->err.alert_sent = 0;
+	return conn_fail(conn, SLUICE_E_ALERT, -1, 0, sluice_alert_name(alert));
+}
+
+static int handle_event(struct sluice_conn *conn, const struct control_event *event)
+{
+	switch (event->type) {
+	case CONTROL_CLOSE_NOTIFY:
+		conn->info.alerts_received++;
+		conn->read_closed = true;
+		return -SLUICE_E_CLOSED;
+	case CONTROL_ALERT:
+		return receive_alert(conn, event->alert);
+	case CONTROL_WARNING:
+		conn->info.alerts_received++;
+		return 0;
+	case CONTROL_TICKET:
+		session_from_ticket(conn, event->msg, event->msg_len);
+		return 0;
+	case CONTROL_KEY_UPDATE:
+		return receive_key_update(conn, event->update_requested);
+	case CONTROL_RENEGOTIATION:
+		return refuse_renegotiation(conn);
+	}
+	return conn_fail(conn, SLUICE_E_INTERNAL, ALERT_INTERNAL_ERROR, 0, "an unknown event");
+}
+
+/* Gives the receiver what it has room for; the rest waits in conn->rest. */
+static ssize_t deliver(struct sluice_conn *conn, struct record *record, void *buf, size_t buf_len)
+{
+	size_t n = record->len < buf_len ? record->len : buf_len;
+
+	if (record->data != buf)
+		memcpy(buf, record->data, n);
+	conn->rest = *record;
+	conn->rest.data += n;
+	conn->rest.len -= n;
+	conn->info.rx.bytes += n;
+	return n;
+}
+
+ssize_t live_record(struct sluice_conn *conn, struct record *record, void *buf, size_t buf_len)
+{
+	struct control_event event;
+	int r;
+
+	if (record->type == RECORD_DATA) {
+		r = control_feed(&conn->control, record, &event);
+		return r < 0 ? fail_control(conn, -r) : deliver(conn, record, buf, buf_len);
+	}
+	while ((r = control_feed(&conn->control, record, &event)) == 1) {
+		r = handle_event(conn, &event);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? fail_control(conn, -r) : 0;
+}
+
+int live_eof(struct sluice_conn *conn)
+{
+	if (conn->read_closed)
+		return -SLUICE_E_CLOSED;
+	return conn_fail(conn, SLUICE_E_TRUNCATED, -1, 0, "no close_notify came before the end");
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Record I/O in four steps (rio.h): what to hand to the kernel, and what its answer means. The
+ * verbs of sluice.h, event loops and io_uring all go through here; the system call itself is made
+ * by the caller.
+ */
+#include "conn/rio.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "conn/conn.h"
+#include "core/sys.h"
+
+static int check_receiving(const struct sluice_conn *conn)
+{
+	if (conn->dead)
+		return -conn->err.code;
+	if (conn->stage != SLUICE_STAGE_LIVE)
+		return -SLUICE_E_NOT_ESTABLISHED;
+	return conn->read_closed ? -SLUICE_E_CLOSED : 0;
+}
+
+/* What the alert and the code are for what the record path found wrong. */
+static int fail_record(struct sluice_conn *conn, int code)
+{
+	int err = 0, alert;
+
+	switch (code) {
+	case SLUICE_E_BAD_RECORD_MAC:
+		alert = ALERT_BAD_RECORD_MAC;
+		break;
+	case SLUICE_E_RECORD_OVERFLOW:
+		alert = ALERT_RECORD_OVERFLOW;
+		break;
+	case SLUICE_E_PROTOCOL:
+		alert = ALERT_UNEXPECTED_MESSAGE;
+		break;
+	case SLUICE_E_RESET:
+		alert = -1;
+		err = ECONNRESET;
+		break;
+	default:
+		alert = ALERT_INTERNAL_ERROR;
+	}
+	return conn_fail(conn, code, alert, err, "receiving a record");
+}
+
+/* One outcome of the record path. Returns bytes of data, 0 for none, or an error. */
+static ssize_t take_result(struct sluice_conn *conn, int result, struct record *record)
+{
+	switch (result) {
+	case RECORD_READY:
+		return live_record(conn, record, conn->recv_buf, conn->recv_len);
+	case RECORD_MORE:
+		return 0;
+	case RECORD_EOF:
+		return live_eof(conn);
+	case RECORD_REKEY:
+		return conn_fail(conn, SLUICE_E_PROTOCOL, ALERT_UNEXPECTED_MESSAGE, 0,
+				 "the kernel waits for a key update that never was whole");
+	default:
+		return fail_record(conn, -result);
+	}
+}
+
+static ssize_t take_early(struct sluice_conn *conn)
+{
+	size_t n = conn->early_len - conn->early_used;
+
+	if (n > conn->recv_len)
+		n = conn->recv_len;
+	memcpy(conn->recv_buf, conn->early + conn->early_used, n);
+	conn->early_used += n;
+	conn->info.rx.bytes += n;
+	return n;
+}
+
+/* What is here already: early plaintext, the rest of a record, records read ahead. */
+static ssize_t take_buffered(struct sluice_conn *conn)
+{
+	struct record record = conn->rest;
+	ssize_t n;
+	int r;
+
+	if (conn->early_used < conn->early_len)
+		return take_early(conn);
+	if (record.len) {
+		n = record.len < conn->recv_len ? record.len : conn->recv_len;
+		memcpy(conn->recv_buf, record.data, n);
+		conn->rest.data += n;
+		conn->rest.len -= n;
+		conn->info.rx.bytes += n;
+		return n;
+	}
+	do {
+		r = conn->rx->ops->next(conn->rx, &record);
+		n = take_result(conn, r, &record);
+	} while (r == RECORD_READY && n == 0);
+	return n;
+}
+
+ssize_t rio_recv_prep(struct sluice_conn *conn, void *buf, size_t buf_len, struct msghdr **ret_msg)
+{
+	int r = check_receiving(conn);
+	ssize_t n;
+
+	if (r < 0)
+		return r;
+	if (!buf_len)
+		return -SLUICE_E_INVALID;
+	conn->recv_buf = buf;
+	conn->recv_len = buf_len;
+	n = take_buffered(conn);
+	if (n)
+		return n;
+	r = conn->rx->ops->prep(conn->rx, buf, buf_len, &conn->recv_msg);
+	if (r < 0)
+		return conn_fail(conn, -r, ALERT_INTERNAL_ERROR, 0, "preparing to receive");
+	*ret_msg = &conn->recv_msg;
+	return 0;
+}
+
+ssize_t rio_recv_done(struct sluice_conn *conn, ssize_t res)
+{
+	struct record record;
+	ssize_t n;
+	int r;
+
+	r = conn->rx->ops->done(conn->rx, res, &conn->recv_msg, &record);
+	n = take_result(conn, r, &record);
+	if (n == 0 && r == RECORD_READY)
+		n = take_buffered(conn);
+	return n ? n : -SLUICE_E_AGAIN;
+}
+
+bool rio_send_pending(const struct sluice_conn *conn)
+{
+	return conn->tx && (conn->n_outgoing || conn->tx->ops->pending(conn->tx));
+}
+
+ssize_t rio_send_prep(struct sluice_conn *conn, const void *buf, size_t buf_len,
+		      struct msghdr **ret_msg)
+{
+	const struct outgoing *out = &conn->outgoing[0];
+	ssize_t n;
+
+	*ret_msg = NULL;
+	if (!conn->tx)
+		return conn->dead ? -conn->err.code : -SLUICE_E_NOT_ESTABLISHED;
+	if (conn->tx->ops->pending(conn->tx)) {
+		conn->in_flight = SEND_PENDING;
+		n = conn->tx->ops->prep(conn->tx, RECORD_DATA, NULL, 0, &conn->send_msg);
+	} else if (conn->n_outgoing) {
+		conn->in_flight = SEND_CONTROL;
+		n = conn->tx->ops->prep(conn->tx, out->type, out->bytes, out->len, &conn->send_msg);
+	} else if (buf_len && conn->dead) {
+		return -conn->err.code;
+	} else if (buf_len && conn->write_closed) {
+		return -SLUICE_E_CLOSED;
+	} else if (buf_len) {
+		conn->in_flight = SEND_DATA;
+		n = conn->tx->ops->prep(conn->tx, RECORD_DATA, buf, buf_len, &conn->send_msg);
+	} else {
+		return 0;
+	}
+	if (n < 0) {
+		conn->in_flight = SEND_NONE;
+		return conn_fail(conn, -n, -1, 0, "sealing a record");
+	}
+	*ret_msg = &conn->send_msg;
+	return conn->in_flight == SEND_DATA ? n : 0;
+}
+
+/* The first queued control record is sealed; a new epoch begins behind a KeyUpdate. */
+static int control_sent(struct sluice_conn *conn)
+{
+	bool new_epoch = conn->outgoing[0].new_epoch;
+
+	conn->n_outgoing--;
+	memmove(conn->outgoing, conn->outgoing + 1, conn->n_outgoing * sizeof(conn->outgoing[0]));
+	return new_epoch ? live_new_epoch(conn) : 0;
+}
+
+ssize_t rio_send_done(struct sluice_conn *conn, ssize_t res)
+{
+	enum send_in_flight in_flight = conn->in_flight;
+	ssize_t n = conn->tx->ops->done(conn->tx, res);
+
+	conn->in_flight = SEND_NONE;
+	if (n < 0) {
+		conn->n_outgoing = 0;
+		conn->write_closed = true;
+		return conn_fail(conn, -n, -1, n == -SLUICE_E_RESET ? ECONNRESET : 0, "sending");
+	}
+	if (in_flight == SEND_DATA) {
+		conn->info.tx.bytes += n;
+		return n;
+	}
+	if (in_flight == SEND_CONTROL && n > 0)
+		return control_sent(conn);
+	return 0;
+}
+
+bool rio_sendfile_direct(const struct sluice_conn *conn)
+{
+	return conn->tx && conn->tx->ops->path == SLUICE_PATH_KERNEL;
+}
+
+void rio_sent_direct(struct sluice_conn *conn, size_t n)
+{
+	conn->info.tx.bytes += n;
+	conn->tx->records += (n + RECORD_MAX_PLAIN - 1) / RECORD_MAX_PLAIN;
+}
+
+int rio_close_notify(struct sluice_conn *conn)
+{
+	static const uint8_t close_notify[ALERT_LEN] = { ALERT_LEVEL_WARNING, ALERT_CLOSE_NOTIFY };
+	int r;
+
+	if (conn->write_closed || !conn->tx)
+		return 0;
+	r = conn_queue(conn, RECORD_ALERT, close_notify, sizeof(close_notify), false);
+	if (r < 0)
+		return r;
+	conn->write_closed = true;
+	conn->info.alerts_sent++;
+	return 0;
+}
+
+int conn_flush(struct sluice_conn *conn)
+{
+	struct msghdr *msg;
+	ssize_t n;
+
+	while (rio_send_pending(conn)) {
+		n = rio_send_prep(conn, NULL, 0, &msg);
+		if (n < 0)
+			return n;
+		n = sys->sendmsg(conn->fd, msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = n < 0 ? -errno : n;
+		if (rio_send_done(conn, n) < 0)
+			return -conn->err.code;
+		if (n == -EAGAIN)
+			return -SLUICE_E_AGAIN;
+	}
+	return 0;
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A client's sessions: made from tickets that arrive on the record path, handed to the program, and
+ * kept in files. What a session holds is as good as a key; files are made with mode 0600.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include <openssl/err.h>
+#include <openssl/mem.h>
+
+#include "conn/conn.h"
+#include "core/error.h"
+#include "core/secret.h"
+#include "core/sys.h"
+
+/* A session with a chain of certificates fits many times over. */
+#define SESSION_FILE_MAX (256 * 1024)
+#define HANDSHAKE_HEADER_LEN 4
+
+void session_keep(struct sluice_conn *conn, SSL_SESSION *session)
+{
+	SSL_SESSION_free(conn->session);
+	conn->session = session;
+	conn->info.tickets++;
+}
+
+/* A ticket that cannot be used costs a later full handshake, not this connection. */
+void session_from_ticket(struct sluice_conn *conn, const uint8_t *msg, size_t msg_len)
+{
+	SSL_SESSION *session;
+
+	if (!conn->ssl || !conn->profile->session_tickets)
+		return;
+	session = SSL_process_tls13_new_session_ticket(conn->ssl, msg, msg_len);
+	ERR_clear_error();
+	if (session)
+		session_keep(conn, session);
+}
+
+static int wrap(SSL_SESSION *ssl_session, struct sluice_session **ret_session)
+{
+	struct sluice_session *session = calloc(1, sizeof(*session));
+
+	if (!session)
+		return -SLUICE_E_NOMEM;
+	session->ssl_session = ssl_session;
+	*ret_session = session;
+	return 0;
+}
+
+int sluice_take_session(struct sluice_conn *conn, struct sluice_session **ret_session)
+{
+	int r;
+
+	if (!conn->session)
+		return -SLUICE_E_UNDEFINED;
+	r = wrap(conn->session, ret_session);
+	if (r == 0)
+		conn->session = NULL;
+	return r;
+}
+
+struct sluice_session *sluice_session_free(struct sluice_session *session)
+{
+	if (!session)
+		return NULL;
+	SSL_SESSION_free(session->ssl_session);
+	free(session);
+	return NULL;
+}
+
+static int write_all(int fd, const uint8_t *bytes, size_t len)
+{
+	ssize_t n;
+
+	while (len) {
+		n = sys->write(fd, bytes, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno;
+		bytes += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int sluice_session_save(const struct sluice_session *session, const char *path,
+			struct sluice_error *ret_err)
+{
+	uint8_t *bytes = NULL;
+	size_t len;
+	int fd, err, r = 0;
+
+	err_clear(ret_err);
+	if (!SSL_SESSION_to_bytes(session->ssl_session, &bytes, &len))
+		return err_set(ret_err, SLUICE_E_NOMEM, "serializing a session");
+	fd = sys->open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	err = fd < 0 ? errno : write_all(fd, bytes, len);
+	if (fd >= 0 && sys->close(fd) && !err)
+		err = errno;
+	if (err)
+		r = err_set_errno(ret_err, SLUICE_E_FILE, err, "writing session file %s", path);
+	secret_wipe(bytes, len);
+	OPENSSL_free(bytes);
+	return r;
+}
+
+/* Reads a whole file of at most @max bytes. Returns the length or -errno. */
+static ssize_t read_all(const char *path, uint8_t *bytes, size_t max)
+{
+	int fd = sys->open(path, O_RDONLY | O_CLOEXEC, 0);
+	size_t len = 0;
+	ssize_t n = 0;
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (len < max) {
+		n = sys->read(fd, bytes + len, max - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		len += n;
+	}
+	if (n < 0)
+		err = errno;
+	sys->close(fd);
+	return err ? -err : (ssize_t)len;
+}
+
+int sluice_session_load(struct sluice *sluice, const char *path,
+			struct sluice_session **ret_session, struct sluice_error *ret_err)
+{
+	uint8_t *bytes = malloc(SESSION_FILE_MAX);
+	SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+	SSL_SESSION *ssl_session = NULL;
+	ssize_t len = 0;
+	int r;
+
+	err_clear(ret_err);
+	if (!bytes || !ctx) {
+		r = err_set(ret_err, SLUICE_E_NOMEM, "loading a session");
+		goto out;
+	}
+	len = read_all(path, bytes, SESSION_FILE_MAX);
+	if (len < 0) {
+		r = err_set_errno(ret_err, SLUICE_E_FILE, -len, "reading session file %s", path);
+		goto out;
+	}
+	ssl_session = SSL_SESSION_from_bytes(bytes, len, ctx);
+	if (!ssl_session) {
+		ERR_clear_error();
+		r = err_set(ret_err, SLUICE_E_FILE, "%s does not hold a session", path);
+		goto out;
+	}
+	r = wrap(ssl_session, ret_session);
+	if (r < 0)
+		SSL_SESSION_free(ssl_session);
+out:
+	if (bytes && len > 0)
+		secret_wipe(bytes, len);
+	free(bytes);
+	SSL_CTX_free(ctx);
+	return r;
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The flow: the order of the stages, their time budgets, and the one loop that runs them. A stage's
+ * error ends its connection here and goes no further; a budget that passes is such an error.
+ */
+#include "flow/flow.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#include <openssl/err.h>
+
+#include "bssl/hooks.h"
+#include "core/secret.h"
+#include "core/sys.h"
+
+#define BUDGET_HANDSHAKE 0 /* as long as the whole handshake may take */
+
+static const struct stage {
+	int (*run)(struct sluice_conn *conn);
+	unsigned int budget_ms;
+} stages[SLUICE_STAGES] = {
+	[SLUICE_STAGE_TCP] = { stage_tcp, BUDGET_HANDSHAKE },
+	[SLUICE_STAGE_HELLO] = { stage_hello, BUDGET_HANDSHAKE },
+	[SLUICE_STAGE_POLICY] = { stage_policy, 1000 },
+	[SLUICE_STAGE_HANDSHAKE] = { stage_handshake, BUDGET_HANDSHAKE },
+	[SLUICE_STAGE_VERIFY] = { stage_verify, BUDGET_HANDSHAKE },
+	[SLUICE_STAGE_EXPORT] = { stage_export, 5000 },
+	[SLUICE_STAGE_INSTALL] = { stage_install, 1000 },
+};
+
+struct handshake *handshake_free(struct handshake *hs)
+{
+	if (!hs)
+		return NULL;
+	gate_deinit(&hs->gate);
+	if (hs->addrs)
+		freeaddrinfo(hs->addrs);
+	SSL_SESSION_free(hs->offered);
+	traffic_free(hs->rx);
+	traffic_free(hs->tx);
+	free(hs);
+	return NULL;
+}
+
+int flow_begin(struct sluice_conn *conn, SSL_SESSION *offered)
+{
+	uint64_t now = sys->now_us();
+
+	conn->hs = calloc(1, sizeof(*conn->hs));
+	if (!conn->hs)
+		return conn_fail(conn, SLUICE_E_NOMEM, -1, 0, "starting a handshake");
+	gate_init(&conn->hs->gate, conn->fd, conn->profile->max_handshake_size);
+	conn->hs->gate.hold_hello = conn->role == SLUICE_CLIENT;
+	if (offered) {
+		SSL_SESSION_up_ref(offered);
+		conn->hs->offered = offered;
+	}
+	conn->hs->stage_since_us = conn->started_us = now;
+	conn->deadline_us = now + 1000ull * conn->profile->handshake_timeout_ms;
+	return 0;
+}
+
+uint64_t flow_deadline(const struct sluice_conn *conn)
+{
+	uint64_t budget_us, stage_us;
+
+	if (!conn->hs || conn->paused || conn->stage >= SLUICE_STAGE_LIVE)
+		return UINT64_MAX;
+	budget_us = 1000ull * stages[conn->stage].budget_ms;
+	stage_us = conn->hs->stage_since_us + budget_us;
+	return budget_us && stage_us < conn->deadline_us ? stage_us : conn->deadline_us;
+}
+
+void flow_resume(struct sluice_conn *conn)
+{
+	uint64_t now = sys->now_us();
+
+	conn->paused = false;
+	conn->deadline_us += now - conn->hs->paused_us;
+	conn->hs->stage_since_us = now;
+}
+
+static void pause_flow(struct sluice_conn *conn)
+{
+	conn->paused = true;
+	conn->hs->paused_us = sys->now_us();
+	conn->events = 0;
+}
+
+/* The stage that is done gives way to the next one. */
+static void next_stage(struct sluice_conn *conn)
+{
+	conn->stage++;
+	conn->info.stage = conn->stage;
+	conn->events = 0;
+	if (conn->stage < SLUICE_STAGE_LIVE) {
+		conn->hs->stage_since_us = sys->now_us();
+		return;
+	}
+	conn->info.handshake_us = sys->now_us() - conn->started_us;
+	conn->hs = handshake_free(conn->hs);
+}
+
+int flow_run(struct sluice_conn *conn)
+{
+	int r;
+
+	if (conn->err.code)
+		return -conn->err.code;
+	if (conn->paused)
+		return SLUICE_PAUSED;
+	while (conn->stage < SLUICE_STAGE_LIVE) {
+		r = stages[conn->stage].run(conn);
+		if (r < 0)
+			return r;
+		if (r == STAGE_WAIT) {
+			if (sys->now_us() < flow_deadline(conn))
+				return -SLUICE_E_AGAIN;
+			return conn_fail(conn, SLUICE_E_HANDSHAKE_TIMEOUT, -1, 0,
+					 "the peer used up the time for the handshake");
+		}
+		next_stage(conn);
+		if (r == STAGE_PAUSED) {
+			pause_flow(conn);
+			return SLUICE_PAUSED;
+		}
+	}
+	return 0;
+}

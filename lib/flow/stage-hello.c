@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * HELLO: the peer's hello is read and kept, before anything is answered or believed. A server stops
+ * in BoringSSL's own hook; a client stops at the gate, which holds the ServerHello back.
+ */
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <openssl/err.h>
+
+#include "bssl/hooks.h"
+#include "core/error.h"
+#include "flow/flow.h"
+
+/* RFC 6066, 3: literal addresses are not server names. */
+static bool is_address(const char *host)
+{
+	uint8_t addr[16];
+
+	return inet_pton(AF_INET, host, addr) == 1 || inet_pton(AF_INET6, host, addr) == 1;
+}
+
+/* The name to send: the option's, else the host's unless that is an address. */
+static const char *server_name(const struct sluice_conn *conn)
+{
+	const char *name = conn->profile->sni ? conn->profile->sni : conn->host;
+
+	if (conn->profile->sni_disabled || !name || is_address(name))
+		return NULL;
+	return name;
+}
+
+static int prepare_client(struct sluice_conn *conn)
+{
+	const char *name = server_name(conn);
+
+	SSL_set_connect_state(conn->ssl);
+	if (name && !SSL_set_tlsext_host_name(conn->ssl, name))
+		return conn_fail(conn, SLUICE_E_INVALID, -1, 0, "the server name is not one");
+	if (name)
+		strncpy(conn->info.sni, name, sizeof(conn->info.sni) - 1);
+	if (conn->hs->offered && !SSL_set_session(conn->ssl, conn->hs->offered))
+		return conn_fail(conn, SLUICE_E_NOMEM, -1, 0, "offering a session");
+	return 0;
+}
+
+static int prepare(struct sluice_conn *conn)
+{
+	BIO *bio;
+
+	ERR_clear_error();
+	conn->ssl = SSL_new(conn->profile->ctx);
+	bio = conn->ssl ? gate_bio(&conn->hs->gate) : NULL;
+	if (!bio || !hooks_bind(conn->ssl, conn)) {
+		BIO_free(bio);
+		return conn_fail(conn, SLUICE_E_NOMEM, -1, 0, "making a TLS object");
+	}
+	SSL_set_bio(conn->ssl, bio, bio);
+	if (conn->role == SLUICE_CLIENT)
+		return prepare_client(conn);
+	SSL_set_accept_state(conn->ssl);
+	return 0;
+}
+
+/* A client reads the held ServerHello itself; BoringSSL gets it when the gate opens. */
+static int read_server_hello(struct sluice_conn *conn)
+{
+	struct gate *gate = &conn->hs->gate;
+	int r = hello_parse_server(&conn->hello, gate->hello, gate->hello_len);
+
+	if (r == -SLUICE_E_NOMEM)
+		return conn_fail(conn, SLUICE_E_NOMEM, ALERT_INTERNAL_ERROR, 0, "reading a hello");
+	if (r < 0)
+		return conn_fail(conn, SLUICE_E_PROTOCOL, ALERT_DECODE_ERROR, 0,
+				 "the ServerHello cannot be parsed");
+	return 0;
+}
+
+int stage_hello(struct sluice_conn *conn)
+{
+	int r = conn->ssl ? 0 : prepare(conn);
+
+	if (r < 0)
+		return r;
+	r = drive(conn);
+	if (r < 0)
+		return r;
+	if (r == DRIVE_WAIT)
+		return STAGE_WAIT;
+	if (r == DRIVE_HELLO && conn->role == SLUICE_CLIENT) {
+		r = read_server_hello(conn);
+		if (r < 0)
+			return r;
+	}
+	return conn->profile->pause_hello ? STAGE_PAUSED : STAGE_DONE;
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * VERIFY: the peer's chain is judged, then the handshake is driven to its end, where the peer
+ * learns the verdict. A resumed session keeps the verdict of the handshake that made it.
+ */
+#include "bssl/verify.h"
+#include "core/error.h"
+#include "flow/flow.h"
+
+/* What a certificate must be for: the name that was asked for, or the host that was dialled. */
+static const char *reference_identity(const struct sluice_conn *conn)
+{
+	if (conn->role == SLUICE_SERVER || conn->profile->sni_disabled)
+		return NULL;
+	return conn->profile->sni ? conn->profile->sni : conn->host;
+}
+
+static void judge(struct sluice_conn *conn)
+{
+	struct handshake *hs = conn->hs;
+	struct sluice_error err;
+
+	err_clear(&err);
+	hs->verify_known = true;
+	if (verify_chain(conn->profile, SSL_get0_peer_certificates(conn->ssl),
+			 reference_identity(conn), &hs->verify_alert, &err) < 0) {
+		if (!hs->verify_alert)
+			hs->verify_alert = ALERT_INTERNAL_ERROR;
+		conn->err = err;
+		conn->err.stage = conn->stage;
+		conn->err.alert = hs->verify_alert;
+		conn->err.alert_sent = 1;
+		return;
+	}
+	hs->verify_alert = 0;
+	conn->info.peer_verified = conn->profile->verify_peer;
+}
+
+int stage_verify(struct sluice_conn *conn)
+{
+	int r = drive(conn);
+
+	if (r == DRIVE_VERIFY) {
+		judge(conn);
+		r = drive(conn);
+	}
+	if (r < 0)
+		return r;
+	if (r == DRIVE_WAIT)
+		return STAGE_WAIT;
+	if (SSL_session_reused(conn->ssl))
+		conn->info.peer_verified = conn->profile->verify_peer &&
+					   SSL_get0_peer_certificates(conn->ssl) != NULL;
+	return STAGE_DONE;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Certificates and private keys from files and bytes. */
+#ifndef SLUICE_OPTIONS_PEM_H
+#define SLUICE_OPTIONS_PEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <openssl/base.h>
+#include <openssl/pool.h>
+
+#include <sluice/error.h>
+
+#define PEM_MAX_FILE ((size_t)4 * 1024 * 1024)
+
+/* struct pem_file - a file in memory. It may hold a key: pem_file_free() wipes it. */
+struct pem_file {
+	char *data;
+	size_t len;
+};
+
+/*
+ * pem_file_read() reads a whole file. @option names it in error texts. Errors: FILE, NOFILE, NOMEM.
+ */
+int pem_file_read(struct pem_file *ret_file, const char *option, const char *path,
+		  struct sluice_error *ret_err);
+void pem_file_free(struct pem_file *file);
+
+/*
+ * pem_parse_certs() gives every certificate of a PEM text, in order; there is at least one. @what
+ * names the text in errors. With @lenient, certificates that BoringSSL cannot parse are left out:
+ * for bundles that this machine's administrator did not write. Errors: CERT_PARSE, NOMEM.
+ */
+int pem_parse_certs(STACK_OF(CRYPTO_BUFFER) * *ret_certs, const struct pem_file *file,
+		    const char *what, bool lenient, struct sluice_error *ret_err);
+
+/*
+ * pem_parse_key() gives the first private key of a PEM text; @password may be NULL.
+ * pem_parse_key_der() takes PKCS#8, RSAPrivateKey or ECPrivateKey.
+ * Errors: KEY_PARSE, KEY_PASSWORD, UNSUPPORTED_KEY_TYPE, NOMEM.
+ */
+int pem_parse_key(EVP_PKEY **ret_key, const struct pem_file *file, const char *what,
+		  const char *password, struct sluice_error *ret_err);
+int pem_parse_key_der(EVP_PKEY **ret_key, const void *der, size_t der_len, const char *what,
+		      struct sluice_error *ret_err);
+
+/* pem_time() gives a certificate's time in seconds of the epoch; false: it is not a valid one. */
+bool pem_time(const ASN1_TIME *time, int64_t *ret_s);
+
+#endif

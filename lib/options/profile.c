@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Profiles: options checked, credentials loaded and a BoringSSL context built from both. Called by
+ * programs, and by connections for options of their own. After sluice_profile_new() nothing changes
+ * any more, so that any number of connections in any thread share a profile; a handshake must never
+ * open a file because of it.
+ */
+#include "options/profile.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/err.h>
+
+#include "core/error.h"
+#include "core/secret.h"
+#include "options/context.h"
+#include "options/credentials.h"
+#include "options/options.h"
+
+#define TICKET_KEYS_LEN 48 /* SSL_CTX_get_tlsext_ticket_keys() */
+
+static void fill(struct sluice_profile *profile, const struct settings *settings)
+{
+	const struct sluice_options *opts = profile->opts;
+	const struct option_value *alpn = &opts->values[SLUICE_OPT_ALPN_PREFERRED_PROTOCOLS];
+	enum sluice_role role = profile->role;
+	size_t i;
+
+	profile->trust = profile->creds->trust;
+	profile->verify_peer = settings->verify_mode & SSL_VERIFY_PEER;
+	profile->fail_if_no_peer_cert = settings->verify_mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+	profile->depth = (int)option_number(opts, SLUICE_OPT_DEPTH, role);
+	profile->sni = option_text(opts, SLUICE_OPT_SERVER_NAME_INDICATION);
+	if (profile->sni && !strcmp(profile->sni, "disable")) {
+		profile->sni_disabled = true;
+		profile->sni = NULL;
+	}
+	profile->alpn_preferred = alpn->bytes;
+	profile->alpn_preferred_len = alpn->len;
+	for (i = 0; i < settings->protocol.n_suites; i++)
+		if (settings->protocol.suites[i] >> 8 == 0x13)
+			profile->suites13 |= 1u << (settings->protocol.suites[i] - 0x1301);
+	profile->path_mode = (enum path_mode)option_number(opts, SLUICE_OPT_RECORD_PATH, role);
+	profile->pause_hello = option_number(opts, SLUICE_OPT_HANDSHAKE, role);
+	profile->session_tickets = option_number(opts, SLUICE_OPT_SESSION_TICKETS, role);
+	profile->keep_exporter = option_number(opts, SLUICE_OPT_EXPORTER, role);
+	profile->handshake_timeout_ms =
+		(int)option_number(opts, SLUICE_OPT_HANDSHAKE_TIMEOUT, role);
+	profile->max_handshake_size = settings->max_handshake_size;
+}
+
+/* Takes what @extra does not change from @base: deriving for a connection opens no file then. */
+static int get_credentials(struct sluice_profile *profile, const struct sluice_profile *base,
+			   const struct sluice_options *extra, struct sluice_error *err)
+{
+	if (base && !credentials_affected(extra)) {
+		profile->creds = credentials_ref(base->creds);
+		return 0;
+	}
+	return credentials_load(&profile->creds, profile->opts, profile->role, err);
+}
+
+/* Builds what a profile with its options in place needs. */
+static int build(struct sluice_profile *profile, const struct sluice_profile *base,
+		 const struct sluice_options *extra, struct sluice_error *err)
+{
+	struct settings settings;
+	int r;
+
+	r = options_check(profile->opts, profile->role, err);
+	if (!r)
+		r = settings_get(&settings, profile->opts, profile->role, err);
+	if (!r)
+		r = get_credentials(profile, base, extra, err);
+	if (!r && profile->creds->key)
+		r = protocol_check_key(&settings.protocol, profile->role, profile->creds->key, err);
+	if (r < 0)
+		return r;
+	fill(profile, &settings);
+	return context_new(&profile->ctx, &settings, profile->opts, profile->role, profile->creds,
+			   err);
+}
+
+static int profile_alloc(struct sluice_profile **ret_profile, const struct sluice_options *opts,
+			 enum sluice_role role, struct sluice_error *err)
+{
+	struct sluice_profile *profile = calloc(1, sizeof(*profile));
+
+	if (!profile || sluice_options_clone(&profile->opts, opts) < 0) {
+		free(profile);
+		return err_set(err, SLUICE_E_NOMEM, "no memory for a profile");
+	}
+	atomic_init(&profile->refs, 1);
+	profile->role = role;
+	*ret_profile = profile;
+	return 0;
+}
+
+int sluice_profile_new(struct sluice_profile **ret_profile, const struct sluice_options *opts,
+		       enum sluice_role role, struct sluice_error *ret_err)
+{
+	struct sluice_profile *profile;
+	int r;
+
+	err_clear(ret_err);
+	if (!ret_profile || !opts || (role != SLUICE_CLIENT && role != SLUICE_SERVER))
+		return err_set(ret_err, SLUICE_E_INVALID, "no options, or no such role");
+	r = profile_alloc(&profile, opts, role, ret_err);
+	if (r < 0)
+		return r;
+	r = build(profile, NULL, NULL, ret_err);
+	if (r < 0) {
+		sluice_profile_unref(profile);
+		return r;
+	}
+	*ret_profile = profile;
+	return 0;
+}
+
+static int share_ticket_keys(const struct sluice_profile *profile,
+			     const struct sluice_profile *base, struct sluice_error *err)
+{
+	uint8_t keys[TICKET_KEYS_LEN];
+	bool ok;
+
+	if (profile->role != SLUICE_SERVER)
+		return 0;
+	ok = SSL_CTX_get_tlsext_ticket_keys(base->ctx, keys, sizeof(keys)) &&
+	     SSL_CTX_set_tlsext_ticket_keys(profile->ctx, keys, sizeof(keys));
+	secret_wipe(keys, sizeof(keys));
+	ERR_clear_error();
+	return ok ? 0 : err_set(err, SLUICE_E_NOMEM, "no memory for ticket keys");
+}
+
+int profile_derive(struct sluice_profile **ret_profile, const struct sluice_profile *base,
+		   const struct sluice_options *extra, struct sluice_error *ret_err)
+{
+	struct sluice_profile *profile;
+	int r;
+
+	r = profile_alloc(&profile, base->opts, base->role, ret_err);
+	if (r < 0)
+		return r;
+	r = options_overlay(profile->opts, extra);
+	if (r < 0)
+		err_set(ret_err, -r, "no memory for a profile");
+	if (!r)
+		r = build(profile, base, extra, ret_err);
+	if (!r)
+		r = share_ticket_keys(profile, base, ret_err);
+	if (r < 0) {
+		sluice_profile_unref(profile);
+		return r;
+	}
+	*ret_profile = profile;
+	return 0;
+}
+
+int profile_apply(const struct sluice_profile *profile, SSL *ssl)
+{
+	struct settings settings;
+	int r = settings_get(&settings, profile->opts, profile->role, NULL);
+
+	if (r < 0)
+		return -SLUICE_E_INTERNAL; /* it was fine when the profile was built */
+	/* Replaces certificate and key, suites, CA names, session ID context and hooks. */
+	if (!SSL_set_SSL_CTX(ssl, profile->ctx)) {
+		ERR_clear_error();
+		return -SLUICE_E_NOMEM;
+	}
+	return settings_apply(&settings, ssl);
+}
+
+struct sluice_profile *sluice_profile_ref(struct sluice_profile *profile)
+{
+	if (profile)
+		atomic_fetch_add_explicit(&profile->refs, 1, memory_order_relaxed);
+	return profile;
+}
+
+struct sluice_profile *sluice_profile_unref(struct sluice_profile *profile)
+{
+	if (!profile || atomic_fetch_sub_explicit(&profile->refs, 1, memory_order_acq_rel) != 1)
+		return NULL;
+	SSL_CTX_free(profile->ctx);
+	credentials_unref(profile->creds);
+	sluice_options_free(profile->opts);
+	free(profile);
+	return NULL;
+}

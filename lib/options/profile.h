@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A profile from the inside: what the stages of a connection read. Immutable once built. */
+#ifndef SLUICE_OPTIONS_PROFILE_H
+#define SLUICE_OPTIONS_PROFILE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <openssl/ssl.h>
+
+#include <sluice/options.h>
+
+enum path_mode {
+	PATH_AUTO,
+	PATH_KERNEL,
+	PATH_USER,
+};
+
+struct sluice_profile {
+	atomic_uint refs;
+	enum sluice_role role;
+	struct sluice_options *opts; /* as given: what a derived profile starts from */
+	SSL_CTX *ctx;
+	struct credentials *creds; /* own chain and key, CA certificates */
+	X509_STORE *trust;         /* of @creds; NULL: no trust anchors */
+	bool verify_peer;
+	bool fail_if_no_peer_cert;
+	int depth;
+	bool sni_disabled;             /* no server name, and no name check */
+	const char *sni;               /* NULL: the host of connect; in opts */
+	const uint8_t *alpn_preferred; /* ProtocolNameList of a server; in opts; NULL: none */
+	size_t alpn_preferred_len;
+	unsigned int suites13; /* bit i: 0x1301 + i is allowed */
+	enum path_mode path_mode;
+	bool pause_hello;
+	bool keep_exporter;   /* option exporter: keep what exporters need */
+	bool session_tickets; /* server: issue them; client: take them */
+	int handshake_timeout_ms;
+	size_t max_handshake_size;
+};
+
+/*
+ * profile_derive() builds a profile from @base's options with @extra laid over them. It shares
+ * @base's ticket keys, so that sessions resume across both.
+ */
+int profile_derive(struct sluice_profile **ret_profile, const struct sluice_profile *base,
+		   const struct sluice_options *extra, struct sluice_error *ret_err);
+
+/*
+ * profile_apply() makes @ssl, which was created from another profile and has at most read the
+ * peer's hello, behave as if it had been created from @profile. Errors: INTERNAL, NOMEM.
+ */
+int profile_apply(const struct sluice_profile *profile, SSL *ssl);
+
+/*
+ * options_check_late() refuses with OPTION_TOO_LATE what @role can no longer change after the
+ * peer's hello: a client has then sent its own; a server may still change everything that answers.
+ */
+int options_check_late(const struct sluice_options *extra, enum sluice_role role,
+		       struct sluice_error *ret_err);
+
+#endif

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The option table: one row for each option, and nowhere else a name, default, range or role. The
+ * setters, the configuration file, `sluice options`, the manual and the error texts are made from
+ * it. It must not know what an option does: that is profile.c.
+ */
+#include "options/options.h"
+
+#include <string.h>
+
+#include "config.h"
+
+#define BOTH (SLUICE_CLIENT | SLUICE_SERVER)
+
+/* The words of the lists; words.c gives them their code points, a test holds the two together. */
+#define SUITES_TLS13 "TLS_AES_128_GCM_SHA256,TLS_AES_256_GCM_SHA384,TLS_CHACHA20_POLY1305_SHA256"
+#define SUITES_TLS12                                                                     \
+	"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256," \
+	"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384," \
+	"TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,"                                 \
+	"TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"
+#define SUITES_DEFAULT SUITES_TLS13 "," SUITES_TLS12
+
+/* Without forward secrecy: only for who asks. */
+#define SUITES_RSA "TLS_RSA_WITH_AES_128_GCM_SHA256,TLS_RSA_WITH_AES_256_GCM_SHA384"
+
+#if HAVE_MLKEM
+#define GROUPS_DEFAULT "x25519mlkem768,x25519,secp256r1,secp384r1"
+#else
+#define GROUPS_DEFAULT "x25519,secp256r1,secp384r1"
+#endif
+
+/* RFC 8446, 4.2.3, without what SHA-1 is part of. Preference: small signatures first. */
+#define SIGALGS                                                                         \
+	"ed25519,ecdsa_secp256r1_sha256,ecdsa_secp384r1_sha384,ecdsa_secp521r1_sha512," \
+	"rsa_pss_rsae_sha256,rsa_pss_rsae_sha384,rsa_pss_rsae_sha512,"                  \
+	"rsa_pkcs1_sha256,rsa_pkcs1_sha384,rsa_pkcs1_sha512"
+
+/*
+ * After the peer's hello a client has sent its own, so only what it has not used yet is left; a
+ * server may change whatever answers. A pause can no longer be asked for, a deadline that runs is not
+ * moved, and BoringSSL takes the number of tickets from where the connection began.
+ */
+static const struct option_row rows[SLUICE_OPTIONS] = {
+	[SLUICE_OPT_CERT] = {
+		.name = "cert",
+		.type = SLUICE_TYPE_DATA,
+		.roles = BOTH,
+		.late = BOTH,
+		.help = "own certificate, DER; repeat for the chain; overrides certfile",
+	},
+	[SLUICE_OPT_CERTFILE] = {
+		.name = "certfile",
+		.type = SLUICE_TYPE_STRING,
+		.roles = BOTH,
+		.late = BOTH,
+		.help = "PEM file: own certificate, then its chain; may hold the key too",
+	},
+	[SLUICE_OPT_KEY] = {
+		.name = "key",
+		.type = SLUICE_TYPE_DATA,
+		.roles = BOTH,
+		.late = BOTH,
+		.help = "own private key, DER: PKCS#8, RSA or EC; overrides keyfile",
+	},
+	[SLUICE_OPT_KEYFILE] = {
+		.name = "keyfile",
+		.type = SLUICE_TYPE_STRING,
+		.roles = BOTH,
+		.late = BOTH,
+		.help = "PEM file: own private key (RSA, ECDSA, Ed25519); default: certfile",
+	},
+	[SLUICE_OPT_PASSWORD] = {
+		.name = "password",
+		.type = SLUICE_TYPE_SECRET,
+		.roles = BOTH,
+		.late = BOTH,
+		.help = "password of an encrypted keyfile",
+	},
+	[SLUICE_OPT_CACERTS] = {
+		.name = "cacerts",
+		.type = SLUICE_TYPE_DATA,
+		.roles = BOTH,
+		.late = BOTH,
+		.help = "CA certificate, DER; repeat for more; overrides cacertfile",
+	},
+	[SLUICE_OPT_CACERTFILE] = {
+		.name = "cacertfile",
+		.type = SLUICE_TYPE_STRING,
+		.roles = BOTH,
+		.late = BOTH,
+		.help = "PEM file: CA certificates to verify the peer, and to complete the own "
+			"chain; default of a verifying client: the system's",
+	},
+	[SLUICE_OPT_VERIFY] = {
+		.name = "verify",
+		.type = SLUICE_TYPE_ENUM,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "verify_peer",
+		.def_server = "verify_none",
+		.values = "verify_none|verify_peer",
+		.help = "whether the peer's certificate is asked for and must be valid",
+	},
+	[SLUICE_OPT_FAIL_IF_NO_PEER_CERT] = {
+		.name = "fail_if_no_peer_cert",
+		.type = SLUICE_TYPE_BOOL,
+		.roles = SLUICE_SERVER,
+		.late = SLUICE_SERVER,
+		.def = "false",
+		.help = "with verify_peer: refuse clients that have no certificate",
+	},
+	[SLUICE_OPT_DEPTH] = {
+		.name = "depth",
+		.type = SLUICE_TYPE_INT,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "10",
+		.max = 100,
+		.help = "most intermediate CA certificates, not self-issued, between the peer's "
+			"certificate and a trusted one",
+	},
+	[SLUICE_OPT_SERVER_NAME_INDICATION] = {
+		.name = "server_name_indication",
+		.type = SLUICE_TYPE_STRING,
+		.roles = SLUICE_CLIENT,
+		.help = "name to send and to check instead of the host of connect; disable: send "
+			"and check none",
+	},
+	[SLUICE_OPT_VERSIONS] = {
+		.name = "versions",
+		.type = SLUICE_TYPE_LIST,
+		.roles = BOTH,
+		.late = SLUICE_SERVER,
+		.def = "tlsv1.3,tlsv1.2",
+		.values = "tlsv1.3,tlsv1.2",
+		.help = "protocol versions",
+	},
+	[SLUICE_OPT_CIPHERS] = {
+		.name = "ciphers",
+		.type = SLUICE_TYPE_LIST,
+		.roles = BOTH,
+		.late = SLUICE_SERVER,
+		.def = SUITES_DEFAULT,
+		.values = SUITES_DEFAULT "," SUITES_RSA,
+		.help = "cipher suites by preference, IANA or OpenSSL names; the order among TLS "
+			"1.3 suites is BoringSSL's",
+	},
+	[SLUICE_OPT_SUPPORTED_GROUPS] = {
+		.name = "supported_groups",
+		.type = SLUICE_TYPE_LIST,
+		.roles = BOTH,
+		.late = SLUICE_SERVER,
+		.def = GROUPS_DEFAULT,
+		.values = GROUPS_DEFAULT ",secp521r1",
+		.help = "key exchange groups by preference",
+	},
+	[SLUICE_OPT_SIGNATURE_ALGS] = {
+		.name = "signature_algs",
+		.type = SLUICE_TYPE_LIST,
+		.roles = BOTH,
+		.late = SLUICE_SERVER,
+		.def = SIGALGS,
+		.values = SIGALGS,
+		.help = "signature algorithms by preference, to sign with and to accept",
+	},
+	[SLUICE_OPT_ALPN_ADVERTISED_PROTOCOLS] = {
+		.name = "alpn_advertised_protocols",
+		.type = SLUICE_TYPE_LIST,
+		.roles = SLUICE_CLIENT,
+		.help = "application protocols to offer, by preference",
+	},
+	[SLUICE_OPT_ALPN_PREFERRED_PROTOCOLS] = {
+		.name = "alpn_preferred_protocols",
+		.type = SLUICE_TYPE_LIST,
+		.roles = SLUICE_SERVER,
+		.late = SLUICE_SERVER,
+		.help = "application protocols to accept, by preference; a client that offers "
+			"only others is refused",
+	},
+	[SLUICE_OPT_HONOR_CIPHER_ORDER] = {
+		.name = "honor_cipher_order",
+		.type = SLUICE_TYPE_BOOL,
+		.roles = SLUICE_SERVER,
+		.late = SLUICE_SERVER,
+		.def = "false",
+		.help = "server's order of TLS 1.2 suites and of groups goes before the client's",
+	},
+	[SLUICE_OPT_SESSION_TICKETS] = {
+		.name = "session_tickets",
+		.type = SLUICE_TYPE_BOOL,
+		.roles = BOTH,
+		.late = SLUICE_SERVER,
+		.def = "true",
+		.help = "server: issue and take session tickets; client: accept them",
+	},
+	[SLUICE_OPT_TICKET_COUNT] = {
+		.name = "ticket_count",
+		.type = SLUICE_TYPE_INT,
+		.roles = SLUICE_SERVER,
+		.def = "2",
+		.max = 4,
+		.help = "session tickets sent after a TLS 1.3 handshake",
+	},
+	[SLUICE_OPT_RECORD_PATH] = {
+		.name = "record_path",
+		.type = SLUICE_TYPE_ENUM,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "auto",
+		.values = "auto|kernel|user",
+		.help = "who encrypts: auto takes the kernel where it can, kernel fails where it "
+			"cannot",
+	},
+	[SLUICE_OPT_HANDSHAKE] = {
+		.name = "handshake",
+		.type = SLUICE_TYPE_ENUM,
+		.roles = BOTH,
+		.def = "full",
+		.values = "full|hello",
+		.help = "hello: pause after the peer's hello",
+	},
+	[SLUICE_OPT_HANDSHAKE_TIMEOUT] = {
+		.name = "handshake_timeout",
+		.type = SLUICE_TYPE_INT,
+		.roles = BOTH,
+		.def = "10000",
+		.min = 1,
+		.max = 3600000,
+		.help = "milliseconds until a handshake is given up",
+	},
+	[SLUICE_OPT_MAX_HANDSHAKE_SIZE] = {
+		.name = "max_handshake_size",
+		.type = SLUICE_TYPE_INT,
+		.roles = BOTH,
+		.def = "262144",
+		.min = 1,
+		.max = 16777215,
+		.help = "most bytes of handshake messages taken from the peer",
+	},
+	[SLUICE_OPT_EXPORTER] = {
+		.name = "exporter",
+		.type = SLUICE_TYPE_BOOL,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "false",
+		.help = "server: keep what exporting keying material needs; a client always does",
+	},
+};
+
+const struct option_row *option_row(int id)
+{
+	return id >= 0 && id < SLUICE_OPTIONS ? &rows[id] : NULL;
+}
+
+int option_find(const char *name, size_t name_len)
+{
+	int id;
+
+	for (id = 0; id < SLUICE_OPTIONS; id++)
+		if (strlen(rows[id].name) == name_len && !memcmp(rows[id].name, name, name_len))
+			return id;
+	return -1;
+}
+
+int sluice_option_info(int id, struct sluice_option_info *ret_info, size_t info_size)
+{
+	const struct option_row *row = option_row(id);
+	struct sluice_option_info info = { .id = id };
+
+	if (!row || !ret_info)
+		return -SLUICE_E_INVALID;
+	info.type = row->type;
+	info.roles = row->roles;
+	info.name = row->name;
+	info.def = row->def;
+	info.values = row->values;
+	info.min = row->min;
+	info.max = row->max;
+	info.help = row->help;
+	info.def_server = row->def_server;
+	memset(ret_info, 0, info_size);
+	memcpy(ret_info, &info, info_size < sizeof(info) ? info_size : sizeof(info));
+	return 0;
+}

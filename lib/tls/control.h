@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control records after the handshake: alerts and post-handshake messages. Sans-I/O: records in,
+ * events out, and alerts and messages built as bytes. One body of code for both record paths.
+ */
+#ifndef SLUICE_TLS_CONTROL_H
+#define SLUICE_TLS_CONTROL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "record/record.h"
+
+/* Alert descriptions: RFC 8446, 6; RFC 5246, 7.2; RFC 6066, 9; RFC 9846, 6. */
+enum alert {
+	ALERT_CLOSE_NOTIFY = 0,
+	ALERT_UNEXPECTED_MESSAGE = 10,
+	ALERT_BAD_RECORD_MAC = 20,
+	ALERT_RECORD_OVERFLOW = 22,
+	ALERT_HANDSHAKE_FAILURE = 40,
+	ALERT_BAD_CERTIFICATE = 42,
+	ALERT_UNSUPPORTED_CERTIFICATE = 43,
+	ALERT_CERTIFICATE_REVOKED = 44,
+	ALERT_CERTIFICATE_EXPIRED = 45,
+	ALERT_CERTIFICATE_UNKNOWN = 46,
+	ALERT_ILLEGAL_PARAMETER = 47,
+	ALERT_UNKNOWN_CA = 48,
+	ALERT_ACCESS_DENIED = 49,
+	ALERT_DECODE_ERROR = 50,
+	ALERT_DECRYPT_ERROR = 51,
+	ALERT_EXPORT_RESTRICTION = 60, /* received only: nobody may send it any more */
+	ALERT_PROTOCOL_VERSION = 70,
+	ALERT_INSUFFICIENT_SECURITY = 71,
+	ALERT_INTERNAL_ERROR = 80,
+	ALERT_INAPPROPRIATE_FALLBACK = 86,
+	ALERT_USER_CANCELED = 90,
+	ALERT_NO_RENEGOTIATION = 100,
+	ALERT_MISSING_EXTENSION = 109,
+	ALERT_UNSUPPORTED_EXTENSION = 110,
+	ALERT_CERTIFICATE_UNOBTAINABLE = 111, /* received only */
+	ALERT_UNRECOGNIZED_NAME = 112,
+	ALERT_BAD_CERTIFICATE_STATUS_RESPONSE = 113,
+	ALERT_BAD_CERTIFICATE_HASH_VALUE = 114, /* received only */
+	ALERT_UNKNOWN_PSK_IDENTITY = 115,
+	ALERT_CERTIFICATE_REQUIRED = 116,
+	ALERT_GENERAL_ERROR = 117,
+	ALERT_NO_APPLICATION_PROTOCOL = 120,
+};
+
+#define ALERT_LEVEL_WARNING 1
+#define ALERT_LEVEL_FATAL 2
+#define ALERT_LEN 2
+#define KEY_UPDATE_LEN 5
+
+/* The largest post-handshake message taken: a ticket's lifetime, nonce, 2^16-1 ticket, extensions. */
+#define CONTROL_MAX_MESSAGE (4 + 4 + 4 + 1 + 255 + 2 + 65535 + 2 + 65534)
+
+/*
+ * What a peer may send in a row without getting anywhere; one more is unexpected_message. RFC 8446
+ * has no numbers; these are BoringSSL's.
+ */
+#define CONTROL_MAX_EMPTY_RECORDS 32
+#define CONTROL_MAX_WARNINGS 4
+
+enum control_event_type {
+	CONTROL_CLOSE_NOTIFY,  /* the peer will send nothing more */
+	CONTROL_ALERT,         /* fatal; @alert */
+	CONTROL_WARNING,       /* a warning that changes nothing; @alert */
+	CONTROL_TICKET,        /* one NewSessionTicket message with its header; @msg, @msg_len */
+	CONTROL_KEY_UPDATE,    /* the peer's next record is of the next epoch; @update_requested */
+	CONTROL_RENEGOTIATION, /* TLS 1.2: the peer asks to renegotiate; answer no_renegotiation */
+};
+
+struct control_event {
+	enum control_event_type type;
+	uint8_t alert;
+	bool update_requested;
+	const uint8_t *msg; /* until the next call */
+	size_t msg_len;
+};
+
+/* struct control - the receiving state of one connection. */
+struct control {
+	uint16_t version;
+	bool is_server;
+	bool closed;           /* close_notify or a fatal alert came: what follows is ignored */
+	bool after_key_update; /* a KeyUpdate came and its record has not ended yet */
+	bool update_requested; /* of that KeyUpdate */
+	uint8_t open_type;     /* type of the record whose pieces arrive; 0: between records */
+	uint8_t *msg;          /* reassembly; NULL until a message is split */
+	size_t msg_len, msg_size;
+	uint8_t alert_buf[ALERT_LEN];
+	size_t alert_len;
+	unsigned int empty_records; /* consecutive */
+	unsigned int warnings;      /* consecutive */
+	int failed;                 /* the error that every further call returns; 0: none */
+	uint8_t fail_alert;         /* after an error: the alert to send */
+	const char *fail_text;      /* and why, for people; static storage */
+};
+
+void control_init(struct control *control, uint16_t version, bool is_server);
+
+/* control_deinit() frees what is held; may be called twice. */
+void control_deinit(struct control *control);
+
+/*
+ * control_feed() takes a record or piece of one from *@record on and advances it, its end included.
+ * Returns 1 with an event (call again with the rest), 0 when the record or piece is used up. A
+ * failure is final: -SLUICE_E_PROTOCOL or -SLUICE_E_NOMEM, now and from every later call;
+ * control->fail_alert is to be sent.
+ * Records of type data only pass through here to be held against open fragments and counted: they
+ * return 0 with the record untouched if they may be delivered (an empty one is not the end of
+ * anything), and emptied if they came after close_notify or a fatal alert.
+ */
+int control_feed(struct control *control, struct record *record, struct control_event *ret_event);
+
+/*
+ * control_build_alert() and control_build_key_update() write a message's bytes. The level follows
+ * from the description: warning for close_notify, user_canceled and no_renegotiation.
+ */
+void control_build_alert(uint8_t out[ALERT_LEN], uint8_t alert);
+void control_build_key_update(uint8_t out[KEY_UPDATE_LEN], bool request);
+
+#endif
