@@ -161,7 +161,8 @@ ssize_t sluice_sendv(struct sluice_conn *conn, const struct iovec *iov, int n_io
 
 /*
  * sluice_sendfile() sends @count bytes of @file_fd from *@offset on, and moves *@offset. On the
- * kernel path the pages go from the page cache to the socket.
+ * kernel path the pages go from the page cache to the socket. A file that cannot be read is
+ * -SLUICE_E_FILE and leaves the connection as it is.
  */
 ssize_t sluice_sendfile(struct sluice_conn *conn, int file_fd, off_t *offset, size_t count,
 			int timeout_ms);
@@ -186,7 +187,10 @@ int sluice_update_keys(struct sluice_conn *conn, int request, int timeout_ms);
 
 /* --- the end ----------------------------------------------------------------------------- */
 
-/* sluice_shutdown() ends one direction (SHUT_WR: close_notify, then FIN) or both. */
+/*
+ * sluice_shutdown() ends one direction (SHUT_WR: close_notify, then FIN) or both. What was accepted
+ * is sent first; after -SLUICE_E_TIMEOUT or -SLUICE_E_AGAIN call again.
+ */
 int sluice_shutdown(struct sluice_conn *conn, int how, int timeout_ms);
 
 /*
@@ -245,7 +249,8 @@ int sluice_peercert(const struct sluice_conn *conn, size_t index, const uint8_t 
 
 /*
  * sluice_export_keying_material() is the exporter of RFC 5705 and RFC 8446, 7.5. @context may be
- * NULL (TLS 1.2 tells absent from empty). Errors: INVALID, NOT_ESTABLISHED.
+ * NULL (TLS 1.2 tells absent from empty). Errors: INVALID, NOT_ESTABLISHED, UNDEFINED (a server
+ * without option exporter).
  */
 int sluice_export_keying_material(struct sluice_conn *conn, uint8_t *out, size_t out_len,
 				  const char *label, const uint8_t *context, size_t context_len);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a hello says, copied out of the handshake so that it can be looked at before and after it. */
+/* What a hello says, copied out of the handshake so that it can be looked at at any time. */
 #ifndef SLUICE_BSSL_HELLO_H
 #define SLUICE_BSSL_HELLO_H
 

@@ -102,9 +102,9 @@ void hooks_set_verify(SSL *ssl, int mode)
 	SSL_set_custom_verify(ssl, mode, on_verify);
 }
 
-void hooks_install(SSL_CTX *ctx, enum sluice_role role)
+void hooks_install(SSL_CTX *ctx, enum sluice_role role, int verify_mode)
 {
-	SSL_CTX_set_custom_verify(ctx, SSL_CTX_get_verify_mode(ctx), on_verify);
+	SSL_CTX_set_custom_verify(ctx, verify_mode, on_verify);
 	SSL_CTX_set_info_callback(ctx, on_info);
 	if (role == SLUICE_SERVER) {
 		SSL_CTX_set_select_certificate_cb(ctx, on_client_hello);

@@ -9,8 +9,11 @@
 
 struct sluice_conn;
 
-/* hooks_install() sets them on a context that a profile is being built with. */
-void hooks_install(SSL_CTX *ctx, enum sluice_role role);
+/*
+ * hooks_install() sets them on a context that a profile is being built with; @verify_mode is
+ * SSL_VERIFY_*.
+ */
+void hooks_install(SSL_CTX *ctx, enum sluice_role role, int verify_mode);
 
 /* hooks_set_verify() makes @ssl ask for a peer certificate: SSL_VERIFY_* of @mode. */
 void hooks_set_verify(SSL *ssl, int mode);

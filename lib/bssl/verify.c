@@ -276,9 +276,22 @@ static bool set_name(X509_VERIFY_PARAM *param, const char *name)
 	return len && X509_VERIFY_PARAM_set1_host(param, name, len);
 }
 
+/*
+ * RFC 5280, 3.2: signed by its own key. BoringSSL says so of certificates that may sign others, and
+ * of the rest that their issuer is missing; even where such a certificate is trusted as it is.
+ */
+static bool is_self_signed(X509 *x509)
+{
+	EVP_PKEY *key = X509_get_pubkey(x509);
+	bool self_signed = key && is_self_issued(x509) && X509_verify(x509, key) == 1;
+
+	EVP_PKEY_free(key);
+	return self_signed;
+}
+
 /* Sets what the path must be like. Returns 0 or an X.509 error. */
-static int prepare(X509_STORE_CTX *ctx, const struct sluice_profile *profile, const char *name,
-		   int64_t *now_s)
+static int prepare(X509_STORE_CTX *ctx, const struct sluice_profile *profile, X509 *leaf,
+		   const char *name, int64_t *now_s)
 {
 	bool client = profile->role == SLUICE_CLIENT;
 	X509_VERIFY_PARAM *param;
@@ -288,6 +301,9 @@ static int prepare(X509_STORE_CTX *ctx, const struct sluice_profile *profile, co
 		return X509_V_ERR_UNSPECIFIED;
 	param = X509_STORE_CTX_get0_param(ctx);
 	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_TRUSTED_FIRST);
+	/* Lets the certificate itself be the anchor; no other can be, as it has no other issuer. */
+	if (is_self_signed(leaf))
+		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
 	X509_VERIFY_PARAM_set_depth(param, profile->depth + 1 + MAX_SELF_ISSUED);
 	X509_STORE_CTX_set_time(ctx, 0, (time_t)*now_s);
 	X509_STORE_CTX_set_verify_cb(ctx, on_error);
@@ -305,7 +321,7 @@ static struct verdict judge(const struct sluice_profile *profile, X509 *leaf,
 
 	if (!ctx || !X509_STORE_CTX_init(ctx, profile->trust, leaf, certs))
 		goto out;
-	verdict.x509_error = prepare(ctx, profile, name, &now_s);
+	verdict.x509_error = prepare(ctx, profile, leaf, name, &now_s);
 	if (verdict.x509_error)
 		goto out;
 	if (X509_verify_cert(ctx) == 1) {
@@ -315,6 +331,9 @@ static struct verdict judge(const struct sluice_profile *profile, X509 *leaf,
 		verdict.index = (size_t)X509_STORE_CTX_get_error_depth(ctx);
 		if (!verdict.x509_error)
 			verdict.x509_error = X509_V_ERR_UNSPECIFIED;
+		if (verdict.x509_error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY &&
+		    !verdict.index && is_self_signed(leaf))
+			verdict.x509_error = X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT;
 	}
 out:
 	X509_STORE_CTX_free(ctx);

@@ -49,16 +49,24 @@ static void drain(struct sluice_conn *conn)
 	}
 }
 
-/* Ends the sending direction: close_notify, then FIN. */
+/*
+ * Ends the sending direction: close_notify, then FIN. No FIN overtakes what was accepted: after a
+ * time-out the next call goes on from there.
+ */
 static int end_sending(struct sluice_conn *conn, uint64_t deadline)
 {
 	int r = rio_close_notify(conn);
 
+	if (r == -SLUICE_E_STATE) { /* the queue is full */
+		r = flush_until(conn, deadline);
+		if (r == 0)
+			r = rio_close_notify(conn);
+	}
 	if (r == 0)
 		r = flush_until(conn, deadline);
 	if (r == 0 && rio_sendfile_direct(conn))
 		r = conn_wait(conn, POLLOUT, deadline);
-	if (sys->shutdown(conn->fd, SHUT_WR) && errno != ENOTCONN && r == 0)
+	if (r == 0 && sys->shutdown(conn->fd, SHUT_WR) && errno != ENOTCONN)
 		r = -sys_errno_code(errno);
 	return r;
 }
@@ -73,6 +81,8 @@ int sluice_shutdown(struct sluice_conn *conn, int how, int timeout_ms)
 		return -SLUICE_E_NOT_ESTABLISHED;
 	if (how != SHUT_RD)
 		r = end_sending(conn, deadline_from(timeout_ms));
+	if (r == -SLUICE_E_TIMEOUT && timeout_ms == SLUICE_NOWAIT)
+		r = -SLUICE_E_AGAIN;
 	if (how != SHUT_WR) {
 		conn->read_closed = true;
 		if (sys->shutdown(conn->fd, SHUT_RD) && errno != ENOTCONN && r == 0)

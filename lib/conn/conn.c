@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +83,13 @@ struct sluice_conn *conn_free(struct sluice_conn *conn)
 	return NULL;
 }
 
+const char *conn_reference(const struct sluice_conn *conn)
+{
+	if (conn->role == SLUICE_SERVER || conn->profile->sni_disabled)
+		return NULL;
+	return conn->profile->sni ? conn->profile->sni : conn->host;
+}
+
 void conn_attach(struct sluice_conn *conn)
 {
 	int err = conn->sluice->caps.ktls_errno;
@@ -90,6 +99,13 @@ void conn_attach(struct sluice_conn *conn)
 	if (!err)
 		err = ktls_attach(conn->fd);
 	conn->ulp_reason = ktls_attach_reason(err);
+}
+
+void conn_set_nodelay(int fd)
+{
+	int one = 1;
+
+	sys->setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 }
 
 int conn_queue(struct sluice_conn *conn, uint8_t type, const uint8_t *bytes, size_t len,

@@ -113,8 +113,20 @@ int conn_new(struct sluice_conn **ret_conn, struct sluice *sluice, struct sluice
 /* conn_free() closes the socket at once and frees everything. NULL is fine. Returns NULL. */
 struct sluice_conn *conn_free(struct sluice_conn *conn);
 
+/*
+ * conn_reference() returns what the peer's certificate must be for: the name that was asked for, or
+ * the host that was dialled; NULL: for anyone.
+ */
+const char *conn_reference(const struct sluice_conn *conn);
+
 /* conn_attach() attaches the kernel's record layer to the connected socket, if it will be used. */
 void conn_attach(struct sluice_conn *conn);
+
+/*
+ * conn_set_nodelay() keeps small records of a socket of our own making from waiting for Nagle's timer
+ * behind an unacknowledged one. Refusal is harmless: a socket that died already says so later.
+ */
+void conn_set_nodelay(int fd);
 
 /*
  * conn_fail() ends a connection with @code and, unless @alert is negative, queues or sends that
@@ -158,6 +170,14 @@ int live_eof(struct sluice_conn *conn);
 
 /* live_new_epoch() moves the sending direction to its next epoch. */
 int live_new_epoch(struct sluice_conn *conn);
+
+/*
+ * session_bind() ties a client's sessions to what its server is judged by: the rules of the profile
+ * that conn->ssl was made from, and the name. session_fits() tells whether @session was made under
+ * the same. Returns 0, or fails the connection.
+ */
+int session_bind(struct sluice_conn *conn);
+bool session_fits(const struct sluice_conn *conn, const SSL_SESSION *session);
 
 /* session_from_ticket() makes the newest session of a NewSessionTicket message. */
 void session_from_ticket(struct sluice_conn *conn, const uint8_t *msg, size_t msg_len);

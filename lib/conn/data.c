@@ -24,10 +24,17 @@ static int check_sending(const struct sluice_conn *conn)
 	return conn->write_closed ? -SLUICE_E_CLOSED : 0;
 }
 
-/* Nothing came of a try: not now (NOWAIT), or not in time. */
-static int not_now(int timeout_ms)
+/* Until when a call may wait; NOW: not at all, not even to ask the clock or poll(2). */
+#define NOW 0
+
+static uint64_t until(int timeout_ms)
 {
-	return timeout_ms == SLUICE_NOWAIT ? -SLUICE_E_AGAIN : -SLUICE_E_TIMEOUT;
+	return timeout_ms == SLUICE_NOWAIT ? NOW : deadline_from(timeout_ms);
+}
+
+static int wait_until(const struct sluice_conn *conn, int events, uint64_t deadline)
+{
+	return deadline == NOW ? -SLUICE_E_AGAIN : conn_wait(conn, events, deadline);
 }
 
 /* One send. Returns the bytes of @buf accepted; *@ret_full when the socket took no more. */
@@ -46,9 +53,9 @@ static ssize_t send_once(struct sluice_conn *conn, const void *buf, size_t len, 
 	return rio_send_done(conn, res);
 }
 
-ssize_t sluice_send(struct sluice_conn *conn, const void *buf, size_t buf_len, int timeout_ms)
+static ssize_t send_deadline(struct sluice_conn *conn, const void *buf, size_t buf_len,
+			     uint64_t deadline)
 {
-	uint64_t deadline = deadline_from(timeout_ms);
 	size_t sent = 0;
 	bool full;
 	ssize_t n;
@@ -61,32 +68,42 @@ ssize_t sluice_send(struct sluice_conn *conn, const void *buf, size_t buf_len, i
 		if (n < 0)
 			return n;
 		sent += n;
-		if (full && conn_wait(conn, POLLOUT, deadline) < 0)
+		r = full ? wait_until(conn, POLLOUT, deadline) : 0;
+		if (r < 0)
 			break;
 	}
-	return sent || !buf_len ? (ssize_t)sent : not_now(timeout_ms);
+	return sent || !buf_len ? (ssize_t)sent : r;
+}
+
+ssize_t sluice_send(struct sluice_conn *conn, const void *buf, size_t buf_len, int timeout_ms)
+{
+	return send_deadline(conn, buf, buf_len, until(timeout_ms));
 }
 
 ssize_t sluice_sendv(struct sluice_conn *conn, const struct iovec *iov, int n_iov, int timeout_ms)
 {
-	uint64_t deadline = deadline_from(timeout_ms);
+	uint64_t deadline = until(timeout_ms);
 	size_t total = 0;
 	ssize_t n;
-	int i, left = timeout_ms;
+	int i;
 
 	if (n_iov < 0)
 		return -SLUICE_E_INVALID;
 	for (i = 0; i < n_iov; i++) {
-		n = sluice_send(conn, iov[i].iov_base, iov[i].iov_len, left);
+		n = send_deadline(conn, iov[i].iov_base, iov[i].iov_len, deadline);
 		if (n < 0)
 			return total ? (ssize_t)total : n;
 		total += n;
 		if ((size_t)n < iov[i].iov_len)
 			break;
-		if (timeout_ms > 0)
-			left = timeout_until(deadline);
 	}
 	return total;
+}
+
+/* The errnos of sendfile(2) that are about the file: the connection can go on without it. */
+static bool is_of_file(int err)
+{
+	return err == EBADF || err == EINVAL || err == ESPIPE || err == EOVERFLOW || err == EISDIR;
 }
 
 /* Kernel path: page cache to socket. Returns bytes, 0 at the end of the file, or an error. */
@@ -101,6 +118,8 @@ static ssize_t sendfile_direct(struct sluice_conn *conn, int file_fd, off_t *off
 	*ret_full = n < 0 && errno == EAGAIN;
 	if (n >= 0)
 		rio_sent_direct(conn, n);
+	else if (is_of_file(errno))
+		return -SLUICE_E_FILE;
 	else if (!*ret_full)
 		return conn_fail(conn, sys_errno_code(errno), -1, errno, "sending a file");
 	return n < 0 ? 0 : n;
@@ -139,16 +158,17 @@ static ssize_t sendfile_copied(struct sluice_conn *conn, int file_fd, off_t *off
 ssize_t sluice_sendfile(struct sluice_conn *conn, int file_fd, off_t *offset, size_t count,
 			int timeout_ms)
 {
-	uint64_t deadline = deadline_from(timeout_ms);
+	uint64_t deadline = until(timeout_ms);
 	size_t sent = 0;
-	bool full = false;
+	bool full = false, pending;
 	ssize_t n;
 	int r = check_sending(conn);
 
 	if (r < 0)
 		return r;
 	while (sent < count || rio_send_pending(conn)) {
-		if (rio_send_pending(conn))
+		pending = rio_send_pending(conn);
+		if (pending)
 			n = send_once(conn, NULL, 0, &full);
 		else if (rio_sendfile_direct(conn))
 			n = sendfile_direct(conn, file_fd, offset, count - sent, &full);
@@ -157,23 +177,29 @@ ssize_t sluice_sendfile(struct sluice_conn *conn, int file_fd, off_t *offset, si
 		if (n < 0)
 			return n;
 		sent += n;
-		if (full && conn_wait(conn, POLLOUT, deadline) < 0)
+		r = full ? wait_until(conn, POLLOUT, deadline) : 0;
+		if (r < 0)
 			break;
-		if (n == 0 && !full && !rio_send_pending(conn))
+		if (n == 0 && !full && !pending)
 			break; /* the end of the file */
 	}
-	return sent || !full ? (ssize_t)sent : not_now(timeout_ms);
+	return sent ? (ssize_t)sent : r;
 }
 
-/* One receive, answering what control records ask for. Returns as rio_recv_done(). */
-static ssize_t recv_once(struct sluice_conn *conn, void *buf, size_t len)
+/*
+ * One receive, answering what control records ask for. Returns as rio_recv_done(); *@ret_more when
+ * it filled what it was given, so that the socket may hold more.
+ */
+static ssize_t recv_once(struct sluice_conn *conn, void *buf, size_t len, bool *ret_more)
 {
 	struct msghdr *msg;
 	ssize_t n = rio_recv_prep(conn, buf, len, &msg);
 	ssize_t res;
 
+	*ret_more = false;
 	if (n == 0) {
 		res = sys->recvmsg(conn->fd, msg, MSG_DONTWAIT);
+		*ret_more = res >= 0 && (size_t)res == msg->msg_iov->iov_len;
 		res = res < 0 ? -errno : res;
 		n = rio_recv_done(conn, res);
 		if (n == -SLUICE_E_AGAIN && res != -EAGAIN)
@@ -185,25 +211,52 @@ static ssize_t recv_once(struct sluice_conn *conn, void *buf, size_t len)
 }
 
 static ssize_t recv_deadline(struct sluice_conn *conn, void *buf, size_t len, uint64_t deadline,
-			     int timeout_ms)
+			     bool *ret_more)
 {
 	ssize_t n;
 
 	for (;;) {
-		n = recv_once(conn, buf, len);
+		n = recv_once(conn, buf, len, ret_more);
 		if (n > 0 || (n < 0 && n != -SLUICE_E_AGAIN))
 			return n;
 		if (n == 0)
 			continue;
-		n = conn_wait(conn, sluice_conn_events(conn), deadline);
+		n = wait_until(conn, sluice_conn_events(conn), deadline);
 		if (n < 0)
-			return n == -SLUICE_E_TIMEOUT ? not_now(timeout_ms) : n;
+			return n;
 	}
+}
+
+/*
+ * What has come behind the first bytes: records read ahead, and what the socket still holds where
+ * the last receive shows that it may hold something. An error is the next call's to meet.
+ */
+static size_t recv_behind(struct sluice_conn *conn, char *buf, size_t len, bool more)
+{
+	size_t got = 0;
+	ssize_t n;
+
+	while (got < len) {
+		n = rio_recv_here(conn, buf + got, len - got);
+		if (n == 0 && !more)
+			break;
+		if (n == 0)
+			n = recv_once(conn, buf + got, len - got, &more);
+		if (n < 0)
+			break;
+		got += n;
+	}
+	if (rio_send_pending(conn))
+		conn_flush(conn);
+	return got;
 }
 
 ssize_t sluice_recv(struct sluice_conn *conn, void *buf, size_t buf_len, int timeout_ms)
 {
-	return recv_deadline(conn, buf, buf_len, deadline_from(timeout_ms), timeout_ms);
+	bool more;
+	ssize_t n = recv_deadline(conn, buf, buf_len, until(timeout_ms), &more);
+
+	return n < 0 ? n : n + (ssize_t)recv_behind(conn, (char *)buf + n, buf_len - n, more);
 }
 
 /* Bytes that a timed-out call had received already go in front of everything else. */
@@ -222,24 +275,31 @@ static int push_back(struct sluice_conn *conn, const void *buf, size_t len)
 	return 0;
 }
 
+/*
+ * What becomes of the first @got bytes where the rest did not come: with the connection's end they
+ * are lost, and counted; otherwise the next call begins with them. Returns @why.
+ */
+static ssize_t recv_cut_short(struct sluice_conn *conn, const void *buf, size_t got, ssize_t why)
+{
+	if (conn->dead || conn->read_closed)
+		conn->discarded += got;
+	else if (got && push_back(conn, buf, got) < 0)
+		return conn_fail(conn, SLUICE_E_NOMEM, ALERT_INTERNAL_ERROR, 0,
+				 "keeping received bytes");
+	return why;
+}
+
 ssize_t sluice_recv_exact(struct sluice_conn *conn, void *buf, size_t buf_len, int timeout_ms)
 {
-	uint64_t deadline = deadline_from(timeout_ms);
+	uint64_t deadline = until(timeout_ms);
 	size_t got = 0;
 	ssize_t n;
+	bool more;
 
 	while (got < buf_len) {
-		n = recv_deadline(conn, (char *)buf + got, buf_len - got, deadline, timeout_ms);
-		if (n == -SLUICE_E_AGAIN || n == -SLUICE_E_TIMEOUT) {
-			if (got && push_back(conn, buf, got) < 0)
-				return conn_fail(conn, SLUICE_E_NOMEM, ALERT_INTERNAL_ERROR, 0,
-						 "keeping received bytes");
-			return n;
-		}
-		if (n < 0) {
-			conn->discarded = got;
-			return n;
-		}
+		n = recv_deadline(conn, (char *)buf + got, buf_len - got, deadline, &more);
+		if (n < 0)
+			return recv_cut_short(conn, buf, got, n);
 		got += n;
 	}
 	return got;
@@ -253,7 +313,7 @@ size_t sluice_discarded(const struct sluice_conn *conn)
 int sluice_update_keys(struct sluice_conn *conn, int request, int timeout_ms)
 {
 	uint8_t message[KEY_UPDATE_LEN];
-	uint64_t deadline = deadline_from(timeout_ms);
+	uint64_t deadline = until(timeout_ms);
 	int r = check_sending(conn);
 
 	if (r < 0)
@@ -267,8 +327,9 @@ int sluice_update_keys(struct sluice_conn *conn, int request, int timeout_ms)
 	if (r < 0)
 		return r;
 	while ((r = conn_flush(conn)) == -SLUICE_E_AGAIN) {
-		if (conn_wait(conn, POLLOUT, deadline) < 0)
-			return not_now(timeout_ms);
+		r = wait_until(conn, POLLOUT, deadline);
+		if (r < 0)
+			break;
 	}
 	return r;
 }

@@ -57,7 +57,7 @@ static int derive(struct sluice_conn *conn, const struct sluice_options *extra)
 	}
 	sluice_profile_unref(conn->profile);
 	conn->profile = profile;
-	return 0;
+	return conn->ssl && conn->role == SLUICE_CLIENT ? session_bind(conn) : 0;
 }
 
 int sluice_handshake(struct sluice_conn *conn, const struct sluice_options *extra, int timeout_ms)

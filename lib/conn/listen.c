@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,23 +132,12 @@ struct sluice_listener *sluice_listener_free(struct sluice_listener *listener)
 	return NULL;
 }
 
-/*
- * Small records must not wait for Nagle's timer behind an unacknowledged one. Refusal is harmless
- * (a socket that died already says so later).
- */
-static void set_nodelay(int fd)
-{
-	int one = 1;
-
-	sys->setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-}
-
 int rio_accepted(struct sluice_listener *listener, int fd, struct sluice_conn **ret_conn)
 {
 	int r = conn_new(ret_conn, listener->sluice, listener->profile, SLUICE_SERVER, fd);
 
 	if (r == 0)
-		set_nodelay(fd);
+		conn_set_nodelay(fd);
 	return r;
 }
 

@@ -100,10 +100,9 @@ static ssize_t take_buffered(struct sluice_conn *conn)
 	return n;
 }
 
-ssize_t rio_recv_prep(struct sluice_conn *conn, void *buf, size_t buf_len, struct msghdr **ret_msg)
+ssize_t rio_recv_here(struct sluice_conn *conn, void *buf, size_t buf_len)
 {
 	int r = check_receiving(conn);
-	ssize_t n;
 
 	if (r < 0)
 		return r;
@@ -111,7 +110,14 @@ ssize_t rio_recv_prep(struct sluice_conn *conn, void *buf, size_t buf_len, struc
 		return -SLUICE_E_INVALID;
 	conn->recv_buf = buf;
 	conn->recv_len = buf_len;
-	n = take_buffered(conn);
+	return take_buffered(conn);
+}
+
+ssize_t rio_recv_prep(struct sluice_conn *conn, void *buf, size_t buf_len, struct msghdr **ret_msg)
+{
+	ssize_t n = rio_recv_here(conn, buf, buf_len);
+	int r;
+
 	if (n)
 		return n;
 	r = conn->rx->ops->prep(conn->rx, buf, buf_len, &conn->recv_msg);

@@ -22,6 +22,9 @@
 
 #include <sluice/sluice.h>
 
+/* rio_recv_here() gives what needs no receive: bytes in buf, 0 for none, or an error. */
+ssize_t rio_recv_here(struct sluice_conn *conn, void *buf, size_t buf_len);
+
 ssize_t rio_recv_prep(struct sluice_conn *conn, void *buf, size_t buf_len, struct msghdr **ret_msg);
 ssize_t rio_recv_done(struct sluice_conn *conn, ssize_t res);
 

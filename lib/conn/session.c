@@ -6,9 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <openssl/err.h>
 #include <openssl/mem.h>
+#include <openssl/sha.h>
 
 #include "conn/conn.h"
 #include "core/error.h"
@@ -17,7 +21,36 @@
 
 /* A session with a chain of certificates fits many times over. */
 #define SESSION_FILE_MAX (256 * 1024)
-#define HANDSHAKE_HEADER_LEN 4
+
+int session_bind(struct sluice_conn *conn)
+{
+	const char *name = conn->profile->verify_peer ? conn_reference(conn) : NULL;
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	const uint8_t *rules;
+	size_t rules_len;
+	SHA256_CTX sha;
+
+	rules = SSL_get0_session_id_context(conn->ssl, &rules_len);
+	SHA256_Init(&sha);
+	SHA256_Update(&sha, rules, rules_len);
+	if (name)
+		SHA256_Update(&sha, name, strlen(name));
+	SHA256_Final(digest, &sha);
+	if (!SSL_set_session_id_context(conn->ssl, digest, sizeof(digest)))
+		return conn_fail(conn, SLUICE_E_INTERNAL, -1, 0, "binding sessions");
+	return 0;
+}
+
+bool session_fits(const struct sluice_conn *conn, const SSL_SESSION *session)
+{
+	const uint8_t *ours, *theirs;
+	unsigned int their_len;
+	size_t our_len;
+
+	ours = SSL_get0_session_id_context(conn->ssl, &our_len);
+	theirs = SSL_SESSION_get0_id_context(session, &their_len);
+	return our_len == their_len && memcmp(ours, theirs, our_len) == 0;
+}
 
 void session_keep(struct sluice_conn *conn, SSL_SESSION *session)
 {
@@ -87,6 +120,19 @@ static int write_all(int fd, const uint8_t *bytes, size_t len)
 	return 0;
 }
 
+/*
+ * Makes the file anew: one that is there would keep its mode, and whoever has it open would read
+ * along. Only a file is replaced, no link and no device.
+ */
+static int create(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && unlink(path))
+		return -1;
+	return sys->open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+}
+
 int sluice_session_save(const struct sluice_session *session, const char *path,
 			struct sluice_error *ret_err)
 {
@@ -97,10 +143,13 @@ int sluice_session_save(const struct sluice_session *session, const char *path,
 	err_clear(ret_err);
 	if (!SSL_SESSION_to_bytes(session->ssl_session, &bytes, &len))
 		return err_set(ret_err, SLUICE_E_NOMEM, "serializing a session");
-	fd = sys->open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = create(path);
 	err = fd < 0 ? errno : write_all(fd, bytes, len);
-	if (fd >= 0 && sys->close(fd) && !err)
+	/* close(2): the descriptor is gone in any case, and EINTR says nothing of the file. */
+	if (fd >= 0 && sys->close(fd) && !err && errno != EINTR)
 		err = errno;
+	if (fd >= 0 && err)
+		unlink(path);
 	if (err)
 		r = err_set_errno(ret_err, SLUICE_E_FILE, err, "writing session file %s", path);
 	secret_wipe(bytes, len);
@@ -136,7 +185,7 @@ int sluice_session_load(struct sluice *sluice, const char *path,
 			struct sluice_session **ret_session, struct sluice_error *ret_err)
 {
 	uint8_t *bytes = malloc(SESSION_FILE_MAX);
-	SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+	SSL_CTX *ctx = SSL_CTX_new(TLS_with_buffers_method());
 	SSL_SESSION *ssl_session = NULL;
 	ssize_t len = 0;
 	int r;

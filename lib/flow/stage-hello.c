@@ -39,7 +39,10 @@ static int prepare_client(struct sluice_conn *conn)
 		return conn_fail(conn, SLUICE_E_INVALID, -1, 0, "the server name is not one");
 	if (name)
 		strncpy(conn->info.sni, name, sizeof(conn->info.sni) - 1);
-	if (conn->hs->offered && !SSL_set_session(conn->ssl, conn->hs->offered))
+	if (session_bind(conn) < 0)
+		return -conn->err.code;
+	if (conn->hs->offered && session_fits(conn, conn->hs->offered) &&
+	    !SSL_set_session(conn->ssl, conn->hs->offered))
 		return conn_fail(conn, SLUICE_E_NOMEM, -1, 0, "offering a session");
 	return 0;
 }

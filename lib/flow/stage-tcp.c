@@ -28,6 +28,7 @@ static int start_connect(struct sluice_conn *conn)
 	if (conn->fd < 0)
 		return errno;
 	conn->hs->gate.fd = conn->fd;
+	conn_set_nodelay(conn->fd);
 	if (sys->connect(conn->fd, addr->ai_addr, addr->ai_addrlen) == 0 || errno == EINTR)
 		return EINPROGRESS;
 	return errno;

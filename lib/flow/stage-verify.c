@@ -1,19 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * VERIFY: the peer's chain is judged, then the handshake is driven to its end, where the peer
- * learns the verdict. A resumed session keeps the verdict of the handshake that made it.
+ * learns the verdict. A resumed session keeps the verdict of the handshake that made it, which was
+ * of the same rules: others are not offered and not taken (session_bind()).
  */
 #include "bssl/verify.h"
 #include "core/error.h"
 #include "flow/flow.h"
-
-/* What a certificate must be for: the name that was asked for, or the host that was dialled. */
-static const char *reference_identity(const struct sluice_conn *conn)
-{
-	if (conn->role == SLUICE_SERVER || conn->profile->sni_disabled)
-		return NULL;
-	return conn->profile->sni ? conn->profile->sni : conn->host;
-}
 
 static void judge(struct sluice_conn *conn)
 {
@@ -22,8 +15,8 @@ static void judge(struct sluice_conn *conn)
 
 	err_clear(&err);
 	hs->verify_known = true;
-	if (verify_chain(conn->profile, SSL_get0_peer_certificates(conn->ssl),
-			 reference_identity(conn), &hs->verify_alert, &err) < 0) {
+	if (verify_chain(conn->profile, SSL_get0_peer_certificates(conn->ssl), conn_reference(conn),
+			 &hs->verify_alert, &err) < 0) {
 		if (!hs->verify_alert)
 			hs->verify_alert = ALERT_INTERNAL_ERROR;
 		conn->err = err;

@@ -185,20 +185,24 @@ static void hash_der(SHA256_CTX *sha, const CRYPTO_BUFFER *der)
 }
 
 /*
- * Sessions resume only where the client would have been judged by the same rules and would have met
- * the same server: profiles that share ticket keys are told apart by their session ID context.
+ * Sessions resume only where the peer would have been judged by the same rules and would have met
+ * the same identity: a resumed handshake shows no certificate. Profiles are told apart by their
+ * session ID context, servers that share ticket keys as well as clients that share sessions (which
+ * add the server's name: session_bind()).
  */
 static int set_session_context(SSL_CTX *ctx, const struct credentials *creds,
-			       const struct sluice_options *opts, struct sluice_error *err)
+			       const struct sluice_options *opts, enum sluice_role role,
+			       struct sluice_error *err)
 {
 	uint8_t digest[SHA256_DIGEST_LENGTH];
-	int64_t rules[3];
+	int64_t rules[4];
 	SHA256_CTX sha;
 	size_t i;
 
-	rules[0] = option_number(opts, SLUICE_OPT_VERIFY, SLUICE_SERVER);
-	rules[1] = option_number(opts, SLUICE_OPT_FAIL_IF_NO_PEER_CERT, SLUICE_SERVER);
-	rules[2] = option_number(opts, SLUICE_OPT_DEPTH, SLUICE_SERVER);
+	rules[0] = option_number(opts, SLUICE_OPT_VERIFY, role);
+	rules[1] = option_number(opts, SLUICE_OPT_FAIL_IF_NO_PEER_CERT, role);
+	rules[2] = option_number(opts, SLUICE_OPT_DEPTH, role);
+	rules[3] = creds->trust && !creds->cas; /* the system's */
 	SHA256_Init(&sha);
 	SHA256_Update(&sha, rules, sizeof(rules));
 	hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->chain, 0));
@@ -215,6 +219,9 @@ static int set_role(SSL_CTX *ctx, const struct sluice_options *opts, enum sluice
 {
 	int r;
 
+	r = set_session_context(ctx, creds, opts, role, err);
+	if (r < 0)
+		return r;
 	if (role == SLUICE_CLIENT) {
 		/* Sessions go to the hook only, for whoever asks for them. */
 		SSL_CTX_set_session_cache_mode(ctx,
@@ -224,10 +231,9 @@ static int set_role(SSL_CTX *ctx, const struct sluice_options *opts, enum sluice
 	/* Resumption is by ticket only: no state per client. */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(ctx, (size_t)option_number(opts, SLUICE_OPT_TICKET_COUNT, role));
-	r = set_session_context(ctx, creds, opts, err);
-	if (!r && (verify_mode & SSL_VERIFY_PEER))
-		r = set_client_cas(ctx, creds, err);
-	return r;
+	if (verify_mode & SSL_VERIFY_PEER)
+		return set_client_cas(ctx, creds, err);
+	return 0;
 }
 
 static int set_all(SSL_CTX *ctx, const struct settings *settings, const struct sluice_options *opts,
@@ -240,8 +246,7 @@ static int set_all(SSL_CTX *ctx, const struct settings *settings, const struct s
 	SSL_CTX_set_max_cert_list(ctx, settings->max_handshake_size);
 	SSL_CTX_set_early_data_enabled(ctx, 0); /* 0-RTT data can be replayed */
 	SSL_CTX_set_quiet_shutdown(ctx, 1);     /* close_notify is ours to send */
-	SSL_CTX_set_verify(ctx, settings->verify_mode, NULL);
-	hooks_install(ctx, role);
+	hooks_install(ctx, role, settings->verify_mode);
 	r = set_protocol(ctx, settings, err);
 	if (!r)
 		r = set_identity(ctx, creds, &settings->protocol, err);
@@ -254,7 +259,11 @@ int context_new(SSL_CTX **ret_ctx, const struct settings *settings,
 		const struct sluice_options *opts, enum sluice_role role,
 		const struct credentials *creds, struct sluice_error *ret_err)
 {
-	SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+	/*
+	 * Certificates are bytes to BoringSSL and are parsed once, where they are judged
+	 * (verify.c): with TLS_method() each would be parsed for every connection besides.
+	 */
+	SSL_CTX *ctx = SSL_CTX_new(TLS_with_buffers_method());
 	int r;
 
 	r = ctx ? set_all(ctx, settings, opts, role, creds, ret_err)

@@ -53,7 +53,7 @@ enum alert {
 #define ALERT_LEN 2
 #define KEY_UPDATE_LEN 5
 
-/* The largest post-handshake message taken: a ticket's lifetime, nonce, 2^16-1 ticket, extensions. */
+/* The largest message taken: a NewSessionTicket with every vector full (RFC 8446, 4.6.1). */
 #define CONTROL_MAX_MESSAGE (4 + 4 + 4 + 1 + 255 + 2 + 65535 + 2 + 65534)
 
 /*
