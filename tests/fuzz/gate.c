@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The gate under arbitrary bytes in arbitrary pieces. Whatever comes: it asks the socket for no
+ * byte behind the record that it is in, it gives out the stream's bytes in order or none, and what
+ * it holds is a ServerHello that lies in the stream.
+ *
+ * The input: a byte of flags, a byte for the bound on the handshake, two numbers that cut the
+ * stream into receives and reads, and then the stream.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/bio.h>
+
+#include "bssl/gate.h"
+#include "core/sys.h"
+#include "record/record.h"
+
+#define HEAD 4
+#define FLAG_HOLD 1
+#define FLAG_BLOCKS 2
+#define FLAG_EOF 4
+
+#define SERVER_HELLO 2
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct {
+	const uint8_t *bytes;
+	size_t len, used;
+	size_t piece;
+	bool blocks, block_due, at_end;
+} stream;
+
+/* What is left of the record that the stream is in, or of its header. */
+static size_t max_ask(void)
+{
+	size_t at = 0, end;
+
+	for (;;) {
+		if (at + RECORD_HEADER_LEN > stream.used)
+			return at + RECORD_HEADER_LEN - stream.used;
+		end = at + RECORD_HEADER_LEN +
+		      ((size_t)stream.bytes[at + 3] << 8 | stream.bytes[at + 4]);
+		if (end > stream.used)
+			return end - stream.used;
+		at = end;
+	}
+}
+
+static ssize_t fuzz_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	size_t n = msg->msg_iov[0].iov_len;
+
+	assert(msg->msg_iovlen == 1 && n > 0 && n <= max_ask());
+	if (stream.blocks && (stream.block_due = !stream.block_due)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (n > stream.len - stream.used)
+		n = stream.len - stream.used;
+	if (n > stream.piece)
+		n = stream.piece;
+	if (n == 0 && !stream.at_end) {
+		errno = EAGAIN;
+		return -1;
+	}
+	memcpy(msg->msg_iov[0].iov_base, stream.bytes + stream.used, n);
+	stream.used += n;
+	return n;
+}
+
+static void check_held(const struct gate *gate)
+{
+	const uint8_t *hello = gate->hello;
+	size_t len;
+
+	assert(gate->hello_len >= 4 && gate->hello_len <= stream.used);
+	len = 4 + ((size_t)hello[1] << 16 | (size_t)hello[2] << 8 | hello[3]);
+	assert(hello[0] == SERVER_HELLO && len == gate->hello_len);
+}
+
+/* Reads until nothing goes through any more; @want bytes at a time. */
+static void run(struct gate *gate, BIO *bio, size_t want)
+{
+	static uint8_t out[1 << 16];
+	size_t served = 0, before;
+	int n;
+
+	for (;;) {
+		before = stream.used;
+		n = BIO_read(bio, out, want);
+		if (n > 0) {
+			assert(gate->status == GATE_OPEN);
+			assert(served + n <= stream.used);
+			assert(memcmp(out, stream.bytes + served, n) == 0);
+			served += n;
+			continue;
+		}
+		switch (gate->status) {
+		case GATE_HELD:
+			check_held(gate);
+			gate_release(gate);
+			continue;
+		case GATE_WANT_READ:
+			assert(BIO_should_read(bio));
+			/* A block that comes between two pieces is over when it is asked again. */
+			if (stream.used == before && stream.used == stream.len)
+				return;
+			continue;
+		case GATE_REFUSED:
+			assert(gate->code > 0 && gate->text);
+			/* fall through */
+		case GATE_EOF:
+			assert(!BIO_should_retry(bio));
+			return;
+		case GATE_OPEN:
+		case GATE_WANT_WRITE:
+		case GATE_FAILED:
+			abort();
+		}
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct sys_ops fuzz_sys;
+	struct gate gate;
+	BIO *bio;
+
+	if (size < HEAD)
+		return 0;
+	fuzz_sys = sys_real;
+	fuzz_sys.recvmsg = fuzz_recvmsg;
+	sys = &fuzz_sys;
+	memset(&stream, 0, sizeof(stream));
+	stream.bytes = data + HEAD;
+	stream.len = size - HEAD;
+	stream.piece = 1 + data[2] * data[2];
+	stream.blocks = data[0] & FLAG_BLOCKS;
+	stream.at_end = data[0] & FLAG_EOF;
+
+	gate_init(&gate, -1, 1 + 64 * (size_t)data[1]);
+	gate.hold_hello = data[0] & FLAG_HOLD;
+	bio = gate_bio(&gate);
+	assert(bio);
+	run(&gate, bio, 1 + data[3] * (data[3] & 0x0f));
+	assert(gate.bytes_in == stream.used);
+	BIO_free(bio);
+	gate_deinit(&gate);
+	sys = &sys_real;
+	return 0;
+}
