@@ -100,13 +100,18 @@ int sluice_options_set_name(struct sluice_options *opts, const char *name, const
 int sluice_options_set_int(struct sluice_options *opts, enum sluice_option id, int64_t value,
 			   struct sluice_error *ret_err);
 
-/* sluice_options_set_data() appends one DER object to a DATA option; the bytes are copied. */
+/*
+ * sluice_options_set_data() appends one DER object to a DATA option; the bytes are copied. A key is
+ * parsed at once and replaces an earlier one. Errors: also KEY_PARSE.
+ */
 int sluice_options_set_data(struct sluice_options *opts, enum sluice_option id, const void *data,
 			    size_t data_len, struct sluice_error *ret_err);
 
 /*
- * sluice_options_parse() reads `name = value` lines; `#` starts a comment. Errors as above and
- * OPTION_MALFORMED; the text names the line.
+ * sluice_options_parse() reads `name = value` lines over what @opts has; a bad line leaves it
+ * unchanged. `#` at the start of a line or after a blank starts a comment, except in a password,
+ * which goes to the end of its line. Errors as above, OPTION_MALFORMED, and OPTION_CONFLICT for an
+ * option that the text has twice; the error's text names the line.
  */
 int sluice_options_parse(struct sluice_options *opts, const char *text, size_t text_len,
 			 struct sluice_error *ret_err);

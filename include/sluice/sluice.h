@@ -181,7 +181,8 @@ size_t sluice_discarded(const struct sluice_conn *conn);
 
 /*
  * sluice_update_keys() starts a new epoch of our sending direction (TLS 1.3); with @request the
- * peer is asked to do the same. Errors: STATE, UNDEFINED (TLS 1.2), REKEY (no kernel support).
+ * peer is asked to do the same. After -SLUICE_E_AGAIN or -SLUICE_E_TIMEOUT the message is queued and
+ * goes out before the next data. Errors: STATE, UNDEFINED (TLS 1.2), REKEY (no kernel support).
  */
 int sluice_update_keys(struct sluice_conn *conn, int request, int timeout_ms);
 

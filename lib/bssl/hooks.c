@@ -91,9 +91,10 @@ static void on_info(const SSL *ssl, int where, int value)
 	} else {
 		conn->info.alerts_received++;
 	}
-	if (!conn->err.code && alert != ALERT_CLOSE_NOTIFY && alert != ALERT_USER_CANCELED) {
+	/* A fatal alert of the peer comes as an error; one that ends nothing is not the reason. */
+	if (!conn->err.code && (where & SSL_CB_WRITE) && value >> 8 == ALERT_LEVEL_FATAL) {
 		conn->err.alert = alert;
-		conn->err.alert_sent = !!(where & SSL_CB_WRITE);
+		conn->err.alert_sent = 1;
 	}
 }
 

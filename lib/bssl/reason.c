@@ -11,6 +11,7 @@
 #include <openssl/ssl.h>
 
 #include "core/error.h"
+#include "tls/control.h"
 
 static int code_of(uint32_t packed)
 {
@@ -40,15 +41,28 @@ static int code_of(uint32_t packed)
 		return SLUICE_E_HANDSHAKE_TOO_LARGE;
 	case SSL_R_CERTIFICATE_VERIFY_FAILED:
 		return SLUICE_E_VERIFY;
-	case SSL_R_UNEXPECTED_MESSAGE:
-	case SSL_R_UNEXPECTED_RECORD:
-	case SSL_R_DECODE_ERROR:
-	case SSL_R_BAD_ALERT:
-	case SSL_R_TOO_MANY_EMPTY_FRAGMENTS:
-	case SSL_R_TOO_MANY_WARNING_ALERTS:
-	case SSL_R_DIGEST_CHECK_FAILED:
-	case SSL_R_BAD_SIGNATURE:
+	default:
+		return SLUICE_E_HANDSHAKE;
+	}
+}
+
+/* BoringSSL has many words for a peer that is wrong, and says by few alerts that it is. */
+static int code_of_alert(const struct sluice_error *err)
+{
+	if (!err->alert_sent)
+		return SLUICE_E_HANDSHAKE;
+	switch (err->alert) {
+	case ALERT_UNEXPECTED_MESSAGE:
+	case ALERT_ILLEGAL_PARAMETER:
+	case ALERT_DECODE_ERROR:
+	case ALERT_DECRYPT_ERROR:
+	case ALERT_MISSING_EXTENSION:
+	case ALERT_UNSUPPORTED_EXTENSION:
 		return SLUICE_E_PROTOCOL;
+	case ALERT_BAD_RECORD_MAC:
+		return SLUICE_E_BAD_RECORD_MAC;
+	case ALERT_RECORD_OVERFLOW:
+		return SLUICE_E_RECORD_OVERFLOW;
 	default:
 		return SLUICE_E_HANDSHAKE;
 	}
@@ -68,6 +82,8 @@ int reason_take(struct sluice_error *err)
 			sluice_alert_name(err->alert));
 	} else {
 		code = packed ? code_of(packed) : SLUICE_E_HANDSHAKE;
+		if (code == SLUICE_E_HANDSHAKE)
+			code = code_of_alert(err);
 		err_set(err, code, "%s%s%s", sluice_strerror(code), text ? ": " : "",
 			text ? text : "");
 	}

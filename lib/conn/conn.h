@@ -101,6 +101,7 @@ struct sluice_conn {
 	struct outgoing outgoing[OUTGOING_MAX];
 	unsigned int n_outgoing;
 	enum send_in_flight in_flight;
+	bool unblocked;    /* live_unblock() was called since the last record */
 	bool read_closed;  /* close_notify came */
 	bool write_closed; /* close_notify is queued or sent */
 	bool dead;         /* failed: an alert may still go out, nothing else */
@@ -167,6 +168,11 @@ ssize_t live_record(struct sluice_conn *conn, struct record *record, void *buf, 
 
 /* live_eof() is the end of the transport; returns CLOSED or TRUNCATED as a negative code. */
 int live_eof(struct sluice_conn *conn);
+
+/*
+ * live_unblock() deals with a kernel that waits for new receiving keys. Returns 0: receive again.
+ */
+int live_unblock(struct sluice_conn *conn);
 
 /* live_new_epoch() moves the sending direction to its next epoch. */
 int live_new_epoch(struct sluice_conn *conn);

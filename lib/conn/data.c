@@ -21,7 +21,9 @@ static int check_sending(const struct sluice_conn *conn)
 		return -conn->err.code;
 	if (conn->stage != SLUICE_STAGE_LIVE)
 		return -SLUICE_E_NOT_ESTABLISHED;
-	return conn->write_closed ? -SLUICE_E_CLOSED : 0;
+	if (conn->write_closed)
+		return conn->err.code ? -conn->err.code : -SLUICE_E_CLOSED;
+	return 0;
 }
 
 /* Until when a call may wait; NOW: not at all, not even to ask the clock or poll(2). */

@@ -4,10 +4,13 @@
  * rio.c one by one; control records are read by tls/control.c; what must be answered is queued and
  * sent before anything else. This file makes no system call of its own.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "conn/conn.h"
 #include "core/error.h"
+#include "core/secret.h"
+#include "record/ktls.h"
 
 void live_start(struct sluice_conn *conn)
 {
@@ -45,6 +48,36 @@ static int receive_key_update(struct sluice_conn *conn, bool update_requested)
 	return 0;
 }
 
+/*
+ * The kernel takes every handshake record that begins with 24 for a KeyUpdate and stops receiving.
+ * A real one has been read and answered with new keys before the next receive (receive_key_update()),
+ * so what is left are later pieces of a split message. The present keys are put in once more, at the
+ * record where they stand, and the kernel goes on.
+ */
+int live_unblock(struct sluice_conn *conn)
+{
+	struct traffic *same;
+	int err;
+
+	if (conn->unblocked)
+		return conn_fail(conn, SLUICE_E_REKEY, ALERT_INTERNAL_ERROR, 0,
+				 "the kernel waits for new keys for no reason");
+	conn->unblocked = true;
+	same = secret_new(sizeof(*same));
+	if (!same)
+		return conn_fail(conn, SLUICE_E_NOMEM, ALERT_INTERNAL_ERROR, 0,
+				 "going on in the middle of a message");
+	*same = *conn->rx_traffic;
+	err = ktls_record_seq(conn->fd, KTLS_RX, conn->suite, &same->seq);
+	if (!err && conn->rx->ops->rekey(conn->rx, same) < 0)
+		err = EKEYREJECTED;
+	secret_free(same);
+	if (err)
+		return conn_fail(conn, SLUICE_E_REKEY, ALERT_INTERNAL_ERROR, err,
+				 "going on in the middle of a message");
+	return 0;
+}
+
 int live_new_epoch(struct sluice_conn *conn)
 {
 	struct traffic *next = NULL;
@@ -76,9 +109,12 @@ static int refuse_renegotiation(struct sluice_conn *conn)
 	return 0;
 }
 
+/* RFC 8446, 6.2: both close at once, without sending anything more, close_notify included. */
 static int receive_alert(struct sluice_conn *conn, uint8_t alert)
 {
 	conn->info.alerts_received++;
+	conn->n_outgoing = conn->in_flight == SEND_CONTROL ? 1 : 0;
+	conn->write_closed = true;
 	conn->err.alert = alert;
 	conn->err.alert_sent = 0;
 	return conn_fail(conn, SLUICE_E_ALERT, -1, 0, sluice_alert_name(alert));

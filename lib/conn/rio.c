@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "conn/conn.h"
+#include "core/error.h"
 #include "core/sys.h"
 
 static int check_receiving(const struct sluice_conn *conn)
@@ -51,14 +52,14 @@ static ssize_t take_result(struct sluice_conn *conn, int result, struct record *
 {
 	switch (result) {
 	case RECORD_READY:
+		conn->unblocked = false;
 		return live_record(conn, record, conn->recv_buf, conn->recv_len);
 	case RECORD_MORE:
 		return 0;
 	case RECORD_EOF:
 		return live_eof(conn);
 	case RECORD_REKEY:
-		return conn_fail(conn, SLUICE_E_PROTOCOL, ALERT_UNEXPECTED_MESSAGE, 0,
-				 "the kernel waits for a key update that never was whole");
+		return live_unblock(conn);
 	default:
 		return fail_record(conn, -result);
 	}
@@ -163,7 +164,7 @@ ssize_t rio_send_prep(struct sluice_conn *conn, const void *buf, size_t buf_len,
 	} else if (buf_len && conn->dead) {
 		return -conn->err.code;
 	} else if (buf_len && conn->write_closed) {
-		return -SLUICE_E_CLOSED;
+		return conn->err.code ? -conn->err.code : -SLUICE_E_CLOSED;
 	} else if (buf_len) {
 		conn->in_flight = SEND_DATA;
 		n = conn->tx->ops->prep(conn->tx, RECORD_DATA, buf, buf_len, &conn->send_msg);
@@ -188,17 +189,29 @@ static int control_sent(struct sluice_conn *conn)
 	return new_epoch ? live_new_epoch(conn) : 0;
 }
 
+/*
+ * A peer that has closed resets what is sent to it. What it sent before can still be received, so
+ * only the sending direction ends here.
+ */
+static int fail_sending(struct sluice_conn *conn, int code)
+{
+	conn->n_outgoing = 0;
+	conn->write_closed = true;
+	if (code != SLUICE_E_RESET)
+		return conn_fail(conn, code, -1, 0, "sending");
+	if (!conn->err.code)
+		conn->err.stage = conn->stage;
+	return err_set_errno(&conn->err, code, ECONNRESET, "sending");
+}
+
 ssize_t rio_send_done(struct sluice_conn *conn, ssize_t res)
 {
 	enum send_in_flight in_flight = conn->in_flight;
 	ssize_t n = conn->tx->ops->done(conn->tx, res);
 
 	conn->in_flight = SEND_NONE;
-	if (n < 0) {
-		conn->n_outgoing = 0;
-		conn->write_closed = true;
-		return conn_fail(conn, -n, -1, n == -SLUICE_E_RESET ? ECONNRESET : 0, "sending");
-	}
+	if (n < 0)
+		return fail_sending(conn, -n);
 	if (in_flight == SEND_DATA) {
 		conn->info.tx.bytes += n;
 		return n;

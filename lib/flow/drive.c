@@ -66,6 +66,9 @@ int drive(struct sluice_conn *conn)
 		return DRIVE_HELLO;
 	case SSL_ERROR_WANT_CERTIFICATE_VERIFY:
 		return DRIVE_VERIFY;
+	case SSL_ERROR_ZERO_RETURN:
+		return conn_fail(conn, SLUICE_E_CLOSED, -1, 0,
+				 "the peer sent close_notify during the handshake");
 	default:
 		return drive_failed(conn);
 	}

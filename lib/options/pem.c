@@ -370,6 +370,8 @@ int pem_parse_key_der(EVP_PKEY **ret_key, const void *der, size_t der_len, const
 	if (key && p == end)
 		return accept_key(ret_key, key, what, ret_err);
 	EVP_PKEY_free(key);
-	return fail(queue.unsupported_key ? SLUICE_E_UNSUPPORTED_KEY_TYPE : SLUICE_E_KEY_PARSE,
-		    what, "this is not a private key in DER", &queue, ret_err);
+	if (queue.unsupported_key)
+		return fail(SLUICE_E_UNSUPPORTED_KEY_TYPE, what,
+			    "BoringSSL does not have this type of key", &queue, ret_err);
+	return fail(SLUICE_E_KEY_PARSE, what, "this is not a private key in DER", &queue, ret_err);
 }

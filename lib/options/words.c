@@ -26,6 +26,7 @@ struct word {
 
 static const char no_code[] = "BoringSSL does not have it";
 static const char old_version[] = "it is deprecated (RFC 8996)";
+static const char ssl2[] = "it is prohibited (RFC 6176)";
 static const char datagrams[] = "only TLS over TCP is supported";
 static const char old_group[] = "BoringSSL does not have it, and RFC 8422 deprecates it";
 static const char finite_field[] = "BoringSSL has no finite-field Diffie-Hellman";
@@ -34,7 +35,7 @@ static const char sha1[] = "SHA-1 signatures are refused";
 static const struct word versions[] = {
 	{ "tlsv1.3", TLS13, NULL },  { "tlsv1.2", TLS12, NULL },   { "tlsv1.1", 0, old_version },
 	{ "tlsv1", 0, old_version }, { "dtlsv1.3", 0, datagrams }, { "dtlsv1.2", 0, datagrams },
-	{ "dtlsv1", 0, datagrams },  { "sslv2", 0, old_version },
+	{ "dtlsv1", 0, datagrams },  { "sslv2", 0, ssl2 },
 };
 
 /* RFC 8446, 4.2.7, with the older names of RFC 8422. */

@@ -214,8 +214,8 @@ static void AL_08_AL_27_an_alert_comes_first(void **state)
 
 static void AL_05_a_closure_alert_comes_first(void **state)
 {
-	RUN_FIRSTS(CLIENT_SAYS("\x15\3\1\0\2\1\0", TRUNCATED, NO_ALERT),
-		   SERVER_SAYS("\x15\3\3\0\2\1\0", TRUNCATED, NO_ALERT));
+	RUN_FIRSTS(CLIENT_SAYS("\x15\3\1\0\2\1\0", CLOSED, NO_ALERT),
+		   SERVER_SAYS("\x15\3\3\0\2\1\0", CLOSED, NO_ALERT));
 }
 
 #define WARNING "\x15\3\1\0\2\1\x5a"

@@ -151,6 +151,9 @@ void peer_send_record(struct peer *peer, uint8_t type, const void *data, size_t 
  */
 size_t peer_next_record(struct peer *peer, uint8_t *ret_type, uint8_t *out);
 
+/* peer_skip_handshake() drops the handshake records (tickets) in front of what has come. */
+void peer_skip_handshake(struct peer *peer);
+
 /* peer_expect_alert() reads records up to an alert and compares it; tickets may come before. */
 void peer_expect_alert(struct peer *peer, uint8_t level, uint8_t alert);
 

@@ -76,11 +76,27 @@ static void take_tls12(struct peer *peer, const struct suite *suite)
 	set_keys(&peer->tx, tx);
 }
 
+/* What BoringSSL was given and has not opened is opened by the test. */
+static void take_back(struct peer *peer)
+{
+	BIO *rbio = SSL_get_rbio(peer->ssl);
+	const uint8_t *unread;
+	size_t len;
+
+	assert_int_equal(BIO_mem_contents(rbio, &unread, &len), 1);
+	assert_true(peer->in_len + len <= sizeof(peer->in));
+	memmove(peer->in + len, peer->in, peer->in_len);
+	memcpy(peer->in, unread, len);
+	peer->in_len += len;
+	assert_int_equal(BIO_reset(rbio), 1);
+}
+
 void peer_take_keys(struct peer *peer)
 {
 	const struct suite *suite = suite_of(peer->ssl);
 
 	assert_non_null(suite);
+	take_back(peer);
 	if (suite->version == TLS13)
 		take_tls13(peer, suite);
 	else
@@ -213,6 +229,12 @@ static size_t open_record(struct peer *peer, size_t body_len, uint8_t *ret_type,
 	return len;
 }
 
+static void drop_record(struct peer *peer, size_t body_len)
+{
+	peer->in_len -= RECORD_HEADER_LEN + body_len;
+	memmove(peer->in, peer->in + RECORD_HEADER_LEN + body_len, peer->in_len);
+}
+
 size_t peer_next_record(struct peer *peer, uint8_t *ret_type, uint8_t *out)
 {
 	struct pollfd pfd = { .fd = peer->fd, .events = POLLIN };
@@ -230,9 +252,27 @@ size_t peer_next_record(struct peer *peer, uint8_t *ret_type, uint8_t *out)
 	assert_int_equal(peer->in[1], 3);
 	assert_int_equal(peer->in[2], 3);
 	len = open_record(peer, body_len, ret_type, out);
-	peer->in_len -= RECORD_HEADER_LEN + body_len;
-	memmove(peer->in, peer->in + RECORD_HEADER_LEN + body_len, peer->in_len);
+	drop_record(peer, body_len);
 	return len;
+}
+
+void peer_skip_handshake(struct peer *peer)
+{
+	static uint8_t out[RECORD_MAX_PLAIN];
+	size_t body_len;
+	uint8_t type;
+
+	while (peer_receive(peer) > RECORD_HEADER_LEN) {
+		body_len = (size_t)peer->in[3] << 8 | peer->in[4];
+		if (peer->in_len < RECORD_HEADER_LEN + body_len)
+			return;
+		open_record(peer, body_len, &type, out);
+		if (type != RECORD_HANDSHAKE) {
+			peer->rx.seq--;
+			return;
+		}
+		drop_record(peer, body_len);
+	}
 }
 
 void peer_expect_alert(struct peer *peer, uint8_t level, uint8_t alert)

@@ -79,6 +79,7 @@ static const struct refusal {
 	{ SLUICE_OPT_VERSIONS, "tlsv1", SLUICE_E_UNSUPPORTED_VERSION, "tlsv1 is not supported" },
 	{ SLUICE_OPT_VERSIONS, "tlsv1.1", SLUICE_E_UNSUPPORTED_VERSION, "RFC 8996" },
 	{ SLUICE_OPT_VERSIONS, "dtlsv1.2", SLUICE_E_UNSUPPORTED_VERSION, "TLS over TCP" },
+	{ SLUICE_OPT_VERSIONS, "sslv2", SLUICE_E_UNSUPPORTED_VERSION, "RFC 6176" },
 	{ SLUICE_OPT_VERSIONS, "dtlsv1", SLUICE_E_UNSUPPORTED_VERSION, "TLS over TCP" },
 	{ SLUICE_OPT_VERSIONS, "tlsv1.4", SLUICE_E_OPTION,
 	  "no \"tlsv1.4\"; takes tlsv1.3,tlsv1.2" },
@@ -244,6 +245,7 @@ static void CL_07_lengths_are_bounded(void **state)
 	static char text[OPTION_MAX_STRING + 2];
 	struct sluice_options *opts = new_set();
 	struct sluice_error err;
+	size_t i;
 
 	memset(text, 'x', sizeof(text) - 1);
 	assert_int_equal(sluice_options_set(opts, SLUICE_OPT_CERTFILE, text, &err),
@@ -255,6 +257,15 @@ static void CL_07_lengths_are_bounded(void **state)
 					    text + sizeof(text) - 257, &err),
 			 -SLUICE_E_OPTION);
 	assert_non_null(strstr(err.text, "at most 255 bytes"));
+	for (i = 0; i < sizeof(text) - 1; i++)
+		text[i] = i % 50 == 49 ? '.' : 'x';
+	text[254] = '\0'; /* RFC 1035, 2.3.4: 255 bytes on the wire */
+	assert_int_equal(sluice_options_set(opts, SLUICE_OPT_SERVER_NAME_INDICATION, text, &err),
+			 -SLUICE_E_OPTION);
+	text[253] = '\0';
+	assert_int_equal(sluice_options_set(opts, SLUICE_OPT_SERVER_NAME_INDICATION, text, &err),
+			 0);
+	text[253] = text[254] = 'x';
 	memset(text, ',', sizeof(text) - 1);
 	assert_int_equal(sluice_options_set(opts, SLUICE_OPT_VERSIONS, text, &err),
 			 -SLUICE_E_OPTION);
@@ -359,9 +370,6 @@ static const struct bad_text {
 	int code;
 	const char *says;
 } bad_texts[] = {
-	{ "depth 3", SLUICE_E_OPTION_MALFORMED, "line 1: not of the form name = value" },
-	{ "\n\n= 3", SLUICE_E_OPTION_MALFORMED, "line 3: not of the form" },
-	{ "depth = 3\nhello\n", SLUICE_E_OPTION_MALFORMED, "line 2: " },
 	{ "depth = 3\r\nverify = maybe\r\n", SLUICE_E_OPTION,
 	  "line 2: verify: takes verify_none|verify_peer, not \"maybe\"" },
 	{ "dept = 3", SLUICE_E_OPTION_UNKNOWN, "line 1: there is no option \"dept\"" },
@@ -395,9 +403,33 @@ static void OC_56_bad_configuration_text_changes_nothing(void **state)
 		assert_int_equal(err.kind, sluice_error_kind(r));
 		assert_int_equal(fingerprint(opts), before);
 	}
-	assert_int_equal(sluice_options_parse(opts, "depth = 3\0", 10, &err),
-			 -SLUICE_E_OPTION_MALFORMED);
-	assert_int_equal(sluice_options_parse(opts, "\0", 1, &err), -SLUICE_E_OPTION_MALFORMED);
+	sluice_options_free(opts);
+}
+
+static void LC_26_lines_that_are_not_name_and_value(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+		const char *says;
+	} cases[] = {
+		{ "depth 3", 7, "line 1: not of the form name = value" },
+		{ "\n\n= 3", 5, "line 3: not of the form" },
+		{ "\t = 3", 5, "line 1: " },
+		{ "depth = 3\nhello\n", 16, "line 2: " },
+		{ "depth = 3\0", 10, "line 1: " },
+		{ "\0", 1, "line 1: " },
+	};
+	struct sluice_options *opts = new_set();
+	struct sluice_error err;
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_int_equal(sluice_options_parse(opts, cases[i].text, cases[i].len, &err),
+				 -SLUICE_E_OPTION_MALFORMED);
+		assert_non_null(strstr(err.text, cases[i].says));
+		assert_false(option_is_set(opts, SLUICE_OPT_DEPTH));
+	}
 	sluice_options_free(opts);
 }
 
@@ -444,6 +476,7 @@ int main(void)
 		cmocka_unit_test(OC_11_a_password_is_never_in_an_error_text),
 		cmocka_unit_test(configuration_text_is_read),
 		cmocka_unit_test(OC_56_bad_configuration_text_changes_nothing),
+		cmocka_unit_test(LC_26_lines_that_are_not_name_and_value),
 		cmocka_unit_test(configuration_text_adds_to_a_set),
 		cmocka_unit_test(configuration_text_is_bounded),
 	};

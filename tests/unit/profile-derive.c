@@ -122,6 +122,14 @@ static int no_open(const char *path, int flags, mode_t mode)
 	return -1;
 }
 
+/* Stands in for a system that trusts the test CA. */
+static int open_ca_instead(const char *path, int flags, mode_t mode)
+{
+	if (!strcmp(path, CREDENTIALS_SYSTEM_CAS))
+		path = certs_get()->ca;
+	return sys_real.open(path, flags, mode);
+}
+
 static void LC_13_deriving_reads_only_what_has_changed(void **state)
 {
 	const struct certs *c = certs_get();
@@ -143,6 +151,23 @@ static void LC_13_deriving_reads_only_what_has_changed(void **state)
 	assert_int_equal(SSL_CTX_get_max_proto_version(base->ctx), TLS1_2_VERSION);
 	assert_int_equal(base->depth, 2);
 	assert_int_equal(EVP_PKEY_id(base->creds->key), EVP_PKEY_ED25519);
+	sluice_profile_unref(base);
+	sluice_profile_unref(derived);
+}
+
+/* What a client trusts is loaded when it begins to matter. */
+static void LC_13_a_derived_profile_that_verifies_has_anchors(void **state)
+{
+	struct sluice_profile *base, *derived;
+	struct sys_ops ops = sys_real;
+
+	ops.open = open_ca_instead;
+	sys = &ops;
+	base = build_ok(SLUICE_CLIENT, PAIRS("verify", "verify_none"));
+	assert_null(base->trust);
+	derived = derive(base, PAIRS("verify", "verify_peer"));
+	assert_non_null(derived->trust);
+	sys = &sys_real;
 	sluice_profile_unref(base);
 	sluice_profile_unref(derived);
 }
@@ -206,11 +231,12 @@ static void LC_17_a_server_changes_its_mind_after_the_hello(void **state)
 
 	client = new_client(PAIRS("certfile", c->client, "keyfile", c->client_key));
 	base = new_server(PAIRS("honor_cipher_order", "true", "max_handshake_size", "20000"));
-	derived = derive(
-		base, PAIRS("versions", "tlsv1.2", "ciphers", "ECDHE-ECDSA-CHACHA20-POLY1305",
-			    "supported_groups", "secp384r1", "certfile", c->server_ed25519,
-			    "keyfile", c->server_ed25519_key, "verify", "verify_peer", "cacertfile",
-			    c->ca, "honor_cipher_order", "false", "session_tickets", "false"));
+	derived = derive(base,
+			 PAIRS("versions", "tlsv1.2", "ciphers", "ECDHE-ECDSA-CHACHA20-POLY1305",
+			       "supported_groups", "secp384r1", "certfile", c->server_ed25519,
+			       "keyfile", c->server_ed25519_key, "verify", "verify_peer",
+			       "cacertfile", c->ca, "honor_cipher_order", "false",
+			       "max_handshake_size", "30000", "session_tickets", "false"));
 	forget_sessions();
 	assert_true(connects_applied(&pair, client, base, derived));
 	assert_int_equal(SSL_version(pair.client), TLS12);
@@ -218,6 +244,7 @@ static void LC_17_a_server_changes_its_mind_after_the_hello(void **state)
 	assert_int_equal(SSL_get_curve_id(pair.client), SSL_CURVE_SECP384R1);
 	assert_int_equal(SSL_get_peer_signature_algorithm(pair.client), 0x0807);
 	assert_int_equal(sk_CRYPTO_BUFFER_num(SSL_get0_peer_certificates(pair.server)), 2);
+	assert_int_equal(SSL_get_max_cert_list(pair.server), 30000);
 	assert_int_equal(SSL_get_options(pair.server) &
 				 (SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE),
 			 SSL_OP_NO_TICKET);
@@ -250,6 +277,30 @@ static void LC_17_a_server_becomes_stricter_after_the_hello(void **state)
 		bssl_pair_deinit(&pair);
 		sluice_profile_unref(derived);
 	}
+	sluice_profile_unref(client);
+	sluice_profile_unref(base);
+	forget_sessions();
+}
+
+/* What it asks a client to sign with, as well. */
+static void LC_17_SV_20_signature_algorithms_change_after_the_hello(void **state)
+{
+	const struct certs *c = certs_get();
+	struct sluice_profile *client, *base, *derived;
+	struct bssl_pair pair;
+
+	client = new_client(PAIRS("certfile", c->client, "keyfile", c->client_key));
+	base = build_ok(SLUICE_SERVER,
+			PAIRS("certfile", c->server_ed25519, "keyfile", c->server_ed25519_key,
+			      "verify", "verify_peer", "cacertfile", c->ca));
+	derived = derive(base, PAIRS("record_path", "user"));
+	assert_true(connects_applied(&pair, client, base, derived));
+	bssl_pair_deinit(&pair);
+	sluice_profile_unref(derived);
+	derived = derive(base, PAIRS("signature_algs", "ed25519")); /* the client's is ECDSA */
+	assert_false(connects_applied(&pair, client, base, derived));
+	bssl_pair_deinit(&pair);
+	sluice_profile_unref(derived);
 	sluice_profile_unref(client);
 	sluice_profile_unref(base);
 	forget_sessions();
@@ -300,9 +351,11 @@ int main(void)
 		cmocka_unit_test(SV_19_no_session_gets_around_other_rules),
 		cmocka_unit_test(tickets_of_another_profile_are_not_taken),
 		cmocka_unit_test(LC_13_deriving_reads_only_what_has_changed),
+		cmocka_unit_test(LC_13_a_derived_profile_that_verifies_has_anchors),
 		cmocka_unit_test(LC_13_extra_options_are_checked_like_others),
 		cmocka_unit_test(LC_17_a_server_changes_its_mind_after_the_hello),
 		cmocka_unit_test(LC_17_a_server_becomes_stricter_after_the_hello),
+		cmocka_unit_test(LC_17_SV_20_signature_algorithms_change_after_the_hello),
 		cmocka_unit_test(SV_19_LC_17_resumption_follows_the_applied_profile),
 	};
 

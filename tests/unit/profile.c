@@ -280,6 +280,35 @@ static void CL_25_ed25519_and_p521_are_accepted(void **state)
 	forget_sessions();
 }
 
+/* By the server's order, of what the client takes. */
+static void SV_20_a_server_signs_by_its_preference(void **state)
+{
+	static const struct {
+		const char *algs;
+		uint16_t chosen;
+	} cases[] = {
+		{ "rsa_pss_rsae_sha512,rsa_pss_rsae_sha256", 0x0806 },
+		{ "rsa_pss_rsae_sha384,rsa_pss_rsae_sha512", 0x0805 },
+	};
+	const struct certs *c = certs_get();
+	struct sluice_profile *client = new_client(PAIRS(NULL)), *server;
+	struct bssl_pair pair;
+	size_t i;
+
+	for (i = 0; i < 2; i++) {
+		server = build_ok(SLUICE_SERVER,
+				  PAIRS("certfile", c->server_rsa, "keyfile", c->server_rsa_key,
+					"signature_algs", cases[i].algs));
+		pair_new(&pair, client, server);
+		assert_true(handshake(&pair));
+		assert_int_equal(SSL_get_peer_signature_algorithm(pair.client), cases[i].chosen);
+		bssl_pair_deinit(&pair);
+		sluice_profile_unref(server);
+	}
+	sluice_profile_unref(client);
+	forget_sessions();
+}
+
 static int on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
 		   unsigned int in_len, void *arg)
 {
@@ -416,6 +445,7 @@ int main(void)
 		cmocka_unit_test(LC_06_more_than_a_handshake_has_room_for),
 		cmocka_unit_test(OC_14_OC_19_OC_43_CL_24_SV_13_SV_20_what_two_profiles_agree_on),
 		cmocka_unit_test(CL_25_ed25519_and_p521_are_accepted),
+		cmocka_unit_test(SV_20_a_server_signs_by_its_preference),
 		cmocka_unit_test(CL_06_alpn_is_offered),
 		cmocka_unit_test(SV_02_SV_07_a_verifying_server_names_its_authorities),
 		cmocka_unit_test(SV_06_SV_09_who_must_have_a_certificate),

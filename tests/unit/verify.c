@@ -173,6 +173,23 @@ static void OC_35_unknown_authorities(void **state)
 	usual_deinit(&u);
 }
 
+/* Nor is an intermediate an anchor because somebody has put it among the trusted ones. */
+static void OC_35_a_trusted_intermediate_does_not_replace_its_root(void **state)
+{
+	struct usual u;
+	struct world w;
+
+	usual_init(&u);
+	world_init(&w, SLUICE_CLIENT);
+	trust(&w, &u.intermediate);
+	send_cert(&w, &u.server);
+	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_UNKNOWN_CA, 0);
+	trust(&w, &u.root);
+	accepts(&w, "localhost");
+	world_deinit(&w);
+	usual_deinit(&u);
+}
+
 static void OC_36_a_self_signed_peer(void **state)
 {
 	struct entity server = new_server(NULL);
@@ -438,6 +455,7 @@ int main(void)
 		cmocka_unit_test(OC_22_depth_counts_intermediates),
 		cmocka_unit_test(OC_22_self_issued_certificates_do_not_count),
 		cmocka_unit_test(OC_35_unknown_authorities),
+		cmocka_unit_test(OC_35_a_trusted_intermediate_does_not_replace_its_root),
 		cmocka_unit_test(OC_36_a_self_signed_peer),
 		cmocka_unit_test(OC_37_time),
 		cmocka_unit_test(OC_37_a_signature_that_does_not_fit),
