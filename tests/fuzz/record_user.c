@@ -151,7 +151,7 @@ static void run_sealed(struct mem_link *link, const struct traffic *traffic, str
 		       uint8_t *buf, size_t buf_len)
 {
 	static uint8_t content[MAX_CONTENT], wire[MAX_CONTENT + HANDMADE_OVERHEAD_MAX];
-	struct record record, expected;
+	struct record record, expected = { 0 };
 	uint64_t n = 0;
 	int r = RECORD_READY;
 
