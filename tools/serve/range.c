@@ -3,7 +3,6 @@
  * Small grammars of HTTP: byte ranges (RFC 9110, 14), dates (5.6.7), media types by extension.
  * Pure functions, called by http.c and request.c.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -58,11 +57,7 @@ enum range_result range_parse(const char *value, uint64_t size, uint64_t *ret_of
 	return RANGE_PART;
 }
 
-/* strftime(3) would follow the locale. */
-static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
-				  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
-
+/* The program never calls setlocale(): strftime(3) and strptime(3) speak English. */
 void http_date(time_t when, char buf[HTTP_DATE_LEN])
 {
 	struct tm tm;
@@ -71,14 +66,11 @@ void http_date(time_t when, char buf[HTTP_DATE_LEN])
 		when = 0;
 		gmtime_r(&when, &tm);
 	}
-	snprintf(buf, HTTP_DATE_LEN, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday],
-		 tm.tm_mday % 100, months[tm.tm_mon], (tm.tm_year + 1900) % 10000, tm.tm_hour % 100,
-		 tm.tm_min % 100, tm.tm_sec % 100);
+	strftime(buf, HTTP_DATE_LEN, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 }
 
 bool http_date_parse(const char *text, time_t *ret_when)
 {
-	/* The program never calls setlocale(): these names are English. */
 	static const char *const formats[] = { "%a, %d %b %Y %H:%M:%S GMT",
 					       "%A, %d-%b-%y %H:%M:%S GMT",
 					       "%a %b %d %H:%M:%S %Y" };
