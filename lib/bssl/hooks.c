@@ -9,6 +9,7 @@
 
 #include "bssl/hello.h"
 #include "conn/conn.h"
+#include "core/error.h"
 
 static int conn_index = -1;
 static pthread_once_t conn_index_once = PTHREAD_ONCE_INIT;
@@ -29,16 +30,33 @@ static struct sluice_conn *conn_of(const SSL *ssl)
 	return SSL_get_ex_data(ssl, conn_index);
 }
 
+/* BoringSSL would only say that the callback failed. */
+static enum ssl_select_cert_result_t refuse_hello(struct sluice_conn *conn, int r)
+{
+	if (r == -SLUICE_E_NOMEM) {
+		SSL_send_fatal_alert(conn->ssl, ALERT_INTERNAL_ERROR);
+		err_set(&conn->err, SLUICE_E_NOMEM, "no memory for a ClientHello");
+	} else {
+		SSL_send_fatal_alert(conn->ssl, ALERT_DECODE_ERROR);
+		err_set(&conn->err, SLUICE_E_PROTOCOL, "the ClientHello cannot be parsed");
+	}
+	return ssl_select_cert_error;
+}
+
 /* End of HELLO: keep the hello, then wait for POLICY. */
 static enum ssl_select_cert_result_t on_client_hello(const SSL_CLIENT_HELLO *client_hello)
 {
 	struct sluice_conn *conn = conn_of(client_hello->ssl);
+	int r;
 
 	if (conn->hs->hello_passed)
 		return ssl_select_cert_success;
-	if (!conn->hello && hello_parse_client_body(&conn->hello, client_hello->client_hello,
-						    client_hello->client_hello_len) < 0)
-		return ssl_select_cert_error;
+	if (!conn->hello) {
+		r = hello_parse_client_body(&conn->hello, client_hello->client_hello,
+					    client_hello->client_hello_len);
+		if (r < 0)
+			return refuse_hello(conn, r);
+	}
 	return ssl_select_cert_retry;
 }
 

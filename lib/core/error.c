@@ -280,6 +280,15 @@ int err_set_errno(struct sluice_error *err, int code, int sys_errno, const char 
 	return -code;
 }
 
+int err_bssl(void)
+{
+	uint32_t packed = ERR_peek_error();
+
+	ERR_clear_error();
+	return ERR_GET_REASON(packed) == ERR_R_MALLOC_FAILURE ? -SLUICE_E_NOMEM
+							      : -SLUICE_E_INTERNAL;
+}
+
 void err_clear(struct sluice_error *err)
 {
 	if (err == NULL)

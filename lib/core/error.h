@@ -19,6 +19,12 @@ int err_set(struct sluice_error *err, int code, const char *format, ...)
 int err_set_errno(struct sluice_error *err, int code, int sys_errno, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/*
+ * err_bssl() tells why a function of BoringSSL failed that can only fail for want of memory, or by
+ * our mistake: -SLUICE_E_NOMEM or -SLUICE_E_INTERNAL. Empties BoringSSL's error queue.
+ */
+int err_bssl(void);
+
 /* err_clear() makes @err an empty error. NULL is fine. */
 void err_clear(struct sluice_error *err);
 

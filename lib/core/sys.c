@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <time.h>
@@ -54,6 +56,32 @@ static int real_open(const char *path, int flags, mode_t mode)
 	return open(path, flags, mode);
 }
 
+/*
+ * sendfile(2) has no MSG_NOSIGNAL: a peer that is gone would end the whole process. The signal goes
+ * to the thread that made the call, so it is held off and taken back there. A caller that blocks
+ * SIGPIPE itself keeps what it finds pending.
+ */
+static ssize_t real_sendfile(int out_fd, int in_fd, off_t *offset, size_t count)
+{
+	static const struct timespec at_once;
+	sigset_t sigpipe, before;
+	ssize_t n;
+	int err;
+
+	sigemptyset(&sigpipe);
+	sigaddset(&sigpipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+	n = sendfile(out_fd, in_fd, offset, count);
+	err = errno;
+	if (!sigismember(&before, SIGPIPE)) {
+		if (n < 0 || (size_t)n < count)
+			sigtimedwait(&sigpipe, NULL, &at_once);
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	}
+	errno = err;
+	return n;
+}
+
 /* clock_gettime(2) cannot fail for these two clocks. */
 static uint64_t real_now_us(void)
 {
@@ -84,7 +112,7 @@ const struct sys_ops sys_real = {
 	.fcntl = real_fcntl,
 	.recvmsg = recvmsg,
 	.sendmsg = sendmsg,
-	.sendfile = sendfile,
+	.sendfile = real_sendfile,
 	.pread = pread,
 	.open = real_open,
 	.read = read,

@@ -97,8 +97,8 @@ static int take_tls12(struct sluice_conn *conn, uint64_t rx_seq, uint64_t tx_seq
 
 	if (!block)
 		return r;
-	r = -SLUICE_E_INTERNAL;
-	if (SSL_generate_key_block(conn->ssl, block, len))
+	r = SSL_generate_key_block(conn->ssl, block, len) ? 0 : err_bssl();
+	if (r == 0)
 		r = traffic_new_tls12(&conn->hs->rx, &conn->hs->tx, conn->suite, block, len,
 				      conn->role == SLUICE_SERVER, rx_seq, tx_seq);
 	secret_free(block);

@@ -14,6 +14,7 @@
 
 #include <sluice/error.h>
 
+#include "core/error.h"
 #include "core/secret.h"
 
 /* RFC 8446, 7.1: the label's length byte covers "tls13 " and the longest label used here. */
@@ -47,7 +48,7 @@ static int expand_label(const struct suite *suite, uint8_t *out, size_t out_len,
 	len += label_len;
 	info[len++] = 0;
 	if (!HKDF_expand(out, out_len, suite->md(), secret, EVP_MD_size(suite->md()), info, len))
-		return -SLUICE_E_INTERNAL;
+		return err_bssl();
 	return 0;
 }
 

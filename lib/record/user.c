@@ -26,6 +26,7 @@
 
 #include <sluice/error.h>
 
+#include "core/error.h"
 #include "core/secret.h"
 #include "core/sys.h"
 
@@ -85,9 +86,8 @@ static int keys_new(struct user_keys **ret_keys, const struct traffic *traffic)
 		return -SLUICE_E_NOMEM;
 	if (!EVP_AEAD_CTX_init(&keys->aead, suite->aead(), traffic->key, suite->key_len,
 			       SUITE_TAG_LEN, NULL)) {
-		ERR_clear_error();
 		secret_free(keys);
-		return -SLUICE_E_INTERNAL;
+		return err_bssl();
 	}
 	memcpy(keys->iv, traffic->iv, suite->fixed_iv_len);
 	*ret_keys = keys;
@@ -97,7 +97,7 @@ static int keys_new(struct user_keys **ret_keys, const struct traffic *traffic)
 /* Puts the keys of @traffic in force, or leaves the old ones. */
 static int cipher_set(struct user_cipher *cipher, const struct traffic *traffic)
 {
-	struct user_keys *keys;
+	struct user_keys *keys = NULL;
 	int r = keys_new(&keys, traffic);
 
 	if (r < 0)

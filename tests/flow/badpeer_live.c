@@ -211,14 +211,6 @@ static void client_hello(struct peer *peer)
 	SEND_RECORD(peer, RECORD_HANDSHAKE, "\1\0\0\4abcd");
 }
 
-/* RFC 5246, 7.4.1.2: the smallest there is. */
-static void client_hello_12(struct peer *peer)
-{
-	static const uint8_t hello[4 + 41] = { 1, 0, 0, 41, 3, 3, [4 + 36] = 2, 0xc0, 0x2b, 1 };
-
-	peer_send_record(peer, RECORD_HANDSHAKE, hello, sizeof(hello));
-}
-
 static void hello_request(struct peer *peer)
 {
 	SEND_RECORD(peer, RECORD_HANDSHAKE, "\0\0\0\0");
@@ -274,16 +266,6 @@ static void key_update_of_tls12(struct peer *peer)
 
 /* --- one attack -------------------------------------------------------------------------- */
 
-/* A peer after its handshake, whose records the test makes; @role is the peer's. */
-static void live_open(struct peer *peer, struct pair *pair, enum sluice_role role, int version)
-{
-	peer_open(peer, pair, role);
-	peer_ssl(peer, version == V13 ? TLS13 : TLS12, NULL);
-	peer_handshake(peer);
-	assert_int_equal(peer->result, 0);
-	peer_take_keys(peer);
-}
-
 /* The data that came before what was wrong is there, and then the error, again and again. */
 static void expect_error(struct peer *peer, int code)
 {
@@ -313,7 +295,8 @@ static void run_attack(struct pair *pair, const struct attack *attack, enum slui
 {
 	struct peer peer;
 
-	live_open(&peer, pair, victim == SLUICE_CLIENT ? SLUICE_SERVER : SLUICE_CLIENT, version);
+	peer_open_live(&peer, pair, victim == SLUICE_CLIENT ? SLUICE_SERVER : SLUICE_CLIENT,
+		       version == V13 ? TLS13 : TLS12);
 	SEND_RECORD(&peer, RECORD_DATA, "before");
 	attack->run(&peer);
 	expect_error(&peer, attack->code);
@@ -442,178 +425,6 @@ static void AL_22_AL_25_messages_that_are_malformed(void **state)
 		    ATTACK(key_update_of_no_kind, V13, ANYONE, PROTOCOL, SENT(ILLEGAL_PARAMETER)));
 }
 
-/* --- what a connection survives ----------------------------------------------------------- */
-
-static void KY_06_AL_33_renegotiation_is_declined_and_data_go_on(void **state)
-{
-	static const enum sluice_role victims[] = { SLUICE_CLIENT, SLUICE_SERVER };
-	struct pair pair;
-	struct peer peer;
-	char buf[16];
-	size_t i, n;
-
-	PAIR_FOR_EACH_PATH(path)
-	{
-		witness_open(&pair, &(struct pair_setup){ .path = path });
-		for (i = 0; i < ARRAY_SIZE(victims); i++) {
-			bool client = victims[i] == SLUICE_CLIENT;
-
-			live_open(&peer, &pair, client ? SLUICE_SERVER : SLUICE_CLIENT, V12);
-			for (n = 0; n < 100; n++) {
-				(client ? hello_request : client_hello_12)(&peer);
-				SEND_RECORD(&peer, RECORD_DATA, "data");
-				assert_int_equal(sluice_recv_exact(peer.conn, buf, 4, RUN_MS), 4);
-				assert_memory_equal(buf, "data", 4);
-				peer_expect_alert(&peer, ALERT_LEVEL_WARNING,
-						  ALERT_NO_RENEGOTIATION);
-			}
-			assert_int_equal(check_info(peer.conn).alerts_sent, 100);
-			peer_close(&peer);
-		}
-		witness_close(&pair);
-	}
-}
-
-/* Fewer than would be a flood: they mean nothing, and the data around them are whole. */
-static void AL_10_a_few_warnings_and_empty_records_change_nothing(void **state)
-{
-	static const int versions[] = { V12, V13 };
-	struct pair pair;
-	struct peer peer;
-	char buf[16];
-	size_t v, n;
-
-	PAIR_FOR_EACH_PATH(path)
-	{
-		witness_open(&pair, &(struct pair_setup){ .path = path });
-		for (v = 0; v < ARRAY_SIZE(versions); v++) {
-			live_open(&peer, &pair, SLUICE_CLIENT, versions[v]);
-			for (n = 0; n < 20; n++) {
-				SEND_RECORD(&peer, RECORD_DATA, "da");
-				SEND_RECORD(&peer, RECORD_DATA, "");
-				SEND_RECORD(&peer, RECORD_ALERT, "\1\x5a");
-				SEND_RECORD(&peer, RECORD_DATA, "ta");
-				assert_int_equal(sluice_recv_exact(peer.conn, buf, 4, RUN_MS), 4);
-				assert_memory_equal(buf, "data", 4);
-			}
-			assert_int_equal(check_info(peer.conn).alerts_received, 20);
-			peer_close(&peer);
-		}
-		witness_close(&pair);
-	}
-}
-
-/* --- the end ----------------------------------------------------------------------------- */
-
-enum ending {
-	END_CLOSE_NOTIFY,
-	END_CLOSE_NOTIFY_AND_MORE,
-	END_FIN,
-	END_FIN_IN_A_RECORD,
-	END_RST,
-	ENDINGS
-};
-
-static int run_ending(struct peer *peer, enum ending ending)
-{
-	size_t len;
-
-	switch (ending) {
-	case END_CLOSE_NOTIFY:
-	case END_CLOSE_NOTIFY_AND_MORE:
-		SEND_RECORD(peer, RECORD_ALERT, "\1\0");
-		if (ending == END_CLOSE_NOTIFY_AND_MORE)
-			SEND_RECORD(peer, RECORD_DATA, "more");
-		peer_fin(peer);
-		return SLUICE_E_CLOSED;
-	case END_FIN_IN_A_RECORD:
-		len = peer_seal(&peer->tx, RECORD_DATA, "secret", 6, 0, record);
-		peer_send(peer, record, len - 1);
-		/* fall through */
-	case END_FIN:
-		peer_fin(peer);
-		return SLUICE_E_TRUNCATED;
-	case END_RST:
-		peer_reset(peer);
-		return SLUICE_E_RESET;
-	case ENDINGS:
-		break;
-	}
-	return 0;
-}
-
-static void AL_05_AL_12_how_a_stream_ends(void **state)
-{
-	static const int versions[] = { V12, V13 };
-	unsigned int ending;
-	struct pair pair;
-	struct peer peer;
-	uint8_t buf[16];
-	int code, i;
-	size_t v;
-
-	PAIR_FOR_EACH_PATH(path)
-	{
-		witness_open(&pair, &(struct pair_setup){ .path = path });
-		for (v = 0; v < ARRAY_SIZE(versions); v++) {
-			for (ending = 0; ending < ENDINGS; ending++) {
-				live_open(&peer, &pair, SLUICE_CLIENT, versions[v]);
-				SEND_RECORD(&peer, RECORD_DATA, "before");
-				if (ending != END_RST) {
-					code = run_ending(&peer, ending);
-					assert_int_equal(
-						sluice_recv_exact(peer.conn, buf, 6, RUN_MS), 6);
-				} else {
-					/* A reset may overtake what came before it. */
-					assert_int_equal(
-						sluice_recv_exact(peer.conn, buf, 6, RUN_MS), 6);
-					code = run_ending(&peer, ending);
-				}
-				for (i = 0; i < 3; i++)
-					assert_int_equal(sluice_recv(peer.conn, buf, sizeof(buf),
-								     RUN_MS),
-							 -code);
-				if (code != SLUICE_E_CLOSED)
-					check_error(peer.conn, code, NO_ALERT);
-				peer_close(&peer);
-				pair_exchange(&pair, 100);
-			}
-		}
-		witness_close(&pair);
-	}
-}
-
-/* The peer has ended its data, not ours (RFC 8446, 6.1). */
-static void AL_12_we_can_send_after_the_peers_close_notify(void **state)
-{
-	static const int versions[] = { V12, V13 };
-	uint8_t out[RECORD_MAX_PLAIN], type, byte;
-	struct pair pair;
-	struct peer peer;
-	size_t v;
-
-	PAIR_FOR_EACH_PATH(path)
-	{
-		witness_open(&pair, &(struct pair_setup){ .path = path });
-		for (v = 0; v < ARRAY_SIZE(versions); v++) {
-			live_open(&peer, &pair, SLUICE_CLIENT, versions[v]);
-			SEND_RECORD(&peer, RECORD_ALERT, "\1\0");
-			assert_int_equal(sluice_recv(peer.conn, &byte, 1, RUN_MS),
-					 -SLUICE_E_CLOSED);
-			assert_int_equal(sluice_send(peer.conn, "answer", 6, RUN_MS), 6);
-			assert_int_equal(peer_close_conn(&peer), 0);
-			peer_skip_handshake(&peer);
-			assert_int_equal(peer_next_record(&peer, &type, out), 6);
-			assert_int_equal(type, RECORD_DATA);
-			assert_memory_equal(out, "answer", 6);
-			peer_expect_alert(&peer, ALERT_LEVEL_WARNING, ALERT_CLOSE_NOTIFY);
-			peer_expect_end(&peer, PEER_FIN, NULL, 0);
-			peer_close(&peer);
-		}
-		witness_close(&pair);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -624,10 +435,6 @@ int main(void)
 		cmocka_unit_test(AL_08_AL_10_AL_41_alerts),
 		cmocka_unit_test(AL_13_messages_that_cannot_come_now),
 		cmocka_unit_test(AL_22_AL_25_messages_that_are_malformed),
-		cmocka_unit_test(KY_06_AL_33_renegotiation_is_declined_and_data_go_on),
-		cmocka_unit_test(AL_10_a_few_warnings_and_empty_records_change_nothing),
-		cmocka_unit_test(AL_05_AL_12_how_a_stream_ends),
-		cmocka_unit_test(AL_12_we_can_send_after_the_peers_close_notify),
 	};
 
 	return cmocka_run_group_tests_name("flow/badpeer_live", tests, leaks_setup, leaks_teardown);

@@ -147,7 +147,8 @@ static void *serve(void *arg)
 	r = accept_one(end, &conn);
 	if (r == 0)
 		r = answer(end, conn);
-	closed = sluice_close(conn);
+	/* Each waits for the other's close_notify: whoever closed first would reset the other's. */
+	closed = r == 0 ? sluice_close_timeout(conn, WAIT_MS) : sluice_close(conn);
 	/* A client that was never accepted learns it by this. */
 	sluice_listener_free(end->listener);
 	end->cycle->server = r < 0 ? r : closed;

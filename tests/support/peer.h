@@ -134,6 +134,9 @@ void peer_take_keys(struct peer *peer);
 /* peer_take_half_rtt() takes the key by which a TLS 1.3 server can send before it has a Finished. */
 void peer_take_half_rtt(struct peer *peer);
 
+/* peer_open_live() does all that for a connection that is to be established, whoever is who. */
+void peer_open_live(struct peer *peer, struct pair *pair, enum sluice_role role, uint16_t version);
+
 /* peer_next_epoch() moves one direction to the next epoch (RFC 8446, 7.2). */
 void peer_next_epoch(struct peer_keys *keys);
 

@@ -103,6 +103,15 @@ void peer_take_keys(struct peer *peer)
 		take_tls12(peer, suite);
 }
 
+void peer_open_live(struct peer *peer, struct pair *pair, enum sluice_role role, uint16_t version)
+{
+	peer_open(peer, pair, role);
+	peer_ssl(peer, version, NULL);
+	peer_handshake(peer);
+	assert_int_equal(peer->result, 0);
+	peer_take_keys(peer);
+}
+
 void peer_take_half_rtt(struct peer *peer)
 {
 	struct traffic *traffic;

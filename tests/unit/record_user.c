@@ -3,7 +3,6 @@
 #include "record/record.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -391,38 +390,6 @@ static void plaintext_lands_in_the_callers_buffer(void **state)
 	}
 }
 
-static size_t heap_used(void)
-{
-	return mallinfo2().uordblks;
-}
-
-/* Between records neither end holds a buffer, however the waiting began. */
-static void an_idle_connection_holds_no_buffer(void **state)
-{
-	struct mem_link link;
-	struct record record;
-	struct msghdr msg;
-	size_t before;
-	uint8_t *own;
-
-	open_link(&link, 0x1301);
-	mem_link_put(&link, plain, MAX_SIZE); /* the pipe's own memory, once and for all */
-	link.wire_end = 0;
-	before = heap_used();
-	assert_int_equal(link.rx->ops->prep(link.rx, NULL, 0, &msg), 0);
-	own = msg.msg_iov[0].iov_base;
-	own[0] = 1;
-	assert_int_equal(link.rx->ops->done(link.rx, -EAGAIN, &msg, &record), RECORD_MORE);
-	assert_int_equal(heap_used(), before);
-
-	assert_int_equal(mem_link_send(&link, RECORD_DATA, plain, 70000), 0);
-	assert_int_equal(heap_used(), before);
-	expect(&link, RECORD_DATA, plain, 70000);
-	assert_int_equal(link.rx->ops->next(link.rx, &record), RECORD_MORE);
-	assert_int_equal(heap_used(), before);
-	mem_link_close(&link);
-}
-
 static void tx_errors_end_the_direction(void **state)
 {
 	static const struct {
@@ -531,7 +498,6 @@ int main(void)
 		cmocka_unit_test_teardown(a_control_record_is_not_overtaken, teardown),
 		cmocka_unit_test_teardown(one_send_carries_a_bounded_amount, teardown),
 		cmocka_unit_test_teardown(plaintext_lands_in_the_callers_buffer, teardown),
-		cmocka_unit_test_teardown(an_idle_connection_holds_no_buffer, teardown),
 		cmocka_unit_test_teardown(tx_errors_end_the_direction, teardown),
 		cmocka_unit_test_teardown(rx_errors_of_the_transport_have_names, teardown),
 		cmocka_unit_test_teardown(a_caller_who_does_not_drain_loses_nothing, teardown),

@@ -2,15 +2,10 @@
 /* The user record path against the wire: known records, and every kind of wrong one. */
 #include "record/record.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 #include <openssl/err.h>
@@ -484,85 +479,6 @@ static void LC_58_record_numbers_do_not_wrap(void **state)
 	}
 }
 
-/* Counts where the complement of @inverted stands in this process's heap and stack. */
-static unsigned int count_outside(const uint8_t *inverted, size_t len)
-{
-	FILE *maps = fopen("/proc/self/maps", "re");
-	int mem = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-	char line[512];
-	unsigned int n = 0;
-
-	assert_non_null(maps);
-	assert_true(mem >= 0);
-	while (fgets(line, sizeof(line), maps) != NULL) {
-		uintptr_t start, end;
-		uint8_t *copy;
-
-		if (strstr(line, "[heap]") == NULL && strstr(line, "[stack]") == NULL)
-			continue;
-		assert_int_equal(sscanf(line, "%" SCNxPTR "-%" SCNxPTR, &start, &end), 2);
-		copy = malloc(end - start);
-		assert_non_null(copy);
-		assert_int_equal(pread(mem, copy, end - start, (off_t)start), end - start);
-		for (size_t i = 0; i + len <= end - start; i++) {
-			size_t k = 0;
-
-			while (k < len && (copy[i + k] ^ inverted[k]) == 0xff)
-				k++;
-			n += k == len;
-		}
-		free(copy);
-	}
-	fclose(maps);
-	close(mem);
-	return n;
-}
-
-static bool search_finds_the_heap(void)
-{
-	uint8_t inverted[16], *key = malloc(sizeof(inverted));
-	unsigned int n;
-
-	assert_non_null(key);
-	for (size_t k = 0; k < sizeof(inverted); k++) {
-		inverted[k] = (uint8_t)(0x53 * (k + 1));
-		key[k] = inverted[k] ^ 0xff;
-	}
-	n = count_outside(inverted, sizeof(inverted));
-	secret_wipe(key, sizeof(inverted));
-	free(key);
-	return n > 0;
-}
-
-/* Keys and key schedules live in memory of secret_new() only, also while they are used. */
-static void LC_58_no_key_on_heap_or_stack(void **state)
-{
-	uint8_t inverted[16];
-	struct mem_link link;
-	struct record record;
-
-	if (!search_finds_the_heap()) {
-		print_message("skipped: malloc() does not use [heap] here\n");
-		skip();
-	}
-	for (size_t i = 0; suite_at(i) != NULL; i++) {
-		struct traffic *traffic = make_traffic(suite_at(i)->id, 0);
-
-		/* A key that nothing else in this process has. */
-		for (size_t k = 0; k < SUITE_MAX_KEY; k++)
-			traffic->key[k] = (uint8_t) ~(0x91 * (k + 1) + i);
-		for (size_t k = 0; k < sizeof(inverted); k++)
-			inverted[k] = (uint8_t)(0x91 * (k + 1) + i);
-		assert_int_equal(mem_link_open(&link, traffic), 0);
-		assert_int_equal(mem_link_send(&link, RECORD_DATA, "x", 1), 0);
-		assert_int_equal(mem_link_recv(&link, NULL, 0, &record), RECORD_READY);
-		assert_int_equal(count_outside(inverted, sizeof(inverted)), 0);
-		mem_link_close(&link);
-		assert_int_equal(count_outside(inverted, sizeof(inverted)), 0);
-		traffic_free(traffic);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -579,7 +495,6 @@ int main(void)
 		cmocka_unit_test_teardown(AL_15_overflow_is_seen_in_the_header, teardown),
 		cmocka_unit_test_teardown(empty_records_arrive, teardown),
 		cmocka_unit_test_teardown(LC_58_record_numbers_do_not_wrap, teardown),
-		cmocka_unit_test_teardown(LC_58_no_key_on_heap_or_stack, teardown),
 	};
 
 	return cmocka_run_group_tests_name("unit/record_user_wire", tests, NULL, NULL);

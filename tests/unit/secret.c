@@ -373,6 +373,27 @@ static void a_double_free_aborts(void **state)
 	secret_free(p);
 }
 
+static void use_after_free(void *arg)
+{
+	volatile uint8_t *p = arg;
+
+	signal(SIGABRT, SIG_DFL);
+	secret_free(arg);
+	p[100] = 1;
+	secret_new(128);
+}
+
+static void a_write_after_free_is_found_on_reuse(void **state)
+{
+	void *p = secret_new(128);
+	int status;
+
+	run_in_child(use_after_free, p, &status);
+	/* By us, or by the sanitizer before us. */
+	assert_false(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	secret_free(p);
+}
+
 #define N_THREADS 8
 
 static void *thread_main(void *arg)
@@ -445,6 +466,7 @@ int main(void)
 		cmocka_unit_test_teardown(an_unlocked_slab_is_reported_until_it_is_gone, teardown),
 		cmocka_unit_test_teardown(a_child_has_the_keys_of_its_parent, teardown),
 		cmocka_unit_test_teardown(a_double_free_aborts, teardown),
+		cmocka_unit_test_teardown(a_write_after_free_is_found_on_reuse, teardown),
 		cmocka_unit_test_teardown(threads_do_not_meet, teardown),
 	};
 

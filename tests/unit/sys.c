@@ -164,7 +164,7 @@ static void clocks_go_forward_and_can_be_moved(void **state)
 	assert_in_range(sys->wall_s() - wall, 4100, 4160);
 }
 
-/* Calls the member of that name with arguments that the kernel would refuse with EBADF or so. */
+/* Calls the member of that name with arguments that make it do nothing. */
 static bool call_fails(const char *name, int err)
 {
 	struct pollfd pfd = { .fd = -1 };
