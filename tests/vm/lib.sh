@@ -113,6 +113,14 @@ vm_version() {
 	cat "$VM_CACHE/$1/version"
 }
 
+# vm_release KIND: the kernel's release, as the guest's uname has it.
+vm_release() {
+	local dir=$VM_CACHE/$1
+
+	[[ $1 != qemu ]] || dir=$VM_CACHE/cloud
+	(cd "$dir/modules" && echo *)
+}
+
 # ---- packages --------------------------------------------------------------------------
 
 vm_keyring() {
