@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 #
 # Common ground of the interop scripts: certificates, data, our server, exchanges that are held
 # open until everything has arrived, KTAP. Sourced, never run. Everything listens on loopback, on
@@ -224,6 +224,7 @@ held() {
   : >"$out"
   exec {fd}> >(exec timeout "$LIMIT" "$@" >"$out" 2>"$out.err")
   pid=$!
+  # shellcheck disable=SC2261 # two descriptors
   cat "$in" >&"$fd" 2>/dev/null || true
   await_size "$out" "$size" "$pid" || true
   exec {fd}>&-
