@@ -177,8 +177,9 @@ static bool is_strong_key(X509 *x509)
 }
 
 /*
- * BoringSSL takes these for handled although it evaluates no policies; RFC 5280, 4.2 wants a
- * critical extension that is not evaluated to be refused.
+ * BoringSSL takes these for handled, and not every version evaluates policies; RFC 5280, 4.2 wants a
+ * critical extension that is not evaluated to be refused. Policy constraints must be critical
+ * (4.2.1.11), and newer versions hold to them in any case: they are refused in any case.
  */
 static bool has_policy_constraints(const X509 *x509)
 {
@@ -189,7 +190,8 @@ static bool has_policy_constraints(const X509 *x509)
 
 	for (i = 0; i < sizeof(nids) / sizeof(nids[0]); i++) {
 		at = X509_get_ext_by_NID(x509, nids[i], -1);
-		if (at >= 0 && X509_EXTENSION_get_critical(X509_get_ext(x509, at)))
+		if (at >= 0 && (nids[i] == NID_policy_constraints ||
+				X509_EXTENSION_get_critical(X509_get_ext(x509, at))))
 			return true;
 	}
 	return false;
@@ -334,6 +336,10 @@ static struct verdict judge(const struct sluice_profile *profile, X509 *leaf,
 		if (verdict.x509_error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY &&
 		    !verdict.index && is_self_signed(leaf))
 			verdict.x509_error = X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT;
+		/* A BoringSSL that evaluates policies finds none of ours: the same verdict. */
+		if (verdict.x509_error == X509_V_ERR_NO_EXPLICIT_POLICY ||
+		    verdict.x509_error == X509_V_ERR_INVALID_POLICY_EXTENSION)
+			verdict.x509_error = X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION;
 	}
 out:
 	X509_STORE_CTX_free(ctx);

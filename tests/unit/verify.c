@@ -352,8 +352,8 @@ static const struct defect {
 	    .ca = true,
 	    .extra_nid = NID_policy_constraints,
 	    .extra = "requireExplicitPolicy:0" },
-	  0,
-	  0 },
+	  ALERT_UNSUPPORTED_CERTIFICATE,
+	  X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION },
 	{ false, { .cn = "server", .san = SERVER_NAMES }, 0, 0 },
 	{ false, { .cn = "server", .san = SERVER_NAMES, .eku = "serverAuth,clientAuth" }, 0, 0 },
 };
