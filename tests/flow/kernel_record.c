@@ -128,7 +128,7 @@ static void LC_36_end_of_joined_data(void **state)
 
 /* ---- record numbers ---- */
 
-static void LC_58_IN_14_KY_07_record_numbers(void **state)
+static void LC_58_IN_14_record_numbers(void **state)
 {
 	static const uint64_t starts[] = { 0, 1, 255, 0xffffffff, 0x0102030405060708 };
 
@@ -479,7 +479,7 @@ int main(void)
 		TEST(LC_29_LC_58_kernel_to_user_ipv6),
 		TEST(LC_58_kernel_to_kernel),
 		TEST(LC_36_end_of_joined_data),
-		TEST(LC_58_IN_14_KY_07_record_numbers),
+		TEST(LC_58_IN_14_record_numbers),
 		TEST(LC_58_records_that_wait_for_the_keys),
 		TEST(LC_36_empty_records),
 		TEST(LC_58_padded_records),

@@ -38,7 +38,7 @@ static void open_pair(struct link *link, uint16_t suite, enum sluice_path near,
 			  .suite = link_need_suite(suite), .seq = 1, .near = near, .far = far });
 }
 
-static void KY_10_KY_11_rekey_for_sending(void **state)
+static void rekey_for_sending(void **state)
 {
 	link_need_rekey();
 	for (size_t i = 0; i < LINK_N_SUITES_TLS13; i++) {
@@ -67,7 +67,7 @@ static void KY_10_KY_11_rekey_for_sending(void **state)
  * All three records are there before the first is asked for. The kernel may decrypt the KeyUpdate
  * with the data before it, and then keeps it, and the data behind, until it is asked again.
  */
-static void KY_13_rekey_for_receiving(void **state)
+static void rekey_for_receiving(void **state)
 {
 	link_need_rekey();
 	for (size_t i = 0; i < LINK_N_SUITES_TLS13; i++) {
@@ -96,7 +96,7 @@ static void KY_13_rekey_for_receiving(void **state)
 }
 
 /* Behind another message the kernel does not see the KeyUpdate; the keys are taken all the same. */
-static void KY_13_rekey_that_the_kernel_did_not_see_coming(void **state)
+static void rekey_that_the_kernel_did_not_see_coming(void **state)
 {
 	static const char messages[] = "\x04\x00\x00\x01\x00" KEY_UPDATE;
 	struct link link;
@@ -112,7 +112,7 @@ static void KY_13_rekey_that_the_kernel_did_not_see_coming(void **state)
 	link_close(&link);
 }
 
-static void KY_13_key_update_in_pieces(void **state)
+static void key_update_in_pieces(void **state)
 {
 	struct link link;
 	struct record record;
@@ -135,7 +135,7 @@ static void KY_13_key_update_in_pieces(void **state)
 }
 
 /* Refused: TLS 1.2 always, TLS 1.3 by older kernels. The old keys go on. */
-static void KY_14_refused_rekey_leaves_the_keys(void **state)
+static void refused_rekey_leaves_the_keys(void **state)
 {
 	for (size_t i = 0; i < LINK_N_SUITES; i++) {
 		const struct suite *suite = link_need_suite(link_suites[i]);
@@ -175,11 +175,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(KY_10_KY_11_rekey_for_sending),
-		TEST(KY_13_rekey_for_receiving),
-		TEST(KY_13_rekey_that_the_kernel_did_not_see_coming),
-		TEST(KY_13_key_update_in_pieces),
-		TEST(KY_14_refused_rekey_leaves_the_keys),
+		TEST(rekey_for_sending),
+		TEST(rekey_for_receiving),
+		TEST(rekey_that_the_kernel_did_not_see_coming),
+		TEST(key_update_in_pieces),
+		TEST(refused_rekey_leaves_the_keys),
 	};
 
 	return cmocka_run_group_tests_name("flow/kernel_rekey", tests, link_probe, NULL);

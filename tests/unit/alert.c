@@ -38,7 +38,7 @@ static void check_warning_limit(uint16_t version, const char *alert)
 	}
 }
 
-static void AL_10_AL_13_warnings_are_limited(void **state)
+static void warnings_are_limited(void **state)
 {
 	check_warning_limit(TLS12, "\1\x64");
 	check_warning_limit(TLS13, "\1\x5a");
@@ -78,37 +78,37 @@ static void check_alert(uint8_t alert)
 		check_alert(alert);    \
 	}
 
-ALERT_TEST(AL_13_unexpected_message, ALERT_UNEXPECTED_MESSAGE)
-ALERT_TEST(AL_14_bad_record_mac, ALERT_BAD_RECORD_MAC)
-ALERT_TEST(AL_15_record_overflow, ALERT_RECORD_OVERFLOW)
-ALERT_TEST(AL_16_handshake_failure, ALERT_HANDSHAKE_FAILURE)
-ALERT_TEST(AL_17_bad_certificate, ALERT_BAD_CERTIFICATE)
-ALERT_TEST(AL_18_unsupported_certificate, ALERT_UNSUPPORTED_CERTIFICATE)
-ALERT_TEST(AL_19_certificate_revoked, ALERT_CERTIFICATE_REVOKED)
-ALERT_TEST(AL_20_certificate_expired, ALERT_CERTIFICATE_EXPIRED)
-ALERT_TEST(AL_21_certificate_unknown, ALERT_CERTIFICATE_UNKNOWN)
-ALERT_TEST(AL_22_illegal_parameter, ALERT_ILLEGAL_PARAMETER)
-ALERT_TEST(AL_23_unknown_ca, ALERT_UNKNOWN_CA)
-ALERT_TEST(AL_24_access_denied, ALERT_ACCESS_DENIED)
-ALERT_TEST(AL_25_decode_error, ALERT_DECODE_ERROR)
-ALERT_TEST(AL_26_decrypt_error, ALERT_DECRYPT_ERROR)
-ALERT_TEST(AL_27_export_restriction, ALERT_EXPORT_RESTRICTION)
-ALERT_TEST(AL_28_protocol_version, ALERT_PROTOCOL_VERSION)
-ALERT_TEST(AL_29_insufficient_security, ALERT_INSUFFICIENT_SECURITY)
-ALERT_TEST(AL_30_internal_error, ALERT_INTERNAL_ERROR)
-ALERT_TEST(AL_31_inappropriate_fallback, ALERT_INAPPROPRIATE_FALLBACK)
-ALERT_TEST(AL_34_unsupported_extension, ALERT_UNSUPPORTED_EXTENSION)
-ALERT_TEST(AL_35_certificate_unobtainable, ALERT_CERTIFICATE_UNOBTAINABLE)
-ALERT_TEST(AL_36_unrecognized_name, ALERT_UNRECOGNIZED_NAME)
-ALERT_TEST(AL_37_bad_certificate_status_response, ALERT_BAD_CERTIFICATE_STATUS_RESPONSE)
-ALERT_TEST(AL_38_bad_certificate_hash_value, ALERT_BAD_CERTIFICATE_HASH_VALUE)
-ALERT_TEST(AL_39_unknown_psk_identity, ALERT_UNKNOWN_PSK_IDENTITY)
-ALERT_TEST(AL_40_no_application_protocol, ALERT_NO_APPLICATION_PROTOCOL)
-ALERT_TEST(AL_41_missing_extension, ALERT_MISSING_EXTENSION)
-ALERT_TEST(AL_41_certificate_required, ALERT_CERTIFICATE_REQUIRED)
-ALERT_TEST(AL_41_unknown, 213)
+ALERT_TEST(unexpected_message, ALERT_UNEXPECTED_MESSAGE)
+ALERT_TEST(bad_record_mac, ALERT_BAD_RECORD_MAC)
+ALERT_TEST(record_overflow, ALERT_RECORD_OVERFLOW)
+ALERT_TEST(handshake_failure, ALERT_HANDSHAKE_FAILURE)
+ALERT_TEST(bad_certificate, ALERT_BAD_CERTIFICATE)
+ALERT_TEST(unsupported_certificate, ALERT_UNSUPPORTED_CERTIFICATE)
+ALERT_TEST(certificate_revoked, ALERT_CERTIFICATE_REVOKED)
+ALERT_TEST(certificate_expired, ALERT_CERTIFICATE_EXPIRED)
+ALERT_TEST(certificate_unknown, ALERT_CERTIFICATE_UNKNOWN)
+ALERT_TEST(illegal_parameter, ALERT_ILLEGAL_PARAMETER)
+ALERT_TEST(unknown_ca, ALERT_UNKNOWN_CA)
+ALERT_TEST(access_denied, ALERT_ACCESS_DENIED)
+ALERT_TEST(decode_error, ALERT_DECODE_ERROR)
+ALERT_TEST(decrypt_error, ALERT_DECRYPT_ERROR)
+ALERT_TEST(export_restriction, ALERT_EXPORT_RESTRICTION)
+ALERT_TEST(protocol_version, ALERT_PROTOCOL_VERSION)
+ALERT_TEST(insufficient_security, ALERT_INSUFFICIENT_SECURITY)
+ALERT_TEST(internal_error, ALERT_INTERNAL_ERROR)
+ALERT_TEST(inappropriate_fallback, ALERT_INAPPROPRIATE_FALLBACK)
+ALERT_TEST(unsupported_extension, ALERT_UNSUPPORTED_EXTENSION)
+ALERT_TEST(certificate_unobtainable, ALERT_CERTIFICATE_UNOBTAINABLE)
+ALERT_TEST(unrecognized_name, ALERT_UNRECOGNIZED_NAME)
+ALERT_TEST(bad_certificate_status_response, ALERT_BAD_CERTIFICATE_STATUS_RESPONSE)
+ALERT_TEST(bad_certificate_hash_value, ALERT_BAD_CERTIFICATE_HASH_VALUE)
+ALERT_TEST(unknown_psk_identity, ALERT_UNKNOWN_PSK_IDENTITY)
+ALERT_TEST(no_application_protocol, ALERT_NO_APPLICATION_PROTOCOL)
+ALERT_TEST(missing_extension, ALERT_MISSING_EXTENSION)
+ALERT_TEST(certificate_required, ALERT_CERTIFICATE_REQUIRED)
+ALERT_TEST(unknown, 213)
 
-static void AL_12_AL_32_AL_33_some_alerts_are_sent_as_warnings(void **state)
+static void some_alerts_are_sent_as_warnings(void **state)
 {
 	static const uint8_t warnings[] = { ALERT_CLOSE_NOTIFY, ALERT_USER_CANCELED,
 					    ALERT_NO_RENEGOTIATION };
@@ -123,78 +123,71 @@ static void AL_12_AL_32_AL_33_some_alerts_are_sent_as_warnings(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-	cmocka_unit_test_script(AL_12_close_notify, TLS13, CLIENT, "data close", DATA("x"),
-				AL("\1\0")),
-	cmocka_unit_test_script(AL_12_close_notify_in_tls12, TLS12, SERVER, "close", AL("\1\0")),
-	cmocka_unit_test_script(AL_12_close_notify_at_level_fatal, TLS12, SERVER, "close",
-				AL("\2\0")),
-	cmocka_unit_test_script(AL_12_close_notify_at_no_known_level, TLS13, SERVER, "close",
+	cmocka_unit_test_script(close_notify, TLS13, CLIENT, "data close", DATA("x"), AL("\1\0")),
+	cmocka_unit_test_script(close_notify_in_tls12, TLS12, SERVER, "close", AL("\1\0")),
+	cmocka_unit_test_script(close_notify_at_level_fatal, TLS12, SERVER, "close", AL("\2\0")),
+	cmocka_unit_test_script(close_notify_at_no_known_level, TLS13, SERVER, "close",
 				AL("\x4d\0")),
-	cmocka_unit_test_script(AL_12_what_follows_is_ignored, TLS13, CLIENT, "close ignored",
-				AL("\1\0"), DATA("x"), HS("\xff\xff\xff\xff"), AL("\2\x28"),
-				REC(99, "x")),
-	cmocka_unit_test_script(AL_08_fatal_alert, TLS12, CLIENT, "alert(40) ignored", AL("\2\x28"),
+	cmocka_unit_test_script(what_follows_is_ignored, TLS13, CLIENT, "close ignored", AL("\1\0"),
+				DATA("x"), HS("\xff\xff\xff\xff"), AL("\2\x28"), REC(99, "x")),
+	cmocka_unit_test_script(fatal_alert, TLS12, CLIENT, "alert(40) ignored", AL("\2\x28"),
 				DATA("x")),
-	cmocka_unit_test_script(AL_08_AL_10_tls13_ignores_the_level, TLS13, CLIENT, "alert(40)",
-				AL("\1\x28")),
-	cmocka_unit_test_script(AL_10_no_known_level_in_tls13, TLS13, CLIENT, "alert(40)",
+	cmocka_unit_test_script(tls13_ignores_the_level, TLS13, CLIENT, "alert(40)", AL("\1\x28")),
+	cmocka_unit_test_script(no_known_level_in_tls13, TLS13, CLIENT, "alert(40)",
 				AL("\x4d\x28")),
-	cmocka_unit_test_script(AL_10_AL_22_no_known_level_in_tls12, TLS12, CLIENT, "error(47)",
-				AL("\3\x28")),
-	cmocka_unit_test_script(AL_10_AL_33_no_renegotiation, TLS12, SERVER, "warning(100) data",
-				AL("\1\x64"), DATA("x")),
-	cmocka_unit_test_script(AL_10_AL_32_user_canceled, TLS13, CLIENT, "warning(90) close",
-				AL("\1\x5a"), AL("\1\0")),
-	cmocka_unit_test_script(AL_10_AL_32_user_canceled_at_level_fatal, TLS13, CLIENT,
-				"warning(90)", AL("\2\x5a")),
-	cmocka_unit_test_script(AL_32_user_canceled_is_fatal_in_tls12, TLS12, SERVER, "alert(90)",
+	cmocka_unit_test_script(no_known_level_in_tls12, TLS12, CLIENT, "error(47)", AL("\3\x28")),
+	cmocka_unit_test_script(no_renegotiation, TLS12, SERVER, "warning(100) data", AL("\1\x64"),
+				DATA("x")),
+	cmocka_unit_test_script(user_canceled, TLS13, CLIENT, "warning(90) close", AL("\1\x5a"),
+				AL("\1\0")),
+	cmocka_unit_test_script(user_canceled_at_level_fatal, TLS13, CLIENT, "warning(90)",
 				AL("\2\x5a")),
-	cmocka_unit_test(AL_10_AL_13_warnings_are_limited),
-	cmocka_unit_test_script(AL_13_two_alerts_in_a_record, TLS13, CLIENT, "error(10)",
+	cmocka_unit_test_script(user_canceled_is_fatal_in_tls12, TLS12, SERVER, "alert(90)",
+				AL("\2\x5a")),
+	cmocka_unit_test(warnings_are_limited),
+	cmocka_unit_test_script(two_alerts_in_a_record, TLS13, CLIENT, "error(10)",
 				AL("\1\x5a\1\0")),
-	cmocka_unit_test_script(AL_13_a_byte_after_an_alert, TLS13, CLIENT, "error(10)",
-				AL("\2\x28\2")),
-	cmocka_unit_test_script(AL_10_tls12_alerts_share_a_record, TLS12, CLIENT,
-				"warning(90) close", AL("\1\x5a\1\0")),
-	cmocka_unit_test_script(AL_25_half_an_alert_after_an_alert, TLS12, CLIENT,
+	cmocka_unit_test_script(a_byte_after_an_alert, TLS13, CLIENT, "error(10)", AL("\2\x28\2")),
+	cmocka_unit_test_script(tls12_alerts_share_a_record, TLS12, CLIENT, "warning(90) close",
+				AL("\1\x5a\1\0")),
+	cmocka_unit_test_script(half_an_alert_after_an_alert, TLS12, CLIENT,
 				"warning(90) error(50)", AL("\1\x5a\1")),
-	cmocka_unit_test_script(AL_25_alert_split_over_records, TLS13, CLIENT, "error(50)",
+	cmocka_unit_test_script(alert_split_over_records, TLS13, CLIENT, "error(50)", AL("\1"),
+				AL("\0")),
+	cmocka_unit_test_script(alert_split_over_records_in_tls12, TLS12, CLIENT, "error(50)",
 				AL("\1"), AL("\0")),
-	cmocka_unit_test_script(AL_25_alert_split_over_records_in_tls12, TLS12, CLIENT, "error(50)",
-				AL("\1"), AL("\0")),
-	cmocka_unit_test_script(AL_13_empty_alert_record, TLS13, CLIENT, "error(10)", AL("")),
-	cmocka_unit_test_script(AL_13_empty_alert_record_in_tls12, TLS12, SERVER, "error(10)",
-				AL("")),
-	cmocka_unit_test(AL_12_AL_32_AL_33_some_alerts_are_sent_as_warnings),
-	cmocka_unit_test(AL_13_unexpected_message),
-	cmocka_unit_test(AL_14_bad_record_mac),
-	cmocka_unit_test(AL_15_record_overflow),
-	cmocka_unit_test(AL_16_handshake_failure),
-	cmocka_unit_test(AL_17_bad_certificate),
-	cmocka_unit_test(AL_18_unsupported_certificate),
-	cmocka_unit_test(AL_19_certificate_revoked),
-	cmocka_unit_test(AL_20_certificate_expired),
-	cmocka_unit_test(AL_21_certificate_unknown),
-	cmocka_unit_test(AL_22_illegal_parameter),
-	cmocka_unit_test(AL_23_unknown_ca),
-	cmocka_unit_test(AL_24_access_denied),
-	cmocka_unit_test(AL_25_decode_error),
-	cmocka_unit_test(AL_26_decrypt_error),
-	cmocka_unit_test(AL_27_export_restriction),
-	cmocka_unit_test(AL_28_protocol_version),
-	cmocka_unit_test(AL_29_insufficient_security),
-	cmocka_unit_test(AL_30_internal_error),
-	cmocka_unit_test(AL_31_inappropriate_fallback),
-	cmocka_unit_test(AL_34_unsupported_extension),
-	cmocka_unit_test(AL_35_certificate_unobtainable),
-	cmocka_unit_test(AL_36_unrecognized_name),
-	cmocka_unit_test(AL_37_bad_certificate_status_response),
-	cmocka_unit_test(AL_38_bad_certificate_hash_value),
-	cmocka_unit_test(AL_39_unknown_psk_identity),
-	cmocka_unit_test(AL_40_no_application_protocol),
-	cmocka_unit_test(AL_41_missing_extension),
-	cmocka_unit_test(AL_41_certificate_required),
-	cmocka_unit_test(AL_41_unknown),
+	cmocka_unit_test_script(empty_alert_record, TLS13, CLIENT, "error(10)", AL("")),
+	cmocka_unit_test_script(empty_alert_record_in_tls12, TLS12, SERVER, "error(10)", AL("")),
+	cmocka_unit_test(some_alerts_are_sent_as_warnings),
+	cmocka_unit_test(unexpected_message),
+	cmocka_unit_test(bad_record_mac),
+	cmocka_unit_test(record_overflow),
+	cmocka_unit_test(handshake_failure),
+	cmocka_unit_test(bad_certificate),
+	cmocka_unit_test(unsupported_certificate),
+	cmocka_unit_test(certificate_revoked),
+	cmocka_unit_test(certificate_expired),
+	cmocka_unit_test(certificate_unknown),
+	cmocka_unit_test(illegal_parameter),
+	cmocka_unit_test(unknown_ca),
+	cmocka_unit_test(access_denied),
+	cmocka_unit_test(decode_error),
+	cmocka_unit_test(decrypt_error),
+	cmocka_unit_test(export_restriction),
+	cmocka_unit_test(protocol_version),
+	cmocka_unit_test(insufficient_security),
+	cmocka_unit_test(internal_error),
+	cmocka_unit_test(inappropriate_fallback),
+	cmocka_unit_test(unsupported_extension),
+	cmocka_unit_test(certificate_unobtainable),
+	cmocka_unit_test(unrecognized_name),
+	cmocka_unit_test(bad_certificate_status_response),
+	cmocka_unit_test(bad_certificate_hash_value),
+	cmocka_unit_test(unknown_psk_identity),
+	cmocka_unit_test(no_application_protocol),
+	cmocka_unit_test(missing_extension),
+	cmocka_unit_test(certificate_required),
+	cmocka_unit_test(unknown),
 };
 
 int main(void)

@@ -64,7 +64,7 @@ void *__wrap_realloc(void *p, size_t size)
 
 /* --- what no table says well ------------------------------------------------------------- */
 
-static void KY_13_AL_13_only_listed_messages_come_after_the_handshake(void **state)
+static void only_listed_messages_come_after_the_handshake(void **state)
 {
 	for (int i = 0; i < 4; i++) {
 		uint16_t version = i & 1 ? TLS13 : TLS12;
@@ -89,7 +89,7 @@ static void KY_13_AL_13_only_listed_messages_come_after_the_handshake(void **sta
 	}
 }
 
-static void AL_13_only_data_alerts_and_handshake_are_record_types(void **state)
+static void only_data_alerts_and_handshake_are_record_types(void **state)
 {
 	for (unsigned int type = 0; type <= 255; type++) {
 		struct player player = { .cut = CUT_NOWHERE };
@@ -104,7 +104,7 @@ static void AL_13_only_data_alerts_and_handshake_are_record_types(void **state)
 }
 
 /* A record layer that lets two records run into each other is not believed. */
-static void AL_13_a_record_inside_an_open_one(void **state)
+static void a_record_inside_an_open_one(void **state)
 {
 	static const struct {
 		uint16_t version;
@@ -160,7 +160,7 @@ static void feed_empty_data(struct player *player, unsigned int n)
 	player->out[0] = '\0';
 }
 
-static void AL_13_empty_data_records_are_limited(void **state)
+static void empty_data_records_are_limited(void **state)
 {
 	struct player player = { 0 };
 
@@ -179,7 +179,7 @@ static void AL_13_empty_data_records_are_limited(void **state)
 	}
 }
 
-static void KY_11_KY_12_key_updates_are_built(void **state)
+static void key_updates_are_built(void **state)
 {
 	uint8_t built[KEY_UPDATE_LEN];
 
@@ -232,7 +232,7 @@ static void feed_message(struct player *player, const char *msg, size_t len, siz
 	}
 }
 
-static void RS_11_the_largest_ticket_is_taken(void **state)
+static void the_largest_ticket_is_taken(void **state)
 {
 	size_t len;
 	char *msg = make_ticket(255, 65535, 65534 - 4, &len);
@@ -253,7 +253,7 @@ static void RS_11_the_largest_ticket_is_taken(void **state)
 	free(msg);
 }
 
-static void RS_11_a_whole_ticket_is_not_copied(void **state)
+static void a_whole_ticket_is_not_copied(void **state)
 {
 	static const char two[] = TICKET TICKET;
 	struct record record = { RECORD_HANDSHAKE, true, (const uint8_t *)two, sizeof(two) - 1 };
@@ -270,7 +270,7 @@ static void RS_11_a_whole_ticket_is_not_copied(void **state)
 	control_deinit(&control);
 }
 
-static void RS_11_memory_follows_the_bytes_not_the_header(void **state)
+static void memory_follows_the_bytes_not_the_header(void **state)
 {
 	struct player player = { .cut = CUT_NOWHERE };
 
@@ -289,7 +289,7 @@ static void RS_11_memory_follows_the_bytes_not_the_header(void **state)
 }
 
 /* Every allocation of a ticket in four records fails in turn. */
-static void RS_11_memory_runs_out(void **state)
+static void memory_runs_out(void **state)
 {
 	struct player player = { .cut = CUT_NOWHERE };
 	unsigned int nth;
@@ -335,7 +335,7 @@ static void capture(int is_write, int version, int content_type, const void *buf
 }
 
 /* A BoringSSL server puts its tickets and a KeyUpdate into one record if it has not written yet. */
-static void RS_18_KY_13_boringssl_tickets_and_key_update_in_one_record(void **state)
+static void boringssl_tickets_and_key_update_in_one_record(void **state)
 {
 	struct captured captured = { .len = 0 };
 	struct bssl_pair pair;
@@ -370,134 +370,131 @@ static void RS_18_KY_13_boringssl_tickets_and_key_update_in_one_record(void **st
 
 static const struct CMUnitTest tests[] = {
 	/* KeyUpdate */
-	cmocka_unit_test_script(KY_13_key_update, TLS13, CLIENT, "key_update(0) data",
+	cmocka_unit_test_script(test_key_update, TLS13, CLIENT, "key_update(0) data",
 				HS(KEY_UPDATE(NO)), DATA("x")),
-	cmocka_unit_test_script(KY_13_key_update_requested, TLS13, SERVER, "key_update(1)",
+	cmocka_unit_test_script(key_update_requested, TLS13, SERVER, "key_update(1)",
 				HS(KEY_UPDATE(YES))),
-	cmocka_unit_test_script(KY_13_one_after_another, TLS13, SERVER,
-				"key_update(1) key_update(0)", HS(KEY_UPDATE(YES)),
-				HS(KEY_UPDATE(NO))),
-	cmocka_unit_test_script(KY_13_after_tickets_in_their_record, TLS13, CLIENT,
+	cmocka_unit_test_script(one_after_another, TLS13, SERVER, "key_update(1) key_update(0)",
+				HS(KEY_UPDATE(YES)), HS(KEY_UPDATE(NO))),
+	cmocka_unit_test_script(after_tickets_in_their_record, TLS13, CLIENT,
 				"ticket(18) ticket(18) key_update(1) data",
 				HS(TICKET TICKET KEY_UPDATE(YES)), DATA("x")),
-	cmocka_unit_test_script(KY_13_split_over_records, TLS13, CLIENT, "key_update(1)",
-				HS("\x18"), HS("\0\0\1"), HS("\1")),
-	cmocka_unit_test_script(KY_13_after_the_end_of_a_split_ticket, TLS13, CLIENT,
+	cmocka_unit_test_script(split_over_records, TLS13, CLIENT, "key_update(1)", HS("\x18"),
+				HS("\0\0\1"), HS("\1")),
+	cmocka_unit_test_script(after_the_end_of_a_split_ticket, TLS13, CLIENT,
 				"ticket(18) key_update(0)", HS(TICKET_HEAD),
 				HS(TICKET_REST KEY_UPDATE(NO))),
-	cmocka_unit_test_script(KY_13_neither_0_nor_1, TLS13, CLIENT, "error(47)",
-				HS(KEY_UPDATE("\2"))),
-	cmocka_unit_test_script(KY_13_too_short, TLS13, CLIENT, "error(50)", HS("\x18\0\0\0")),
-	cmocka_unit_test_script(KY_13_too_long, TLS13, CLIENT, "error(50)", HS("\x18\0\0\2\0\0")),
-	cmocka_unit_test_script(KY_13_much_too_long, TLS13, CLIENT, "error(50)",
+	cmocka_unit_test_script(neither_0_nor_1, TLS13, CLIENT, "error(47)", HS(KEY_UPDATE("\2"))),
+	cmocka_unit_test_script(too_short, TLS13, CLIENT, "error(50)", HS("\x18\0\0\0")),
+	cmocka_unit_test_script(too_long, TLS13, CLIENT, "error(50)", HS("\x18\0\0\2\0\0")),
+	cmocka_unit_test_script(much_too_long, TLS13, CLIENT, "error(50)",
 				HS("\x18\xff\xff\xff\0")),
-	cmocka_unit_test_script(KY_13_not_last_in_its_record, TLS13, CLIENT, "error(10)",
+	cmocka_unit_test_script(not_last_in_its_record, TLS13, CLIENT, "error(10)",
 				HS(KEY_UPDATE(NO) TICKET)),
-	cmocka_unit_test_script(KY_13_twice_in_a_record, TLS13, SERVER, "error(10)",
+	cmocka_unit_test_script(twice_in_a_record, TLS13, SERVER, "error(10)",
 				HS(KEY_UPDATE(NO) KEY_UPDATE(NO))),
-	cmocka_unit_test_script(KY_13_one_byte_after_it, TLS13, SERVER, "error(10)",
+	cmocka_unit_test_script(one_byte_after_it, TLS13, SERVER, "error(10)",
 				HS(KEY_UPDATE(NO) "\x18")),
-	cmocka_unit_test_script(KY_13_split_and_one_byte_after_it, TLS13, SERVER, "error(10)",
+	cmocka_unit_test_script(split_and_one_byte_after_it, TLS13, SERVER, "error(10)",
 				HS("\x18\0"), HS("\0\1\0\0")),
-	cmocka_unit_test_script(KY_13_not_in_tls12, TLS12, CLIENT, "error(10)", HS(KEY_UPDATE(NO))),
-	cmocka_unit_test_script(KY_13_data_between_fragments, TLS13, CLIENT, "error(10)",
-				HS("\x18\0"), DATA("x"), HS("\0\1\0")),
-	cmocka_unit_test_script(KY_13_empty_data_between_fragments, TLS13, CLIENT, "error(10)",
+	cmocka_unit_test_script(not_in_tls12, TLS12, CLIENT, "error(10)", HS(KEY_UPDATE(NO))),
+	cmocka_unit_test_script(data_between_fragments, TLS13, CLIENT, "error(10)", HS("\x18\0"),
+				DATA("x"), HS("\0\1\0")),
+	cmocka_unit_test_script(empty_data_between_fragments, TLS13, CLIENT, "error(10)",
 				HS("\x18\0"), DATA(""), HS("\0\1\0")),
-	cmocka_unit_test_script(KY_13_alert_between_fragments, TLS13, CLIENT, "error(10)",
-				HS("\x18\0"), AL("\1\0"), HS("\0\1\0")),
-	cmocka_unit_test_script(AL_13_change_cipher_spec_between_fragments, TLS13, CLIENT,
-				"error(10)", HS("\x18\0"), REC(RECORD_CHANGE_CIPHER_SPEC, "\1")),
+	cmocka_unit_test_script(alert_between_fragments, TLS13, CLIENT, "error(10)", HS("\x18\0"),
+				AL("\1\0"), HS("\0\1\0")),
+	cmocka_unit_test_script(change_cipher_spec_between_fragments, TLS13, CLIENT, "error(10)",
+				HS("\x18\0"), REC(RECORD_CHANGE_CIPHER_SPEC, "\1")),
 
 	/* tickets */
-	cmocka_unit_test_script(RS_11_ticket, TLS13, CLIENT, "ticket(18)", HS(TICKET)),
-	cmocka_unit_test_script(RS_11_ticket_with_everything, TLS13, CLIENT, "ticket(34)",
+	cmocka_unit_test_script(test_ticket, TLS13, CLIENT, "ticket(18)", HS(TICKET)),
+	cmocka_unit_test_script(ticket_with_everything, TLS13, CLIENT, "ticket(34)",
 				HS(FULL_TICKET)),
-	cmocka_unit_test_script(RS_11_tickets_in_one_record, TLS13, CLIENT,
+	cmocka_unit_test_script(tickets_in_one_record, TLS13, CLIENT,
 				"ticket(18) ticket(34) ticket(18)", HS(TICKET FULL_TICKET TICKET)),
-	cmocka_unit_test_script(RS_11_fragment_that_looks_like_a_key_update, TLS13, CLIENT,
+	cmocka_unit_test_script(fragment_that_looks_like_a_key_update, TLS13, CLIENT,
 				"ticket(34) data", HS(FULL_TICKET_HEAD), HS(FULL_TICKET_REST),
 				DATA("x")),
-	cmocka_unit_test_script(RS_11_record_ends_inside_the_next_ticket, TLS13, CLIENT,
+	cmocka_unit_test_script(record_ends_inside_the_next_ticket, TLS13, CLIENT,
 				"ticket(18) ticket(34) ticket(18)", HS(TICKET FULL_TICKET_HEAD),
 				HS(FULL_TICKET_REST TICKET)),
-	cmocka_unit_test_script(RS_11_record_ends_inside_a_header, TLS13, CLIENT,
-				"ticket(18) ticket(18)", HS(TICKET TICKET_HEAD), HS(TICKET_REST)),
-	cmocka_unit_test_script(RS_11_no_server_takes_a_ticket, TLS13, SERVER, "error(10)",
+	cmocka_unit_test_script(record_ends_inside_a_header, TLS13, CLIENT, "ticket(18) ticket(18)",
+				HS(TICKET TICKET_HEAD), HS(TICKET_REST)),
+	cmocka_unit_test_script(no_server_takes_a_ticket, TLS13, SERVER, "error(10)", HS(TICKET)),
+	cmocka_unit_test_script(no_ticket_after_a_tls12_handshake, TLS12, CLIENT, "error(10)",
 				HS(TICKET)),
-	cmocka_unit_test_script(RS_19_no_ticket_after_a_tls12_handshake, TLS12, CLIENT, "error(10)",
-				HS(TICKET)),
-	cmocka_unit_test_script(AL_25_ticket_too_short, TLS13, CLIENT, "error(50)",
+	cmocka_unit_test_script(ticket_too_short, TLS13, CLIENT, "error(50)",
 				HS(TICKET_OF("\x0d", NO_NONCE "\0\1" NO_EXTENSIONS))),
-	cmocka_unit_test_script(AL_25_empty_ticket, TLS13, CLIENT, "error(50)",
+	cmocka_unit_test_script(empty_ticket, TLS13, CLIENT, "error(50)",
 				HS(TICKET_OF("\x0e", "\1n\0\0" NO_EXTENSIONS))),
-	cmocka_unit_test_script(AL_25_nonce_beyond_the_ticket, TLS13, CLIENT, "error(50)",
+	cmocka_unit_test_script(nonce_beyond_the_ticket, TLS13, CLIENT, "error(50)",
 				HS(TICKET_OF("\x0e", "\7" ONE_BYTE_TICKET NO_EXTENSIONS))),
-	cmocka_unit_test_script(AL_25_ticket_beyond_its_message, TLS13, CLIENT, "error(50)",
+	cmocka_unit_test_script(ticket_beyond_its_message, TLS13, CLIENT, "error(50)",
 				HS(TICKET_OF("\x0e", NO_NONCE "\0\4t" NO_EXTENSIONS) TICKET)),
-	cmocka_unit_test_script(AL_25_ticket_without_extensions, TLS13, CLIENT, "error(50)",
+	cmocka_unit_test_script(ticket_without_extensions, TLS13, CLIENT, "error(50)",
 				HS(TICKET_OF("\x0e", NO_NONCE "\0\3ttt"))),
-	cmocka_unit_test_script(AL_25_bytes_after_the_extensions, TLS13, CLIENT, "error(50)",
+	cmocka_unit_test_script(bytes_after_the_extensions, TLS13, CLIENT, "error(50)",
 				HS(TICKET_OF("\x0f", NO_NONCE ONE_BYTE_TICKET NO_EXTENSIONS "x"))),
-	cmocka_unit_test_script(AL_25_extension_without_length, TLS13, CLIENT, "error(50)",
+	cmocka_unit_test_script(extension_without_length, TLS13, CLIENT, "error(50)",
 				HS(TICKET_OF("\x11", NO_NONCE ONE_BYTE_TICKET "\0\3\0\x2a\0"))),
-	cmocka_unit_test_script(AL_25_half_a_type_of_an_extension, TLS13, CLIENT, "error(50)",
+	cmocka_unit_test_script(half_a_type_of_an_extension, TLS13, CLIENT, "error(50)",
 				HS(TICKET_OF("\x0f", NO_NONCE ONE_BYTE_TICKET "\0\1\0"))),
-	cmocka_unit_test_script(AL_25_extension_beyond_the_list, TLS13, CLIENT, "error(50)",
+	cmocka_unit_test_script(extension_beyond_the_list, TLS13, CLIENT, "error(50)",
 				HS(TICKET_OF("\x12", NO_NONCE ONE_BYTE_TICKET "\0\4\0\x2a\0\1")
 					   TICKET)),
-	cmocka_unit_test_script(AL_25_ticket_longer_than_any, TLS13, CLIENT, "error(50)",
+	cmocka_unit_test_script(ticket_longer_than_any, TLS13, CLIENT, "error(50)",
 				HS("\4\2\1\x0a")),
-	cmocka_unit_test_script(AL_25_ticket_of_16_mib, TLS13, CLIENT, "error(50)",
+	cmocka_unit_test_script(ticket_of_16_mib, TLS13, CLIENT, "error(50)",
 				HS("\4\xff\xff\xff\0")),
-	cmocka_unit_test(RS_11_the_largest_ticket_is_taken),
-	cmocka_unit_test(RS_11_a_whole_ticket_is_not_copied),
-	cmocka_unit_test(RS_11_memory_follows_the_bytes_not_the_header),
-	cmocka_unit_test(RS_11_memory_runs_out),
-	cmocka_unit_test(RS_18_KY_13_boringssl_tickets_and_key_update_in_one_record),
+	cmocka_unit_test(the_largest_ticket_is_taken),
+	cmocka_unit_test(a_whole_ticket_is_not_copied),
+	cmocka_unit_test(memory_follows_the_bytes_not_the_header),
+	cmocka_unit_test(memory_runs_out),
+	cmocka_unit_test(boringssl_tickets_and_key_update_in_one_record),
 
 	/* messages that must not come, and renegotiation */
-	cmocka_unit_test(KY_13_AL_13_only_listed_messages_come_after_the_handshake),
-	cmocka_unit_test_script(AL_13_certificate_request, TLS13, CLIENT, "error(10)",
+	cmocka_unit_test(only_listed_messages_come_after_the_handshake),
+	cmocka_unit_test_script(certificate_request, TLS13, CLIENT, "error(10)",
 				HS("\x0d\0\0\3\0\0\0")),
-	cmocka_unit_test_script(AL_13_finished, TLS13, SERVER, "error(10)", HS("\x14\0\0\x20")),
-	cmocka_unit_test_script(AL_13_no_renegotiation_in_tls13, TLS13, SERVER, "error(10)",
+	cmocka_unit_test_script(finished, TLS13, SERVER, "error(10)", HS("\x14\0\0\x20")),
+	cmocka_unit_test_script(no_renegotiation_in_tls13, TLS13, SERVER, "error(10)",
 				HS(CLIENT_HELLO)),
-	cmocka_unit_test_script(KY_05_KY_06_hello_request, TLS12, CLIENT, "renegotiation data",
-				HS("\0\0\0\0"), DATA("x")),
-	cmocka_unit_test_script(KY_06_hello_requests_in_one_record, TLS12, CLIENT,
+	cmocka_unit_test_script(hello_request, TLS12, CLIENT, "renegotiation data", HS("\0\0\0\0"),
+				DATA("x")),
+	cmocka_unit_test_script(hello_requests_in_one_record, TLS12, CLIENT,
 				"renegotiation renegotiation", HS("\0\0\0\0\0\0\0\0")),
-	cmocka_unit_test_script(KY_06_hello_request_split, TLS12, CLIENT, "renegotiation",
-				HS("\0\0"), HS("\0\0")),
-	cmocka_unit_test_script(KY_06_hello_request_with_a_body, TLS12, CLIENT, "error(50)",
+	cmocka_unit_test_script(hello_request_split, TLS12, CLIENT, "renegotiation", HS("\0\0"),
+				HS("\0\0")),
+	cmocka_unit_test_script(hello_request_with_a_body, TLS12, CLIENT, "error(50)",
 				HS("\0\0\0\1x")),
-	cmocka_unit_test_script(KY_06_hello_request_to_a_server, TLS12, SERVER, "error(10)",
+	cmocka_unit_test_script(hello_request_to_a_server, TLS12, SERVER, "error(10)",
 				HS("\0\0\0\0")),
-	cmocka_unit_test_script(KY_02_client_hello, TLS12, SERVER, "renegotiation data",
-				HS(CLIENT_HELLO), DATA("x")),
-	cmocka_unit_test_script(KY_02_client_hello_split, TLS12, SERVER, "renegotiation",
+	cmocka_unit_test_script(client_hello, TLS12, SERVER, "renegotiation data", HS(CLIENT_HELLO),
+				DATA("x")),
+	cmocka_unit_test_script(client_hello_split, TLS12, SERVER, "renegotiation",
 				HS(CLIENT_HELLO_HEAD), HS(CLIENT_HELLO_REST)),
-	cmocka_unit_test_script(KY_02_client_hello_too_short, TLS12, SERVER, "error(50)",
+	cmocka_unit_test_script(client_hello_too_short, TLS12, SERVER, "error(50)",
 				HS("\1\0\0\x28\3\3")),
-	cmocka_unit_test_script(KY_02_client_hello_to_a_client, TLS12, CLIENT, "error(10)",
+	cmocka_unit_test_script(client_hello_to_a_client, TLS12, CLIENT, "error(10)",
 				HS(CLIENT_HELLO)),
-	cmocka_unit_test_script(AL_13_empty_handshake_record, TLS13, CLIENT, "error(10)", HS("")),
-	cmocka_unit_test_script(AL_13_empty_handshake_record_inside_a_message, TLS12, CLIENT,
-				"error(10)", HS("\0\0"), HS(""), HS("\0\0")),
+	cmocka_unit_test_script(empty_handshake_record, TLS13, CLIENT, "error(10)", HS("")),
+	cmocka_unit_test_script(empty_handshake_record_inside_a_message, TLS12, CLIENT, "error(10)",
+				HS("\0\0"), HS(""), HS("\0\0")),
 
 	/* record types */
-	cmocka_unit_test(AL_13_only_data_alerts_and_handshake_are_record_types),
-	cmocka_unit_test_script(AL_13_change_cipher_spec, TLS12, CLIENT, "error(10)",
+	cmocka_unit_test(only_data_alerts_and_handshake_are_record_types),
+	cmocka_unit_test_script(change_cipher_spec, TLS12, CLIENT, "error(10)",
 				REC(RECORD_CHANGE_CIPHER_SPEC, "\1")),
 	cmocka_unit_test_script(empty_data_is_no_end, TLS13, CLIENT, "data data data", DATA(""),
 				DATA("x"), DATA("")),
-	cmocka_unit_test(AL_13_empty_data_records_are_limited),
-	cmocka_unit_test_script(AL_13_empty_record_after_an_event, TLS13, CLIENT,
+	cmocka_unit_test(empty_data_records_are_limited),
+	cmocka_unit_test_script(empty_record_after_an_event, TLS13, CLIENT,
 				"key_update(0) error(10)", HS(KEY_UPDATE(NO)), HS("")),
-	cmocka_unit_test(AL_13_a_record_inside_an_open_one),
+	cmocka_unit_test(a_record_inside_an_open_one),
 	cmocka_unit_test(data_without_an_end_hides_no_control_record),
 
-	cmocka_unit_test(KY_11_KY_12_key_updates_are_built),
+	cmocka_unit_test(key_updates_are_built),
 };
 
 int main(void)

@@ -49,7 +49,7 @@ static const char *enum_name(int code)
 	return NULL;
 }
 
-static void AL_07_every_code_has_a_name_a_kind_and_a_text(void **state)
+static void every_code_has_a_name_a_kind_and_a_text(void **state)
 {
 	unsigned int n = 0;
 
@@ -84,7 +84,7 @@ static void AL_07_every_code_has_a_name_a_kind_and_a_text(void **state)
 	assert_string_equal(sluice_error_name(INT_MAX), "SLUICE_E_?");
 }
 
-static void AL_07_kinds_say_what_to_do(void **state)
+static void kinds_say_what_to_do(void **state)
 {
 	static const struct {
 		int code;
@@ -111,7 +111,7 @@ static void AL_07_kinds_say_what_to_do(void **state)
 		assert_int_equal(sluice_error_kind(-cases[i].code), cases[i].kind);
 }
 
-static void AL_12_to_AL_41_alerts_have_their_names(void **state)
+static void to_AL_41_alerts_have_their_names(void **state)
 {
 	static const struct {
 		int alert;
@@ -229,7 +229,7 @@ static void a_text_is_one_line_and_shows_where_it_was_cut(void **state)
 	assert_string_equal(err.text + sizeof(err.text) - 6, "xx...");
 }
 
-static void IN_21_format_error_tells_everything(void **state)
+static void format_error_tells_everything(void **state)
 {
 	struct sluice_error err;
 	char buf[512];
@@ -268,7 +268,7 @@ static void IN_21_format_error_tells_everything(void **state)
 	assert_non_null(strstr(buf, "alert close_notify(0) received"));
 }
 
-static void IN_21_format_error_cuts_at_every_length(void **state)
+static void format_error_cuts_at_every_length(void **state)
 {
 	struct sluice_error err;
 	char whole[512], buf[512];
@@ -293,7 +293,7 @@ static void IN_21_format_error_cuts_at_every_length(void **state)
 	assert_int_equal(sluice_format_error(&err, NULL, 0), 0);
 }
 
-static void AL_07_errno_becomes_the_code_that_names_it(void **state)
+static void errno_becomes_the_code_that_names_it(void **state)
 {
 	static const struct {
 		int err, code;
@@ -318,15 +318,15 @@ static void AL_07_errno_becomes_the_code_that_names_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(AL_07_every_code_has_a_name_a_kind_and_a_text),
-		cmocka_unit_test(AL_07_kinds_say_what_to_do),
-		cmocka_unit_test(AL_12_to_AL_41_alerts_have_their_names),
+		cmocka_unit_test(every_code_has_a_name_a_kind_and_a_text),
+		cmocka_unit_test(kinds_say_what_to_do),
+		cmocka_unit_test(to_AL_41_alerts_have_their_names),
 		cmocka_unit_test(stages_have_their_names_in_order),
 		cmocka_unit_test(the_first_error_stays),
 		cmocka_unit_test(a_text_is_one_line_and_shows_where_it_was_cut),
-		cmocka_unit_test(IN_21_format_error_tells_everything),
-		cmocka_unit_test(IN_21_format_error_cuts_at_every_length),
-		cmocka_unit_test(AL_07_errno_becomes_the_code_that_names_it),
+		cmocka_unit_test(format_error_tells_everything),
+		cmocka_unit_test(format_error_cuts_at_every_length),
+		cmocka_unit_test(errno_becomes_the_code_that_names_it),
 	};
 
 	return cmocka_run_group_tests_name("unit/error", tests, NULL, NULL);

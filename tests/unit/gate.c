@@ -26,7 +26,7 @@
 
 /* --- reading ----------------------------------------------------------------------------- */
 
-static void LC_12_nothing_is_read_past_a_record(void **state)
+static void nothing_is_read_past_a_record(void **state)
 {
 	static const size_t wants[] = { 1, 3, 5, 6, 100, 20000 };
 	static const size_t pieces[] = { 0, 1, 2, 5, 7 };
@@ -70,7 +70,7 @@ static void a_read_never_joins_two_records(void **state)
 	assert_int_equal(tp.used, 15);
 }
 
-static void AL_07_would_block_and_interrupts_lose_nothing(void **state)
+static void would_block_and_interrupts_lose_nothing(void **state)
 {
 	static const int errs[] = { EAGAIN, EINTR };
 	struct fixture *f;
@@ -88,7 +88,7 @@ static void AL_07_would_block_and_interrupts_lose_nothing(void **state)
 	}
 }
 
-static void AL_05_the_end_is_told_wherever_it_comes(void **state)
+static void the_end_is_told_wherever_it_comes(void **state)
 {
 	struct fixture *f;
 	size_t cut;
@@ -107,7 +107,7 @@ static void AL_05_the_end_is_told_wherever_it_comes(void **state)
 	}
 }
 
-static void AL_07_a_failed_receive_keeps_its_errno(void **state)
+static void a_failed_receive_keeps_its_errno(void **state)
 {
 	static const struct {
 		int err, code;
@@ -190,7 +190,7 @@ static void http_requests_are_named(void **state)
 	}
 }
 
-static void LC_54_a_version_2_hello_is_refused(void **state)
+static void a_version_2_hello_is_refused(void **state)
 {
 	struct fixture *f = start(NO_LIMIT);
 
@@ -251,7 +251,7 @@ static void only_the_first_record_decides_about_plain_text(void **state)
 	assert_int_equal(f->got_len, 18);
 }
 
-static void AL_15_too_long_a_record_is_refused_by_its_header(void **state)
+static void too_long_a_record_is_refused_by_its_header(void **state)
 {
 	struct fixture *f = start(NO_LIMIT);
 
@@ -267,7 +267,7 @@ static void AL_15_too_long_a_record_is_refused_by_its_header(void **state)
 	assert_int_equal(tp.used, RECORD_HEADER_LEN);
 }
 
-static void OC_49_the_bytes_of_a_handshake_are_bounded(void **state)
+static void the_bytes_of_a_handshake_are_bounded(void **state)
 {
 	struct fixture *f;
 	int over;
@@ -315,7 +315,7 @@ static void assert_held(struct fixture *f, const uint8_t *hello, size_t hello_le
 	assert_memory_equal(f->got, tp.stream, tp.len);
 }
 
-static void LC_15_a_server_hello_is_held(void **state)
+static void a_server_hello_is_held(void **state)
 {
 	uint8_t hello[90];
 	struct fixture *f;
@@ -336,7 +336,7 @@ static void LC_15_a_server_hello_is_held(void **state)
 	}
 }
 
-static void LC_15_a_hello_with_others_in_its_record_is_held(void **state)
+static void a_hello_with_others_in_its_record_is_held(void **state)
 {
 	uint8_t flight[3000];
 	struct fixture *f = start_holding();
@@ -348,7 +348,7 @@ static void LC_15_a_hello_with_others_in_its_record_is_held(void **state)
 	assert_held(f, flight, 90);
 }
 
-static void LC_15_a_hello_in_several_records_is_held_at_its_last(void **state)
+static void a_hello_in_several_records_is_held_at_its_last(void **state)
 {
 	uint8_t hello[90];
 	struct fixture *f;
@@ -367,7 +367,7 @@ static void LC_15_a_hello_in_several_records_is_held_at_its_last(void **state)
 }
 
 /* A first record that has only begun the hello, and a second one full of certificates. */
-static void LC_15_a_hello_in_front_of_a_full_record_is_held(void **state)
+static void a_hello_in_front_of_a_full_record_is_held(void **state)
 {
 	static uint8_t flight[RECORD_MAX_PLAIN + 1];
 	struct fixture *f = start_holding();
@@ -380,7 +380,7 @@ static void LC_15_a_hello_in_front_of_a_full_record_is_held(void **state)
 	assert_held(f, flight, 90);
 }
 
-static void LC_15_a_retry_request_goes_through(void **state)
+static void a_retry_request_goes_through(void **state)
 {
 	uint8_t retry[60], hello[90];
 	struct fixture *f = start_holding();
@@ -394,7 +394,7 @@ static void LC_15_a_retry_request_goes_through(void **state)
 }
 
 /* Any other random is a hello's, however near it comes. */
-static void LC_15_a_random_like_that_of_a_retry_is_held(void **state)
+static void a_random_like_that_of_a_retry_is_held(void **state)
 {
 	uint8_t hello[90], random[32];
 	struct fixture *f;
@@ -411,7 +411,7 @@ static void LC_15_a_random_like_that_of_a_retry_is_held(void **state)
 }
 
 /* A hello too short for a random is still a hello; that it cannot be parsed is found out later. */
-static void LC_15_a_short_hello_is_held(void **state)
+static void a_short_hello_is_held(void **state)
 {
 	uint8_t hello[90];
 	struct fixture *f;
@@ -501,7 +501,7 @@ static void a_full_socket_is_waited_for(void **state)
 	assert_int_equal(tp.n_send, 3);
 }
 
-static void AL_07_a_failed_send_keeps_its_errno(void **state)
+static void a_failed_send_keeps_its_errno(void **state)
 {
 	struct fixture *f = start(NO_LIMIT);
 
@@ -514,7 +514,7 @@ static void AL_07_a_failed_send_keeps_its_errno(void **state)
 }
 
 /* The alert for a refused peer goes through the gate that refused it. */
-static void AL_09_a_refusal_does_not_stop_writing(void **state)
+static void a_refusal_does_not_stop_writing(void **state)
 {
 	struct fixture *f = start(NO_LIMIT);
 
@@ -531,33 +531,33 @@ static void AL_09_a_refusal_does_not_stop_writing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(LC_12_nothing_is_read_past_a_record),
+		TEST(nothing_is_read_past_a_record),
 		TEST(two_receives_a_record_when_all_is_there),
 		TEST(a_read_never_joins_two_records),
-		TEST(AL_07_would_block_and_interrupts_lose_nothing),
-		TEST(AL_05_the_end_is_told_wherever_it_comes),
-		TEST(AL_07_a_failed_receive_keeps_its_errno),
+		TEST(would_block_and_interrupts_lose_nothing),
+		TEST(the_end_is_told_wherever_it_comes),
+		TEST(a_failed_receive_keeps_its_errno),
 		TEST(out_of_memory_is_an_error_of_the_gate),
 		TEST(http_requests_are_named),
-		TEST(LC_54_a_version_2_hello_is_refused),
+		TEST(a_version_2_hello_is_refused),
 		TEST(what_is_not_a_record_is_not_tls),
 		TEST(a_record_of_another_major_version_is_not_tls),
 		TEST(only_the_first_record_decides_about_plain_text),
-		TEST(AL_15_too_long_a_record_is_refused_by_its_header),
-		TEST(OC_49_the_bytes_of_a_handshake_are_bounded),
-		TEST(LC_15_a_server_hello_is_held),
-		TEST(LC_15_a_hello_with_others_in_its_record_is_held),
-		TEST(LC_15_a_hello_in_several_records_is_held_at_its_last),
-		TEST(LC_15_a_hello_in_front_of_a_full_record_is_held),
-		TEST(LC_15_a_retry_request_goes_through),
-		TEST(LC_15_a_random_like_that_of_a_retry_is_held),
-		TEST(LC_15_a_short_hello_is_held),
+		TEST(too_long_a_record_is_refused_by_its_header),
+		TEST(the_bytes_of_a_handshake_are_bounded),
+		TEST(a_server_hello_is_held),
+		TEST(a_hello_with_others_in_its_record_is_held),
+		TEST(a_hello_in_several_records_is_held_at_its_last),
+		TEST(a_hello_in_front_of_a_full_record_is_held),
+		TEST(a_retry_request_goes_through),
+		TEST(a_random_like_that_of_a_retry_is_held),
+		TEST(a_short_hello_is_held),
 		TEST(what_is_not_a_server_hello_is_not_held),
 		TEST(a_server_hello_without_end_is_refused),
 		TEST(a_flight_goes_out_as_the_socket_has_room),
 		TEST(a_full_socket_is_waited_for),
-		TEST(AL_07_a_failed_send_keeps_its_errno),
-		TEST(AL_09_a_refusal_does_not_stop_writing),
+		TEST(a_failed_send_keeps_its_errno),
+		TEST(a_refusal_does_not_stop_writing),
 	};
 
 	return cmocka_run_group_tests_name("unit/gate", tests, NULL, NULL);

@@ -41,7 +41,7 @@ static void nothing_sent_is_null(void **state)
 	assert_null(hello_free(NULL));
 }
 
-static void IN_32_srp(void **state)
+static void test_srp(void **state)
 {
 	const struct ext ext = EXT(12, "\4user");
 	struct hello *hello = parse_ext(CLIENT_HELLO, RANDOM, &ext);
@@ -54,7 +54,7 @@ static void IN_32_srp(void **state)
 	hello_free(hello);
 }
 
-static void IN_29_IN_33_renegotiation_info_and_next_protocol_with_content(void **state)
+static void renegotiation_info_and_next_protocol_with_content(void **state)
 {
 	const struct ext exts[] = { EXT(0xff01, "\3abc"), EXT(13172, "\2h2") };
 	struct hello *hello =
@@ -115,7 +115,7 @@ static void check_bodies(const struct body *bodies, size_t n)
 #define YES true
 #define NO false
 
-static void IN_36_malformed_names_are_refused(void **state)
+static void malformed_names_are_refused(void **state)
 {
 	static const struct body bodies[] = {
 		{ EXT(0, "\0\4\0\0\1a"), CLIENT_HELLO, YES },
@@ -140,7 +140,7 @@ static void IN_36_malformed_names_are_refused(void **state)
 	check_bodies(bodies, ARRAY_SIZE(bodies));
 }
 
-static void IN_36_a_name_has_at_most_255_bytes(void **state)
+static void a_name_has_at_most_255_bytes(void **state)
 {
 	for (size_t len = 254; len <= 257; len++) {
 		char body[5 + 257];
@@ -166,7 +166,7 @@ static void IN_36_a_name_has_at_most_255_bytes(void **state)
 	}
 }
 
-static void IN_30_IN_35_malformed_lists_are_refused(void **state)
+static void malformed_lists_are_refused(void **state)
 {
 	static const struct body bodies[] = {
 		{ EXT(10, "\0\2\0\x1d"), CLIENT_HELLO, YES },
@@ -197,7 +197,7 @@ static void IN_30_IN_35_malformed_lists_are_refused(void **state)
 	check_bodies(bodies, ARRAY_SIZE(bodies));
 }
 
-static void IN_29_IN_31_IN_34_malformed_bytes_are_refused(void **state)
+static void malformed_bytes_are_refused(void **state)
 {
 	static const struct body bodies[] = {
 		{ EXT(16, "\0\3\2h2"), CLIENT_HELLO, YES },
@@ -229,7 +229,7 @@ static void IN_29_IN_31_IN_34_malformed_bytes_are_refused(void **state)
 	check_bodies(bodies, ARRAY_SIZE(bodies));
 }
 
-static void IN_35_malformed_key_shares_are_refused(void **state)
+static void malformed_key_shares_are_refused(void **state)
 {
 	static const struct {
 		struct ext ext;
@@ -268,7 +268,7 @@ static void only_a_server_asks_to_retry(void **state)
 	hello_free(hello);
 }
 
-static void AL_22_an_extension_sent_twice_is_refused(void **state)
+static void an_extension_sent_twice_is_refused(void **state)
 {
 	static const struct ext twice[][3] = {
 		{ EXT(16, "\0\3\2h2"), EXT(11, "\1\0"), EXT(16, "\0\3\2h2") },
@@ -397,16 +397,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_sent_is_null),
-		cmocka_unit_test(IN_32_srp),
-		cmocka_unit_test(IN_29_IN_33_renegotiation_info_and_next_protocol_with_content),
+		cmocka_unit_test(test_srp),
+		cmocka_unit_test(renegotiation_info_and_next_protocol_with_content),
 		cmocka_unit_test(all_extensions_have_room),
-		cmocka_unit_test(IN_36_malformed_names_are_refused),
-		cmocka_unit_test(IN_36_a_name_has_at_most_255_bytes),
-		cmocka_unit_test(IN_30_IN_35_malformed_lists_are_refused),
-		cmocka_unit_test(IN_29_IN_31_IN_34_malformed_bytes_are_refused),
-		cmocka_unit_test(IN_35_malformed_key_shares_are_refused),
+		cmocka_unit_test(malformed_names_are_refused),
+		cmocka_unit_test(a_name_has_at_most_255_bytes),
+		cmocka_unit_test(malformed_lists_are_refused),
+		cmocka_unit_test(malformed_bytes_are_refused),
+		cmocka_unit_test(malformed_key_shares_are_refused),
 		cmocka_unit_test(only_a_server_asks_to_retry),
-		cmocka_unit_test(AL_22_an_extension_sent_twice_is_refused),
+		cmocka_unit_test(an_extension_sent_twice_is_refused),
 		cmocka_unit_test(as_many_extensions_as_fit),
 		cmocka_unit_test(bytes_after_a_hello_are_refused),
 		cmocka_unit_test(only_a_hello_is_one),

@@ -157,13 +157,13 @@ static void check_against_boringssl(uint16_t version, unsigned int n_exts)
 	bssl_pair_deinit(&pair);
 }
 
-static void IN_29_IN_30_IN_31_IN_33_IN_34_IN_35_IN_36_as_boringssl_reads_them(void **state)
+static void as_boringssl_reads_them(void **state)
 {
 	check_against_boringssl(TLS1_3_VERSION, 8);
 	check_against_boringssl(TLS1_2_VERSION, 7); /* no supported_versions */
 }
 
-static void IN_30_IN_31_IN_33_IN_35_IN_36_client_hello_in_its_order(void **state)
+static void client_hello_in_its_order(void **state)
 {
 	struct sluice_hello view;
 	struct bssl_pair pair;
@@ -193,7 +193,7 @@ static void IN_30_IN_31_IN_33_IN_35_IN_36_client_hello_in_its_order(void **state
 	bssl_pair_deinit(&pair);
 }
 
-static void IN_35_server_hello_of_tls13(void **state)
+static void server_hello_of_tls13(void **state)
 {
 	struct sluice_hello view;
 	struct bssl_pair pair;
@@ -221,7 +221,7 @@ static void IN_35_server_hello_of_tls13(void **state)
 	bssl_pair_deinit(&pair);
 }
 
-static void IN_35_hello_retry_request(void **state)
+static void hello_retry_request(void **state)
 {
 	struct sluice_hello view;
 	struct bssl_pair pair;
@@ -249,7 +249,7 @@ static int select_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const ui
 	return SSL_TLSEXT_ERR_OK;
 }
 
-static void IN_29_IN_31_IN_34_server_hello_of_tls12(void **state)
+static void server_hello_of_tls12(void **state)
 {
 	struct sluice_hello view;
 	struct bssl_pair pair;
@@ -345,11 +345,11 @@ static void memory_runs_out(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(IN_29_IN_30_IN_31_IN_33_IN_34_IN_35_IN_36_as_boringssl_reads_them),
-		cmocka_unit_test(IN_30_IN_31_IN_33_IN_35_IN_36_client_hello_in_its_order),
-		cmocka_unit_test(IN_35_server_hello_of_tls13),
-		cmocka_unit_test(IN_35_hello_retry_request),
-		cmocka_unit_test(IN_29_IN_31_IN_34_server_hello_of_tls12),
+		cmocka_unit_test(as_boringssl_reads_them),
+		cmocka_unit_test(client_hello_in_its_order),
+		cmocka_unit_test(server_hello_of_tls13),
+		cmocka_unit_test(hello_retry_request),
+		cmocka_unit_test(server_hello_of_tls12),
 		cmocka_unit_test(every_cut_is_noticed),
 		cmocka_unit_test(memory_runs_out),
 	};

@@ -129,7 +129,7 @@ static void traffic_fill(struct traffic *traffic, const struct suite *suite)
 		memset(traffic->iv + suite->fixed_iv_len, 0xee, SUITE_MAX_IV - suite->fixed_iv_len);
 }
 
-static void LC_58_keys_go_in_byte_for_byte(void **state)
+static void keys_go_in_byte_for_byte(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
 		const struct layout *want = &layouts[i];
@@ -151,7 +151,7 @@ static void LC_58_keys_go_in_byte_for_byte(void **state)
 }
 
 /* Every suite that claims a kernel cipher must fit its layout: crypto_info_write() asserts it. */
-static void LC_58_every_suite_of_the_table_fits(void **state)
+static void every_suite_of_the_table_fits(void **state)
 {
 	const struct suite *suite;
 	struct traffic traffic;
@@ -166,7 +166,7 @@ static void LC_58_every_suite_of_the_table_fits(void **state)
 	assert_true(n_kernel >= ARRAY_SIZE(layouts));
 }
 
-static void LC_58_a_cipher_the_kernel_lacks_costs_no_call(void **state)
+static void a_cipher_the_kernel_lacks_costs_no_call(void **state)
 {
 	struct suite other = *suite_find(0x1301);
 	struct traffic traffic;
@@ -180,7 +180,7 @@ static void LC_58_a_cipher_the_kernel_lacks_costs_no_call(void **state)
 	assert_int_equal(fake.n_calls, 0);
 }
 
-static void KY_10_KY_13_rekey_is_a_second_install(void **state)
+static void rekey_is_a_second_install(void **state)
 {
 	struct traffic traffic;
 	uint8_t first[sizeof(fake.value)];
@@ -197,7 +197,7 @@ static void KY_10_KY_13_rekey_is_a_second_install(void **state)
 	assert_memory_equal(fake.value + 48, "\0\0\0\0\0\0\0\0", 8);
 }
 
-static void LC_58_KY_14_install_errors_are_passed_on(void **state)
+static void install_errors_are_passed_on(void **state)
 {
 	static const int errs[] = { EBUSY, EINVAL, ENOENT, ENOMEM, ENOPROTOOPT, EINTR };
 	struct traffic traffic;
@@ -210,7 +210,7 @@ static void LC_58_KY_14_install_errors_are_passed_on(void **state)
 	}
 }
 
-static void LC_58_no_secret_memory(void **state)
+static void no_secret_memory(void **state)
 {
 	void *held[1024];
 	struct traffic traffic;
@@ -230,7 +230,7 @@ static void LC_58_no_secret_memory(void **state)
 		secret_free(held[--n]);
 }
 
-static void IN_14_KY_07_live_record_number(void **state)
+static void live_record_number(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
 		const struct suite *suite = suite_find(layouts[i].suite);
@@ -248,7 +248,7 @@ static void IN_14_KY_07_live_record_number(void **state)
 	}
 }
 
-static void IN_14_record_number_of_an_unkeyed_socket(void **state)
+static void record_number_of_an_unkeyed_socket(void **state)
 {
 	uint64_t seq = 77;
 
@@ -259,7 +259,7 @@ static void IN_14_record_number_of_an_unkeyed_socket(void **state)
 
 /* ---- attaching and options ---- */
 
-static void LC_22_IN_14_attach(void **state)
+static void attach(void **state)
 {
 	static const struct {
 		int err;
@@ -284,7 +284,7 @@ static void LC_22_IN_14_attach(void **state)
 	}
 }
 
-static void LC_22_IN_14_attach_to_other_sockets(void **state)
+static void attach_to_other_sockets(void **state)
 {
 	int udp = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	int local = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -326,7 +326,7 @@ static void options_have_their_own_sizes(void **state)
 
 /* ---- control messages ---- */
 
-static void LC_30_record_type_out(void **state)
+static void record_type_out(void **state)
 {
 	union {
 		struct cmsghdr cmsg;
@@ -366,7 +366,7 @@ static void type_in_init(struct type_in *in, uint8_t type)
 	in->control.bytes[CMSG_LEN(0)] = type;
 }
 
-static void LC_36_record_type_in(void **state)
+static void record_type_in(void **state)
 {
 	struct type_in in;
 
@@ -382,7 +382,7 @@ static void LC_36_record_type_in(void **state)
 	assert_int_equal(ktls_get_type(&in.msg), -1);
 }
 
-static void LC_36_malformed_record_type(void **state)
+static void malformed_record_type(void **state)
 {
 	struct type_in in;
 
@@ -414,20 +414,20 @@ static void LC_36_malformed_record_type(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(LC_58_keys_go_in_byte_for_byte),
-		TEST(LC_58_every_suite_of_the_table_fits),
-		TEST(LC_58_a_cipher_the_kernel_lacks_costs_no_call),
-		TEST(KY_10_KY_13_rekey_is_a_second_install),
-		TEST(LC_58_KY_14_install_errors_are_passed_on),
-		TEST(LC_58_no_secret_memory),
-		TEST(IN_14_KY_07_live_record_number),
-		TEST(IN_14_record_number_of_an_unkeyed_socket),
-		TEST(LC_22_IN_14_attach),
-		TEST(LC_22_IN_14_attach_to_other_sockets),
+		TEST(keys_go_in_byte_for_byte),
+		TEST(every_suite_of_the_table_fits),
+		TEST(a_cipher_the_kernel_lacks_costs_no_call),
+		TEST(rekey_is_a_second_install),
+		TEST(install_errors_are_passed_on),
+		TEST(no_secret_memory),
+		TEST(live_record_number),
+		TEST(record_number_of_an_unkeyed_socket),
+		TEST(attach),
+		TEST(attach_to_other_sockets),
 		TEST(options_have_their_own_sizes),
-		TEST(LC_30_record_type_out),
-		TEST(LC_36_record_type_in),
-		TEST(LC_36_malformed_record_type),
+		TEST(record_type_out),
+		TEST(record_type_in),
+		TEST(malformed_record_type),
 	};
 
 	return cmocka_run_group_tests_name("unit/ktls", tests, NULL, NULL);

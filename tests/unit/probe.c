@@ -275,7 +275,7 @@ static void assert_nothing_works(const struct sluice_capabilities *caps, int err
 	}
 }
 
-static void IN_25_probe_of_a_new_kernel(void **state)
+static void probe_of_a_new_kernel(void **state)
 {
 	struct sluice_capabilities caps;
 
@@ -285,7 +285,7 @@ static void IN_25_probe_of_a_new_kernel(void **state)
 	assert_int_equal(fake.n_calls, 59);
 }
 
-static void IN_25_KY_14_probe_of_an_older_kernel(void **state)
+static void probe_of_an_older_kernel(void **state)
 {
 	struct sluice_capabilities caps;
 
@@ -310,7 +310,7 @@ static void IN_25_KY_14_probe_of_an_older_kernel(void **state)
 	}
 }
 
-static void IN_25_probe_without_tls13(void **state)
+static void probe_without_tls13(void **state)
 {
 	fake.rekey = true;
 	fake.bad_version = TLS13;
@@ -337,7 +337,7 @@ static void IN_25_probe_without_tls13(void **state)
 }
 
 /* The options are tried with a suite that works, not with the first one. */
-static void IN_25_probe_without_the_strongest_suite(void **state)
+static void probe_without_the_strongest_suite(void **state)
 {
 	struct sluice_capabilities caps;
 
@@ -352,7 +352,7 @@ static void IN_25_probe_without_the_strongest_suite(void **state)
 	}
 }
 
-static void IN_25_probe_without_ktls_is_cheap(void **state)
+static void probe_without_ktls_is_cheap(void **state)
 {
 	struct sluice_capabilities caps;
 
@@ -362,7 +362,7 @@ static void IN_25_probe_without_ktls_is_cheap(void **state)
 	assert_int_equal(fake.n_calls, 10);
 }
 
-static void LC_29_IN_25_probe_over_ipv6_alone(void **state)
+static void probe_over_ipv6_alone(void **state)
 {
 	struct sluice_capabilities caps;
 
@@ -379,7 +379,7 @@ static void LC_29_IN_25_probe_over_ipv6_alone(void **state)
 	assert_nothing_works(&caps, 0);
 }
 
-static void IN_25_probe_without_loopback(void **state)
+static void probe_without_loopback(void **state)
 {
 	struct sluice_capabilities caps;
 
@@ -392,7 +392,7 @@ static void IN_25_probe_without_loopback(void **state)
 	assert_nothing_works(&caps, ETIMEDOUT);
 }
 
-static void IN_25_probe_survives_signals(void **state)
+static void probe_survives_signals(void **state)
 {
 	struct sluice_capabilities caps;
 
@@ -421,7 +421,7 @@ static bool caps_show(const struct sluice_capabilities *caps, int err)
 }
 
 /* Each call of each kind fails once, and then for good: no descriptor stays, the errno shows. */
-static void IN_25_probe_with_every_call_failing(void **state)
+static void probe_with_every_call_failing(void **state)
 {
 	static const char *const calls[] = { "socket",      "bind",       "listen",
 					     "getsockname", "setsockopt", "connect" };
@@ -449,7 +449,7 @@ static void IN_25_probe_with_every_call_failing(void **state)
 	assert_int_equal(probe().ktls_errno, 0);
 }
 
-static void IN_25_probe_without_secret_memory(void **state)
+static void probe_without_secret_memory(void **state)
 {
 	void *held[1024];
 	struct sluice_capabilities caps;
@@ -467,7 +467,7 @@ static void IN_25_probe_without_secret_memory(void **state)
 }
 
 /* The kernel that the test runs on, whatever it can: consistent, and nothing left behind. */
-static void IN_25_probe_of_this_kernel(void **state)
+static void probe_of_this_kernel(void **state)
 {
 	struct sluice_capabilities caps;
 	int before, after;
@@ -505,17 +505,12 @@ static void IN_25_probe_of_this_kernel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(IN_25_probe_of_a_new_kernel),
-		TEST(IN_25_KY_14_probe_of_an_older_kernel),
-		TEST(IN_25_probe_without_tls13),
-		TEST(IN_25_probe_without_the_strongest_suite),
-		TEST(IN_25_probe_without_ktls_is_cheap),
-		TEST(LC_29_IN_25_probe_over_ipv6_alone),
-		TEST(IN_25_probe_without_loopback),
-		TEST(IN_25_probe_survives_signals),
-		TEST(IN_25_probe_with_every_call_failing),
-		TEST(IN_25_probe_without_secret_memory),
-		TEST(IN_25_probe_of_this_kernel),
+		TEST(probe_of_a_new_kernel),         TEST(probe_of_an_older_kernel),
+		TEST(probe_without_tls13),           TEST(probe_without_the_strongest_suite),
+		TEST(probe_without_ktls_is_cheap),   TEST(probe_over_ipv6_alone),
+		TEST(probe_without_loopback),        TEST(probe_survives_signals),
+		TEST(probe_with_every_call_failing), TEST(probe_without_secret_memory),
+		TEST(probe_of_this_kernel),
 	};
 
 	return cmocka_run_group_tests_name("unit/probe", tests, NULL, NULL);

@@ -138,7 +138,7 @@ static void assert_record(const struct fixture *f, uint8_t type, size_t len, boo
 
 /* ---- receiving ---- */
 
-static void LC_36_rx_prep_takes_the_callers_buffer(void **state)
+static void rx_prep_takes_the_callers_buffer(void **state)
 {
 	struct fixture *f = *state;
 
@@ -157,14 +157,14 @@ static void LC_36_rx_prep_takes_the_callers_buffer(void **state)
 }
 
 /* The kernel answers a receive of no bytes as it does at the end: never ask. */
-static void LC_37_rx_prep_refuses_an_empty_buffer(void **state)
+static void rx_prep_refuses_an_empty_buffer(void **state)
 {
 	struct fixture *f = *state;
 
 	assert_int_equal(f->rx->ops->prep(f->rx, f->buf, 0, &f->msg), -SLUICE_E_INVALID);
 }
 
-static void LC_36_rx_records_of_every_type(void **state)
+static void rx_records_of_every_type(void **state)
 {
 	struct fixture *f = *state;
 
@@ -176,7 +176,7 @@ static void LC_36_rx_records_of_every_type(void **state)
 	}
 }
 
-static void KY_13_rx_control_record_in_pieces(void **state)
+static void rx_control_record_in_pieces(void **state)
 {
 	struct fixture *f = *state;
 
@@ -190,7 +190,7 @@ static void KY_13_rx_control_record_in_pieces(void **state)
 	assert_int_equal(f->rx->records, 4);
 }
 
-static void LC_36_rx_empty_record_is_not_the_end(void **state)
+static void rx_empty_record_is_not_the_end(void **state)
 {
 	static const uint8_t types[] = { RECORD_ALERT, RECORD_HANDSHAKE, RECORD_DATA };
 	struct fixture *f = *state;
@@ -203,7 +203,7 @@ static void LC_36_rx_empty_record_is_not_the_end(void **state)
 	}
 }
 
-static void LC_36_rx_end_of_the_transport(void **state)
+static void rx_end_of_the_transport(void **state)
 {
 	struct fixture *f = *state;
 
@@ -213,7 +213,7 @@ static void LC_36_rx_end_of_the_transport(void **state)
 	assert_int_equal(f->rx->records, 3);
 }
 
-static void LC_36_rx_malformed_control_message(void **state)
+static void rx_malformed_control_message(void **state)
 {
 	struct fixture *f = *state;
 
@@ -240,7 +240,7 @@ static void LC_36_rx_malformed_control_message(void **state)
 	assert_int_equal(f->rx->records, 3);
 }
 
-static void LC_36_KY_13_rx_every_errno(void **state)
+static void rx_every_errno(void **state)
 {
 	static const struct {
 		int err, want;
@@ -273,7 +273,7 @@ static void LC_36_KY_13_rx_every_errno(void **state)
 	}
 }
 
-static void KY_13_rx_rekey(void **state)
+static void rx_rekey(void **state)
 {
 	struct fixture *f = *state;
 
@@ -290,7 +290,7 @@ static void KY_13_rx_rekey(void **state)
 
 /* ---- sending ---- */
 
-static void LC_35_tx_data_has_no_control_message(void **state)
+static void tx_data_has_no_control_message(void **state)
 {
 	struct fixture *f = *state;
 
@@ -308,7 +308,7 @@ static void LC_35_tx_data_has_no_control_message(void **state)
 	assert_false(f->tx->ops->pending(f->tx));
 }
 
-static void LC_30_KY_10_tx_type_of_control_records(void **state)
+static void tx_type_of_control_records(void **state)
 {
 	static const uint8_t types[] = { RECORD_CHANGE_CIPHER_SPEC, RECORD_ALERT,
 					 RECORD_HANDSHAKE };
@@ -333,7 +333,7 @@ static void LC_30_KY_10_tx_type_of_control_records(void **state)
 	}
 }
 
-static void LC_35_tx_nothing_is_ever_pending(void **state)
+static void tx_nothing_is_ever_pending(void **state)
 {
 	struct fixture *f = *state;
 
@@ -347,7 +347,7 @@ static void LC_35_tx_nothing_is_ever_pending(void **state)
 	assert_false(f->tx->ops->pending(f->tx));
 }
 
-static void KY_08_tx_records_by_size(void **state)
+static void tx_records_by_size(void **state)
 {
 	static const struct {
 		ssize_t len;
@@ -365,7 +365,7 @@ static void KY_08_tx_records_by_size(void **state)
 	assert_int_equal(f->tx->records, want);
 }
 
-static void LC_35_tx_every_errno(void **state)
+static void tx_every_errno(void **state)
 {
 	static const struct {
 		int err, so_error, want;
@@ -397,7 +397,7 @@ static void LC_35_tx_every_errno(void **state)
 	}
 }
 
-static void KY_10_tx_rekey(void **state)
+static void tx_rekey(void **state)
 {
 	struct fixture *f = *state;
 
@@ -417,21 +417,21 @@ static void KY_10_tx_rekey(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(LC_36_rx_prep_takes_the_callers_buffer),
-		TEST(LC_37_rx_prep_refuses_an_empty_buffer),
-		TEST(LC_36_rx_records_of_every_type),
-		TEST(KY_13_rx_control_record_in_pieces),
-		TEST(LC_36_rx_empty_record_is_not_the_end),
-		TEST(LC_36_rx_end_of_the_transport),
-		TEST(LC_36_rx_malformed_control_message),
-		TEST(LC_36_KY_13_rx_every_errno),
-		TEST(KY_13_rx_rekey),
-		TEST(LC_35_tx_data_has_no_control_message),
-		TEST(LC_30_KY_10_tx_type_of_control_records),
-		TEST(LC_35_tx_nothing_is_ever_pending),
-		TEST(KY_08_tx_records_by_size),
-		TEST(LC_35_tx_every_errno),
-		TEST(KY_10_tx_rekey),
+		TEST(rx_prep_takes_the_callers_buffer),
+		TEST(rx_prep_refuses_an_empty_buffer),
+		TEST(rx_records_of_every_type),
+		TEST(rx_control_record_in_pieces),
+		TEST(rx_empty_record_is_not_the_end),
+		TEST(rx_end_of_the_transport),
+		TEST(rx_malformed_control_message),
+		TEST(rx_every_errno),
+		TEST(rx_rekey),
+		TEST(tx_data_has_no_control_message),
+		TEST(tx_type_of_control_records),
+		TEST(tx_nothing_is_ever_pending),
+		TEST(tx_records_by_size),
+		TEST(tx_every_errno),
+		TEST(tx_rekey),
 	};
 
 	return cmocka_run_group_tests_name("unit/record_kernel", tests, NULL, NULL);

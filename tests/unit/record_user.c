@@ -127,23 +127,23 @@ static void every_suite(size_t chunk, bool stutter)
 	}
 }
 
-static void LC_58_every_suite_and_size(void **state)
+static void every_suite_and_size(void **state)
 {
 	every_suite(0, false);
 }
 
-static void LC_58_every_suite_and_size_with_refusals(void **state)
+static void every_suite_and_size_with_refusals(void **state)
 {
 	every_suite(0, true);
 	every_suite(1000, true);
 }
 
-static void LC_58_every_suite_and_size_byte_at_a_time(void **state)
+static void every_suite_and_size_byte_at_a_time(void **state)
 {
 	every_suite(1, false);
 }
 
-static void LC_58_odd_chunks(void **state)
+static void odd_chunks(void **state)
 {
 	for (size_t chunk = 2; chunk < 40; chunk++) {
 		struct mem_link link;
@@ -160,7 +160,7 @@ static void LC_58_odd_chunks(void **state)
 }
 
 /* The two directions of a connection have different keys. */
-static void LC_58_a_direction_does_not_open_the_other_ones_records(void **state)
+static void a_direction_does_not_open_the_other_ones_records(void **state)
 {
 	for (size_t i = 0; suite_at(i) != NULL; i++) {
 		struct traffic *client = make_traffic(suite_at(i), false, 0);
@@ -251,7 +251,7 @@ static void rekeys(uint16_t id, size_t chunk, bool stutter)
 	traffic_free(receiver);
 }
 
-static void KY_10_KY_13_both_ends_change_keys(void **state)
+static void both_ends_change_keys(void **state)
 {
 	for (uint16_t id = 0x1301; id <= 0x1303; id++) {
 		rekeys(id, 0, false);
@@ -261,7 +261,7 @@ static void KY_10_KY_13_both_ends_change_keys(void **state)
 }
 
 /* What was sealed but not sent when the keys change stays in its epoch. */
-static void KY_10_pending_bytes_keep_their_epoch(void **state)
+static void pending_bytes_keep_their_epoch(void **state)
 {
 	struct traffic *traffic = make_traffic(suite_find(0x1301), false, 0);
 	const struct record_tx_ops *ops;
@@ -284,7 +284,7 @@ static void KY_10_pending_bytes_keep_their_epoch(void **state)
 	traffic_free(traffic);
 }
 
-static void KY_10_a_failed_rekey_leaves_the_old_keys(void **state)
+static void a_failed_rekey_leaves_the_old_keys(void **state)
 {
 	struct traffic *traffic, *next;
 	struct mem_link link, other;
@@ -485,16 +485,16 @@ static void free_takes_null(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(LC_58_every_suite_and_size, teardown),
-		cmocka_unit_test_teardown(LC_58_every_suite_and_size_with_refusals, teardown),
-		cmocka_unit_test_teardown(LC_58_every_suite_and_size_byte_at_a_time, teardown),
-		cmocka_unit_test_teardown(LC_58_odd_chunks, teardown),
-		cmocka_unit_test_teardown(LC_58_a_direction_does_not_open_the_other_ones_records,
+		cmocka_unit_test_teardown(every_suite_and_size, teardown),
+		cmocka_unit_test_teardown(every_suite_and_size_with_refusals, teardown),
+		cmocka_unit_test_teardown(every_suite_and_size_byte_at_a_time, teardown),
+		cmocka_unit_test_teardown(odd_chunks, teardown),
+		cmocka_unit_test_teardown(a_direction_does_not_open_the_other_ones_records,
 					  teardown),
 		cmocka_unit_test_teardown(a_replayed_or_reordered_record_does_not_open, teardown),
-		cmocka_unit_test_teardown(KY_10_KY_13_both_ends_change_keys, teardown),
-		cmocka_unit_test_teardown(KY_10_pending_bytes_keep_their_epoch, teardown),
-		cmocka_unit_test_teardown(KY_10_a_failed_rekey_leaves_the_old_keys, teardown),
+		cmocka_unit_test_teardown(both_ends_change_keys, teardown),
+		cmocka_unit_test_teardown(pending_bytes_keep_their_epoch, teardown),
+		cmocka_unit_test_teardown(a_failed_rekey_leaves_the_old_keys, teardown),
 		cmocka_unit_test_teardown(a_control_record_is_not_overtaken, teardown),
 		cmocka_unit_test_teardown(one_send_carries_a_bounded_amount, teardown),
 		cmocka_unit_test_teardown(plaintext_lands_in_the_callers_buffer, teardown),

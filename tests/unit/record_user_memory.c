@@ -99,7 +99,7 @@ static bool search_finds_the_heap(void)
 }
 
 /* Keys and key schedules live in memory of secret_new() only, also while they are used. */
-static void LC_58_no_key_on_heap_or_stack(void **state)
+static void no_key_on_heap_or_stack(void **state)
 {
 	uint8_t inverted[16];
 	struct mem_link link;
@@ -218,7 +218,7 @@ static void an_idle_connection_holds_no_buffer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(LC_58_no_key_on_heap_or_stack, teardown),
+		cmocka_unit_test_teardown(no_key_on_heap_or_stack, teardown),
 		cmocka_unit_test_teardown(no_plaintext_is_left_on_the_heap, teardown),
 		cmocka_unit_test_teardown(an_idle_connection_holds_no_buffer, teardown),
 	};

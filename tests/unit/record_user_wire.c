@@ -74,7 +74,7 @@ static void check_known(struct mem_link *link, uint8_t type, const uint8_t *plai
 }
 
 /* RFC 8448, 3: application data and close_notify of both sides. */
-static void LC_58_records_of_rfc8448(void **state)
+static void records_of_rfc8448(void **state)
 {
 	static const char client_secret[] =
 		"9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5";
@@ -113,7 +113,7 @@ static void LC_58_records_of_rfc8448(void **state)
 }
 
 /* Computed with OpenSSL 3's AES-GCM and ChaCha20-Poly1305 and the RFCs' nonces and AADs. */
-static void LC_58_records_of_another_implementation(void **state)
+static void records_of_another_implementation(void **state)
 {
 	static const struct {
 		uint16_t id;
@@ -188,7 +188,7 @@ static int receive_result(const struct traffic *traffic, const uint8_t *wire, si
 }
 
 /* Every bit of a record, with all that follows from it for the header's bits. */
-static void AL_14_every_corrupted_bit_is_found(void **state)
+static void every_corrupted_bit_is_found(void **state)
 {
 	static const uint8_t content[] = "sixteen bytes ok\x17";
 
@@ -227,7 +227,7 @@ static void AL_14_every_corrupted_bit_is_found(void **state)
 }
 
 /* A failed record never leaves its plaintext where the caller could see it. */
-static void AL_14_nothing_is_shown_of_a_wrong_record(void **state)
+static void nothing_is_shown_of_a_wrong_record(void **state)
 {
 	for (size_t i = 0; suite_at(i) != NULL; i++) {
 		struct traffic *traffic = make_traffic(suite_at(i)->id, 0);
@@ -322,7 +322,7 @@ static void padding_is_removed(void **state)
 	}
 }
 
-static void AL_13_a_record_of_zeros_is_unexpected(void **state)
+static void a_record_of_zeros_is_unexpected(void **state)
 {
 	struct traffic *traffic = make_traffic(0x1301, 0);
 	struct record record;
@@ -339,7 +339,7 @@ static void AL_13_a_record_of_zeros_is_unexpected(void **state)
 }
 
 /* RFC 8446, 5 and 5.1: behind the Finished everything is protected. */
-static void AL_13_plaintext_after_the_handshake_is_unexpected(void **state)
+static void plaintext_after_the_handshake_is_unexpected(void **state)
 {
 	static const uint8_t ccs[] = { 20, 3, 3, 0, 1, 1 };
 	static const uint8_t alert[] = { 21, 3, 3, 0, 2, 1, 0 };
@@ -378,7 +378,7 @@ static int receive_long(uint16_t id, size_t len)
 	return r;
 }
 
-static void AL_15_long_records_overflow(void **state)
+static void long_records_overflow(void **state)
 {
 	for (size_t i = 0; suite_at(i) != NULL; i++) {
 		const struct suite *suite = suite_at(i);
@@ -398,7 +398,7 @@ static void AL_15_long_records_overflow(void **state)
 }
 
 /* The header alone is enough to know: nobody waits for 64 KiB that will be refused. */
-static void AL_15_overflow_is_seen_in_the_header(void **state)
+static void overflow_is_seen_in_the_header(void **state)
 {
 	struct traffic *tls13 = make_traffic(0x1301, 0), *tls12 = make_traffic(0xc02f, 0);
 	uint8_t header[] = { 23, 3, 3, 0, 0 };
@@ -446,7 +446,7 @@ static void empty_records_arrive(void **state)
 }
 
 /* RFC 8446, 5.3: sequence numbers must not wrap. 2^64-1 itself is not used. */
-static void LC_58_record_numbers_do_not_wrap(void **state)
+static void record_numbers_do_not_wrap(void **state)
 {
 	static uint8_t plain[3 * RECORD_MAX_PLAIN];
 
@@ -482,19 +482,18 @@ static void LC_58_record_numbers_do_not_wrap(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(LC_58_records_of_rfc8448, teardown),
-		cmocka_unit_test_teardown(LC_58_records_of_another_implementation, teardown),
-		cmocka_unit_test_teardown(AL_14_every_corrupted_bit_is_found, teardown),
-		cmocka_unit_test_teardown(AL_14_nothing_is_shown_of_a_wrong_record, teardown),
+		cmocka_unit_test_teardown(records_of_rfc8448, teardown),
+		cmocka_unit_test_teardown(records_of_another_implementation, teardown),
+		cmocka_unit_test_teardown(every_corrupted_bit_is_found, teardown),
+		cmocka_unit_test_teardown(nothing_is_shown_of_a_wrong_record, teardown),
 		cmocka_unit_test_teardown(an_end_inside_a_record_is_an_end, teardown),
 		cmocka_unit_test_teardown(padding_is_removed, teardown),
-		cmocka_unit_test_teardown(AL_13_a_record_of_zeros_is_unexpected, teardown),
-		cmocka_unit_test_teardown(AL_13_plaintext_after_the_handshake_is_unexpected,
-					  teardown),
-		cmocka_unit_test_teardown(AL_15_long_records_overflow, teardown),
-		cmocka_unit_test_teardown(AL_15_overflow_is_seen_in_the_header, teardown),
+		cmocka_unit_test_teardown(a_record_of_zeros_is_unexpected, teardown),
+		cmocka_unit_test_teardown(plaintext_after_the_handshake_is_unexpected, teardown),
+		cmocka_unit_test_teardown(long_records_overflow, teardown),
+		cmocka_unit_test_teardown(overflow_is_seen_in_the_header, teardown),
 		cmocka_unit_test_teardown(empty_records_arrive, teardown),
-		cmocka_unit_test_teardown(LC_58_record_numbers_do_not_wrap, teardown),
+		cmocka_unit_test_teardown(record_numbers_do_not_wrap, teardown),
 	};
 
 	return cmocka_run_group_tests_name("unit/record_user_wire", tests, NULL, NULL);

@@ -46,7 +46,7 @@ static void every_aead_suite_of_boringssl_is_a_row(void **state)
 	assert_int_equal(n, 12);
 }
 
-static void CS_08_CS_09_CS_10_suites_are_found_by_both_names(void **state)
+static void suites_are_found_by_both_names(void **state)
 {
 	for (size_t i = 0; suite_at(i) != NULL; i++) {
 		const struct suite *suite = suite_at(i);
@@ -67,7 +67,7 @@ static void CS_08_CS_09_CS_10_suites_are_found_by_both_names(void **state)
 	assert_null(suite_at(SIZE_MAX));
 }
 
-static void CS_25_CS_26_lengths_are_those_of_the_aead(void **state)
+static void lengths_are_those_of_the_aead(void **state)
 {
 	for (size_t i = 0; suite_at(i) != NULL; i++) {
 		const struct suite *suite = suite_at(i);
@@ -100,7 +100,7 @@ static void kernel_numbers_are_those_of_the_header(void **state)
 }
 
 /* The order in which suites are offered by default: version, forward secrecy, key length. */
-static void CS_03_the_strongest_come_first(void **state)
+static void the_strongest_come_first(void **state)
 {
 	for (size_t i = 1; suite_at(i) != NULL; i++) {
 		const struct suite *a = suite_at(i - 1), *b = suite_at(i);
@@ -120,10 +120,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_aead_suite_of_boringssl_is_a_row),
-		cmocka_unit_test(CS_08_CS_09_CS_10_suites_are_found_by_both_names),
-		cmocka_unit_test(CS_25_CS_26_lengths_are_those_of_the_aead),
+		cmocka_unit_test(suites_are_found_by_both_names),
+		cmocka_unit_test(lengths_are_those_of_the_aead),
 		cmocka_unit_test(kernel_numbers_are_those_of_the_header),
-		cmocka_unit_test(CS_03_the_strongest_come_first),
+		cmocka_unit_test(the_strongest_come_first),
 	};
 
 	return cmocka_run_group_tests_name("unit/suite", tests, NULL, NULL);
