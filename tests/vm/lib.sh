@@ -89,6 +89,10 @@ vm_lock() {
 	flock "--$how" "$VM_LOCK"
 }
 
+vm_unlock() {
+	exec {VM_LOCK}>&-
+}
+
 # vm_stamp_ok COMPONENT STAMP
 vm_stamp_ok() {
 	local file=$VM_CACHE/$1/stamp
@@ -132,17 +136,18 @@ vm_keyring() {
 	vm_die "Debian's archive keys are missing: apt-get install debian-archive-keyring"
 }
 
-# The mirror this machine itself uses, so that a proxy or a local mirror is respected.
+# The mirror this machine itself uses, so that a proxy or a local mirror is respected: that of
+# Debian's main archive, or where nothing has been fetched yet, one that is called so.
 vm_mirror() {
-	local component release origin uri other=''
+	local component release uri origin other=''
 	# shellcheck disable=SC2016 # apt's own variables
-	local format='$(COMPONENT) $(RELEASE) $(ORIGIN) $(REPO_URI)'
+	local format='$(COMPONENT) $(RELEASE) $(REPO_URI) $(ORIGIN)'
 
 	if [[ -n ${SLUICE_MIRROR:-} ]]; then
 		echo "${SLUICE_MIRROR%/}"
 		return
 	fi
-	while read -r component release origin uri; do
+	while read -r component release uri origin; do
 		# security and updates are separate archives or parts of one
 		[[ $component == main && $release != *-* ]] || continue
 		if [[ $uri == mirror+file:* ]]; then
@@ -153,9 +158,11 @@ vm_mirror() {
 			echo "${uri%/}"
 			return
 		fi
-		[[ -z $other && ${uri%/} == */debian ]] && other=${uri%/}
-	done < <(apt-get indextargets --format "$format" 'Created-By: Packages' |
-		sed 's/  / - /' | sort -u)
+		[[ -n $other || ${uri%/} != */debian ]] || other=${uri%/}
+	done < <(
+		apt-get indextargets --format "$format" 'Created-By: Packages'
+		apt-get indextargets --no-release-info --format "$format" 'Created-By: Packages'
+	)
 	[[ -n $other ]] || vm_die "found no Debian mirror in this machine's apt sources: set SLUICE_MIRROR"
 	echo "$other"
 }
@@ -188,8 +195,21 @@ vm_apt_setup() {
 		#clear APT::Update::Post-Invoke;
 		#clear APT::Update::Post-Invoke-Success;
 	EOF
-	apt-get -c "$dir/apt.conf" -qq --error-on=any update ||
-		vm_die "apt-get update failed for $1: is the mirror in reach, are its signatures current?"
+	vm_apt_update "$1"
+}
+
+# vm_apt_update SUITE. A frozen mirror has lists whose date of expiry is past: still Debian's
+# signature, and a guest is no place where an old package does harm, so a note is enough.
+vm_apt_update() {
+	local error
+
+	error=$(vm_apt "$1" apt-get -qq --error-on=any update 2>&1) && return
+	if [[ $error == *"is expired"* ]]; then
+		vm_note "note: the mirror's lists of $1 are older than they should be"
+		error=$(vm_apt "$1" apt-get -qq --error-on=any -o Acquire::Check-Valid-Until=false \
+			update 2>&1) && return
+	fi
+	vm_die "apt-get update failed for $1: $error"
 }
 
 # vm_apt SUITE TOOL ARG...: an apt tool on that state.
