@@ -24,6 +24,7 @@
 #define FLAG_HOLD 1
 #define FLAG_BLOCKS 2
 #define FLAG_EOF 4
+#define FLAG_STOP 8
 
 #define SERVER_HELLO 2
 
@@ -85,7 +86,7 @@ static void check_held(const struct gate *gate)
 }
 
 /* Reads until nothing goes through any more; @want bytes at a time. */
-static void run(struct gate *gate, BIO *bio, size_t want)
+static void run(struct gate *gate, BIO *bio, size_t want, bool stops)
 {
 	static uint8_t out[1 << 16];
 	size_t served = 0, before;
@@ -105,9 +106,15 @@ static void run(struct gate *gate, BIO *bio, size_t want)
 		case GATE_HELD:
 			check_held(gate);
 			gate_release(gate);
+			gate->stop_behind = stops;
 			continue;
 		case GATE_WANT_READ:
 			assert(BIO_should_read(bio));
+			/* All of the record that was held has gone through, and nothing behind it. */
+			if (gate->stop_behind) {
+				assert(served == stream.used);
+				return;
+			}
 			/* A block that comes between two pieces is over when it is asked again. */
 			if (stream.used == before && stream.used == stream.len)
 				return;
@@ -148,7 +155,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	gate.hold_hello = data[0] & FLAG_HOLD;
 	bio = gate_bio(&gate);
 	assert(bio);
-	run(&gate, bio, 1 + data[3] * (data[3] & 0x0f));
+	run(&gate, bio, 1 + data[3] * (data[3] & 0x0f), data[0] & FLAG_STOP);
 	assert(gate.bytes_in == stream.used);
 	BIO_free(bio);
 	gate_deinit(&gate);

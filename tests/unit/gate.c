@@ -336,6 +336,29 @@ static void a_server_hello_is_held(void **state)
 	}
 }
 
+/* A client that refuses the hello lets BoringSSL have it, for the keys of the alert, and no more. */
+static void nothing_goes_through_behind_a_refused_hello(void **state)
+{
+	uint8_t hello[90];
+	struct fixture *f = start_holding();
+	unsigned int n_recv;
+
+	put_handshake(hello, make_hello(hello, sizeof(hello), NULL));
+	put_record(RECORD_DATA, 500);
+	read_all(f, 5);
+	assert_int_equal(f->gate.status, GATE_HELD);
+	n_recv = tp.n_recv;
+	gate_release(&f->gate);
+	f->gate.stop_behind = true;
+	assert_int_equal(read_once(f, 5), 5);
+	assert_int_equal(read_once(f, 1000), sizeof(hello));
+	assert_int_equal(read_once(f, 5), -1);
+	assert_int_equal(f->gate.status, GATE_WANT_READ);
+	assert_true(BIO_should_read(f->bio));
+	assert_int_equal(tp.n_recv, n_recv);
+	assert_int_equal(BIO_write(f->bio, "\x15\3\3\0\2\2\x5a", 7), 7);
+}
+
 static void a_hello_with_others_in_its_record_is_held(void **state)
 {
 	uint8_t flight[3000];
@@ -546,6 +569,7 @@ int main(void)
 		TEST(too_long_a_record_is_refused_by_its_header),
 		TEST(the_bytes_of_a_handshake_are_bounded),
 		TEST(a_server_hello_is_held),
+		TEST(nothing_goes_through_behind_a_refused_hello),
 		TEST(a_hello_with_others_in_its_record_is_held),
 		TEST(a_hello_in_several_records_is_held_at_its_last),
 		TEST(a_hello_in_front_of_a_full_record_is_held),
