@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "core/secret.h"
 #include "core/sys.h"
 #include "flow/flow.h"
 #include "record/ktls.h"
@@ -74,6 +75,9 @@ struct sluice_conn *conn_free(struct sluice_conn *conn)
 	sk_CRYPTO_BUFFER_pop_free(conn->peer_chain, CRYPTO_BUFFER_free);
 	SSL_SESSION_free(conn->session);
 	free(conn->early);
+	if (conn->small)
+		secret_wipe(conn->small, CONN_SMALL_LEN); /* application data */
+	free(conn->small);
 	free(conn->host);
 	if (conn->fd >= 0)
 		sys->close(conn->fd);

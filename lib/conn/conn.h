@@ -55,6 +55,7 @@ struct outgoing {
 };
 
 #define OUTGOING_MAX 4
+#define CONN_SMALL_LEN 1024
 
 enum send_in_flight {
 	SEND_NONE,
@@ -95,12 +96,14 @@ struct sluice_conn {
 	struct record rest; /* of a record for which the receiver had no room */
 	void *recv_buf;
 	size_t recv_len;
+	uint8_t *small; /* CONN_SMALL_LEN bytes, see rio_recv_prep(); NULL until needed */
 	struct msghdr recv_msg, send_msg;
 	size_t discarded;
 
 	struct outgoing outgoing[OUTGOING_MAX];
 	unsigned int n_outgoing;
 	enum send_in_flight in_flight;
+	bool recv_filled;  /* the last receive left no room: there may be more */
 	bool unblocked;    /* live_unblock() was called since the last record */
 	bool read_closed;  /* close_notify came */
 	bool write_closed; /* close_notify is queued or sent */

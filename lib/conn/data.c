@@ -190,7 +190,7 @@ ssize_t sluice_sendfile(struct sluice_conn *conn, int file_fd, off_t *offset, si
 
 /*
  * One receive, answering what control records ask for. Returns as rio_recv_done(); *@ret_more when
- * it filled what it was given, so that the socket may hold more.
+ * the last receive filled what it was given, so that the socket may hold more.
  */
 static ssize_t recv_once(struct sluice_conn *conn, void *buf, size_t len, bool *ret_more)
 {
@@ -198,15 +198,15 @@ static ssize_t recv_once(struct sluice_conn *conn, void *buf, size_t len, bool *
 	ssize_t n = rio_recv_prep(conn, buf, len, &msg);
 	ssize_t res;
 
-	*ret_more = false;
 	if (n == 0) {
 		res = sys->recvmsg(conn->fd, msg, MSG_DONTWAIT);
-		*ret_more = res >= 0 && (size_t)res == msg->msg_iov->iov_len;
+		conn->recv_filled = res >= 0 && (size_t)res == msg->msg_iov->iov_len;
 		res = res < 0 ? -errno : res;
 		n = rio_recv_done(conn, res);
 		if (n == -SLUICE_E_AGAIN && res != -EAGAIN)
 			n = 0; /* a control record, or part of a record: go on */
 	}
+	*ret_more = conn->recv_filled;
 	if (rio_send_pending(conn))
 		conn_flush(conn);
 	return n;

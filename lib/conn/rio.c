@@ -7,6 +7,7 @@
 #include "conn/rio.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "conn/conn.h"
@@ -114,6 +115,18 @@ ssize_t rio_recv_here(struct sluice_conn *conn, void *buf, size_t buf_len)
 	return take_buffered(conn);
 }
 
+/*
+ * The kernel gives a control record in pieces of the receiver's length: whoever reads a few bytes at
+ * a time would fetch a ticket that it knows nothing of by hundreds of system calls. Its receives go
+ * through a buffer of ours; what it has no room for waits in conn->rest.
+ */
+static bool has_small(struct sluice_conn *conn)
+{
+	if (conn->rx->ops->path == SLUICE_PATH_KERNEL && !conn->small)
+		conn->small = malloc(CONN_SMALL_LEN);
+	return conn->small != NULL;
+}
+
 ssize_t rio_recv_prep(struct sluice_conn *conn, void *buf, size_t buf_len, struct msghdr **ret_msg)
 {
 	ssize_t n = rio_recv_here(conn, buf, buf_len);
@@ -121,6 +134,10 @@ ssize_t rio_recv_prep(struct sluice_conn *conn, void *buf, size_t buf_len, struc
 
 	if (n)
 		return n;
+	if (buf_len < CONN_SMALL_LEN && has_small(conn)) {
+		buf = conn->small;
+		buf_len = CONN_SMALL_LEN;
+	}
 	r = conn->rx->ops->prep(conn->rx, buf, buf_len, &conn->recv_msg);
 	if (r < 0)
 		return conn_fail(conn, -r, ALERT_INTERNAL_ERROR, 0, "preparing to receive");
