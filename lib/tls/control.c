@@ -202,6 +202,8 @@ static int take_key_update(struct control *control, const uint8_t *msg, size_t m
 	if (request > 1)
 		return fail(control, ALERT_ILLEGAL_PARAMETER,
 			    "a KeyUpdate that is neither 0 nor 1");
+	if (control->key_updates++ >= CONTROL_MAX_KEY_UPDATES)
+		return fail(control, ALERT_UNEXPECTED_MESSAGE, "too many key updates in a row");
 	control->after_key_update = true;
 	control->update_requested = request == 1;
 	return 0;
@@ -426,6 +428,8 @@ static void note_piece(struct control *control, const struct record *record)
 	control->empty_records = 0;
 	if (record->type != RECORD_ALERT)
 		control->warnings = 0;
+	if (record->type == RECORD_DATA)
+		control->key_updates = 0;
 }
 
 void control_init(struct control *control, uint16_t version, bool is_server)

@@ -62,6 +62,7 @@ enum alert {
  */
 #define CONTROL_MAX_EMPTY_RECORDS 32
 #define CONTROL_MAX_WARNINGS 4
+#define CONTROL_MAX_KEY_UPDATES 32
 
 enum control_event_type {
 	CONTROL_CLOSE_NOTIFY,  /* the peer will send nothing more */
@@ -94,6 +95,7 @@ struct control {
 	size_t alert_len;
 	unsigned int empty_records; /* consecutive */
 	unsigned int warnings;      /* consecutive */
+	unsigned int key_updates;   /* since the last byte of data */
 	int failed;                 /* the error that every further call returns; 0: none */
 	uint8_t fail_alert;         /* after an error: the alert to send */
 	const char *fail_text;      /* and why, for people; static storage */
