@@ -35,6 +35,7 @@ enum sluice_path_reason {
 	SLUICE_REASON_SOCKET,          /* not a TCP socket */
 	SLUICE_REASON_NOMEM,           /* the kernel had no memory for the keys */
 	SLUICE_REASON_REFUSED,         /* the kernel refused the keys; errno in the error */
+	SLUICE_REASON_REKEY,           /* it cannot change keys; rekey_unsupported = user_path */
 	SLUICE_REASONS
 };
 
@@ -81,12 +82,21 @@ struct sluice_versions {
 	unsigned int available; /* SLUICE_VERSION_*: can be switched on */
 };
 
+/* Why the keys of our sending direction were changed. */
+enum sluice_rekey_cause {
+	SLUICE_REKEY_CALL,    /* sluice_update_keys() */
+	SLUICE_REKEY_BYTES,   /* key_update_at */
+	SLUICE_REKEY_RECORDS, /* key_update_records */
+	SLUICE_REKEY_PEER,    /* the peer asked for it */
+	SLUICE_REKEY_CAUSES
+};
+
 /* One direction of a connection. */
 struct sluice_direction {
 	int path;         /* enum sluice_path */
 	int reason;       /* enum sluice_path_reason */
 	uint64_t epoch;   /* 0 until the first KeyUpdate */
-	uint64_t records; /* records of this epoch */
+	uint64_t records; /* records of this epoch; the kernel path's sent ones: estimated */
 	uint64_t bytes;   /* application bytes */
 };
 
@@ -104,7 +114,9 @@ struct sluice_conn_info {
 	uint64_t tickets;  /* session tickets received (client) */
 	uint64_t alerts_sent, alerts_received;
 	struct sluice_direction tx, rx;
-	uint32_t handshake_us; /* first byte to keys installed */
+	int can_rekey;                        /* 1: keys can change while it lives */
+	uint64_t rekeys[SLUICE_REKEY_CAUSES]; /* of our sending direction */
+	uint32_t handshake_us;                /* first byte to keys installed */
 	uint32_t handshake_bytes_in, handshake_bytes_out;
 	char version_name[8]; /* "TLSv1.3" */
 	char suite_name[48];  /* IANA name */

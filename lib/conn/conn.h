@@ -103,11 +103,14 @@ struct sluice_conn {
 	struct outgoing outgoing[OUTGOING_MAX];
 	unsigned int n_outgoing;
 	enum send_in_flight in_flight;
-	bool recv_filled;  /* the last receive left no room: there may be more */
-	bool unblocked;    /* live_unblock() was called since the last record */
-	bool read_closed;  /* close_notify came */
-	bool write_closed; /* close_notify is queued or sent */
-	bool dead;         /* failed: an alert may still go out, nothing else */
+	uint64_t epoch_bytes; /* info.tx.bytes when the sending epoch began */
+	uint64_t confirmed;   /* kernel path: tx->records when the kernel was last asked */
+	bool update_asked;    /* the peer owes us a KeyUpdate */
+	bool recv_filled;     /* the last receive left no room: there may be more */
+	bool unblocked;       /* epoch_unblock() was called since the last record */
+	bool read_closed;     /* close_notify came */
+	bool write_closed;    /* close_notify is queued or sent */
+	bool dead;            /* failed: an alert may still go out, nothing else */
 };
 
 /* conn_new() makes a connection around @fd (-1: none yet); owns it only on success. */
@@ -171,14 +174,6 @@ ssize_t live_record(struct sluice_conn *conn, struct record *record, void *buf, 
 
 /* live_eof() is the end of the transport; returns CLOSED or TRUNCATED as a negative code. */
 int live_eof(struct sluice_conn *conn);
-
-/*
- * live_unblock() deals with a kernel that waits for new receiving keys. Returns 0: receive again.
- */
-int live_unblock(struct sluice_conn *conn);
-
-/* live_new_epoch() moves the sending direction to its next epoch. */
-int live_new_epoch(struct sluice_conn *conn);
 
 /*
  * session_bind() ties a client's sessions to what its server is judged by: the rules of the profile

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "conn/conn.h"
+#include "conn/epoch.h"
 #include "conn/rio.h"
 #include "core/sys.h"
 
@@ -161,7 +162,7 @@ ssize_t sluice_sendfile(struct sluice_conn *conn, int file_fd, off_t *offset, si
 			int timeout_ms)
 {
 	uint64_t deadline = until(timeout_ms);
-	size_t sent = 0;
+	size_t sent = 0, room;
 	bool full = false, pending;
 	ssize_t n;
 	int r = check_sending(conn);
@@ -169,13 +170,17 @@ ssize_t sluice_sendfile(struct sluice_conn *conn, int file_fd, off_t *offset, si
 	if (r < 0)
 		return r;
 	while (sent < count || rio_send_pending(conn)) {
+		room = count - sent;
+		r = room ? epoch_room(conn, &room) : 0;
+		if (r < 0)
+			return sent ? (ssize_t)sent : r;
 		pending = rio_send_pending(conn);
 		if (pending)
 			n = send_once(conn, NULL, 0, &full);
 		else if (rio_sendfile_direct(conn))
-			n = sendfile_direct(conn, file_fd, offset, count - sent, &full);
+			n = sendfile_direct(conn, file_fd, offset, room, &full);
 		else
-			n = sendfile_copied(conn, file_fd, offset, count - sent, &full);
+			n = sendfile_copied(conn, file_fd, offset, room, &full);
 		if (n < 0)
 			return n;
 		sent += n;
@@ -314,7 +319,6 @@ size_t sluice_discarded(const struct sluice_conn *conn)
 
 int sluice_update_keys(struct sluice_conn *conn, int request, int timeout_ms)
 {
-	uint8_t message[KEY_UPDATE_LEN];
 	uint64_t deadline = until(timeout_ms);
 	int r = check_sending(conn);
 
@@ -322,10 +326,9 @@ int sluice_update_keys(struct sluice_conn *conn, int request, int timeout_ms)
 		return r;
 	if (conn->suite->version != TLS13)
 		return -SLUICE_E_UNDEFINED;
-	if (conn->tx->ops->path == SLUICE_PATH_KERNEL && conn->sluice->caps.rekey_tx_errno)
+	if (!epoch_can_change(conn))
 		return -SLUICE_E_REKEY;
-	control_build_key_update(message, request);
-	r = conn_queue(conn, RECORD_HANDSHAKE, message, sizeof(message), true);
+	r = epoch_update(conn, request, SLUICE_REKEY_CALL);
 	if (r < 0)
 		return r;
 	while ((r = conn_flush(conn)) == -SLUICE_E_AGAIN) {

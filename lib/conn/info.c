@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 
 #include "conn/conn.h"
+#include "conn/epoch.h"
 #include "config.h"
 #include "core/error.h"
 #include "core/sys.h"
@@ -105,6 +106,7 @@ int sluice_conn_info(const struct sluice_conn *conn, struct sluice_conn_info *re
 	if (!info_size)
 		return -SLUICE_E_INVALID;
 	snapshot_directions(conn, &info);
+	info.can_rekey = epoch_can_change(conn);
 	memset(ret_info, 0, info_size);
 	memcpy(ret_info, &info, info_size < sizeof(info) ? info_size : sizeof(info));
 	return 0;

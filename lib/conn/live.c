@@ -4,13 +4,11 @@
  * rio.c one by one; control records are read by tls/control.c; what must be answered is queued and
  * sent before anything else. This file makes no system call of its own.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "conn/conn.h"
+#include "conn/epoch.h"
 #include "core/error.h"
-#include "core/secret.h"
-#include "record/ktls.h"
 
 void live_start(struct sluice_conn *conn)
 {
@@ -20,79 +18,6 @@ void live_start(struct sluice_conn *conn)
 static int fail_control(struct sluice_conn *conn, int code)
 {
 	return conn_fail(conn, code, conn->control.fail_alert, 0, conn->control.fail_text);
-}
-
-/* The peer's next record is of the next epoch (RFC 8446, 4.6.3). */
-static int receive_key_update(struct sluice_conn *conn, bool update_requested)
-{
-	uint8_t reply[KEY_UPDATE_LEN];
-	struct traffic *next = NULL;
-	int r;
-
-	r = traffic_next_epoch(&next, conn->rx_traffic);
-	if (r == 0)
-		r = conn->rx->ops->rekey(conn->rx, next);
-	if (r < 0) {
-		traffic_free(next);
-		return conn_fail(conn, -r, ALERT_INTERNAL_ERROR, 0,
-				 "the peer's new keys cannot be installed");
-	}
-	traffic_free(conn->rx_traffic);
-	conn->rx_traffic = next;
-	if (!update_requested || conn->write_closed)
-		return 0;
-	control_build_key_update(reply, false);
-	if (conn_queue(conn, RECORD_HANDSHAKE, reply, sizeof(reply), true) < 0)
-		return conn_fail(conn, SLUICE_E_PROTOCOL, ALERT_UNEXPECTED_MESSAGE, 0,
-				 "the peer asks for new keys faster than it reads");
-	return 0;
-}
-
-/*
- * The kernel takes every handshake record that begins with 24 for a KeyUpdate and stops receiving.
- * A real one has been read and answered with new keys before the next receive (receive_key_update()),
- * so what is left are later pieces of a split message. The present keys are put in once more, at the
- * record where they stand, and the kernel goes on.
- */
-int live_unblock(struct sluice_conn *conn)
-{
-	struct traffic *same;
-	int err;
-
-	if (conn->unblocked)
-		return conn_fail(conn, SLUICE_E_REKEY, ALERT_INTERNAL_ERROR, 0,
-				 "the kernel waits for new keys for no reason");
-	conn->unblocked = true;
-	same = secret_new(sizeof(*same));
-	if (!same)
-		return conn_fail(conn, SLUICE_E_NOMEM, ALERT_INTERNAL_ERROR, 0,
-				 "going on in the middle of a message");
-	*same = *conn->rx_traffic;
-	err = ktls_record_seq(conn->fd, KTLS_RX, conn->suite, &same->seq);
-	if (!err && conn->rx->ops->rekey(conn->rx, same) < 0)
-		err = EKEYREJECTED;
-	secret_free(same);
-	if (err)
-		return conn_fail(conn, SLUICE_E_REKEY, ALERT_INTERNAL_ERROR, err,
-				 "going on in the middle of a message");
-	return 0;
-}
-
-int live_new_epoch(struct sluice_conn *conn)
-{
-	struct traffic *next = NULL;
-	int r = traffic_next_epoch(&next, conn->tx_traffic);
-
-	if (r == 0)
-		r = conn->tx->ops->rekey(conn->tx, next);
-	if (r < 0) {
-		traffic_free(next);
-		/* The peer expects the new epoch already: not even an alert can be read by it. */
-		return conn_fail(conn, SLUICE_E_REKEY, -1, 0, "our new keys cannot be installed");
-	}
-	traffic_free(conn->tx_traffic);
-	conn->tx_traffic = next;
-	return 0;
 }
 
 /* RFC 5246, 7.2.2: a warning, and the connection goes on. */
@@ -136,7 +61,7 @@ static int handle_event(struct sluice_conn *conn, const struct control_event *ev
 		session_from_ticket(conn, event->msg, event->msg_len);
 		return 0;
 	case CONTROL_KEY_UPDATE:
-		return receive_key_update(conn, event->update_requested);
+		return epoch_received(conn, event->update_requested);
 	case CONTROL_RENEGOTIATION:
 		return refuse_renegotiation(conn);
 	}

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "conn/conn.h"
+#include "conn/epoch.h"
 #include "core/error.h"
 #include "core/sys.h"
 
@@ -60,7 +61,7 @@ static ssize_t take_result(struct sluice_conn *conn, int result, struct record *
 	case RECORD_EOF:
 		return live_eof(conn);
 	case RECORD_REKEY:
-		return live_unblock(conn);
+		return epoch_unblock(conn);
 	default:
 		return fail_record(conn, -result);
 	}
@@ -172,6 +173,11 @@ ssize_t rio_send_prep(struct sluice_conn *conn, const void *buf, size_t buf_len,
 	*ret_msg = NULL;
 	if (!conn->tx)
 		return conn->dead ? -conn->err.code : -SLUICE_E_NOT_ESTABLISHED;
+	if (buf_len && !conn->dead && !conn->write_closed) {
+		n = epoch_room(conn, &buf_len);
+		if (n < 0)
+			return n;
+	}
 	if (conn->tx->ops->pending(conn->tx)) {
 		conn->in_flight = SEND_PENDING;
 		n = conn->tx->ops->prep(conn->tx, RECORD_DATA, NULL, 0, &conn->send_msg);
@@ -203,7 +209,7 @@ static int control_sent(struct sluice_conn *conn)
 
 	conn->n_outgoing--;
 	memmove(conn->outgoing, conn->outgoing + 1, conn->n_outgoing * sizeof(conn->outgoing[0]));
-	return new_epoch ? live_new_epoch(conn) : 0;
+	return new_epoch ? epoch_sent(conn) : 0;
 }
 
 /*

@@ -85,6 +85,7 @@ static const struct row rows[] = {
 	ROW(MISSING_DEP, KERNEL, "something this call needs is not present on this machine"),
 	ROW(ABI, USAGE, "header and library do not fit together"),
 	ROW(KTLS_UNAVAILABLE, KERNEL, "the kernel record path is required, and cannot be taken"),
+	ROW(KEY_EXHAUSTED, CLOSED, "the key has sealed as many records as it may, and cannot be changed"),
 	ROW(KTLS_INSTALL, KERNEL, "the kernel took the keys of one direction and refused the other's"),
 	ROW(REKEY, KERNEL, "the next epoch's keys could not be installed"),
 

@@ -21,6 +21,9 @@ static enum sluice_path_reason decide(const struct sluice_conn *conn)
 		return SLUICE_REASON_OPTION;
 	if (conn->ulp_reason != SLUICE_REASON_NONE)
 		return conn->ulp_reason;
+	if (conn->suite->version == TLS13 && conn->profile->rekey_user_path &&
+	    (caps->rekey_rx_errno || caps->rekey_tx_errno))
+		return SLUICE_REASON_REKEY;
 	if (!conn->suite->kernel_cipher)
 		return SLUICE_REASON_SUITE;
 	for (i = 0; i < caps->n_suites; i++)

@@ -42,6 +42,9 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 		if (settings->protocol.suites[i] >> 8 == 0x13)
 			profile->suites13 |= 1u << (settings->protocol.suites[i] - 0x1301);
 	profile->path_mode = (enum path_mode)option_number(opts, SLUICE_OPT_RECORD_PATH, role);
+	profile->rekey_user_path = option_number(opts, SLUICE_OPT_REKEY_UNSUPPORTED, role);
+	profile->key_update_at = option_number(opts, SLUICE_OPT_KEY_UPDATE_AT, role);
+	profile->key_update_records = option_number(opts, SLUICE_OPT_KEY_UPDATE_RECORDS, role);
 	profile->pause_hello = option_number(opts, SLUICE_OPT_HANDSHAKE, role);
 	profile->session_tickets = option_number(opts, SLUICE_OPT_SESSION_TICKETS, role);
 	profile->keep_exporter = option_number(opts, SLUICE_OPT_EXPORTER, role);

@@ -32,6 +32,9 @@ struct sluice_profile {
 	size_t alpn_preferred_len;
 	unsigned int suites13; /* bit i: 0x1301 + i is allowed */
 	enum path_mode path_mode;
+	bool rekey_user_path; /* TLS 1.3 on kernels that cannot change keys takes the user path */
+	uint64_t key_update_at;
+	uint64_t key_update_records;
 	bool pause_hello;
 	bool keep_exporter;   /* option exporter: keep what exporters need */
 	bool session_tickets; /* server: issue them; client: take them */

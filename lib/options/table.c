@@ -212,6 +212,36 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.help = "who encrypts: auto takes the kernel where it can, kernel fails where it "
 			"cannot",
 	},
+	[SLUICE_OPT_REKEY_UNSUPPORTED] = {
+		.name = "rekey_unsupported",
+		.type = SLUICE_TYPE_ENUM,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "close",
+		.values = "close|user_path",
+		.help = "TLS 1.3 on a kernel that cannot change keys: kernel path, closed when the "
+			"peer changes them, or user path",
+	},
+	[SLUICE_OPT_KEY_UPDATE_AT] = {
+		.name = "key_update_at",
+		.type = SLUICE_TYPE_INT,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "388736063997",
+		.min = 1,
+		.max = 388736063997,
+		.help = "TLS 1.3: bytes sent until the sending key is changed",
+	},
+	[SLUICE_OPT_KEY_UPDATE_RECORDS] = {
+		.name = "key_update_records",
+		.type = SLUICE_TYPE_INT,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "8388608",
+		.min = 1,
+		.max = 23726566,
+		.help = "TLS 1.3: records sent until the sending key is changed",
+	},
 	[SLUICE_OPT_HANDSHAKE] = {
 		.name = "handshake",
 		.type = SLUICE_TYPE_ENUM,

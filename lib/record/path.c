@@ -21,6 +21,8 @@ static const struct {
 	[SLUICE_REASON_SOCKET] = { "socket", "the socket is not a plain TCP socket" },
 	[SLUICE_REASON_NOMEM] = { "nomem", "the kernel had no memory for the keys" },
 	[SLUICE_REASON_REFUSED] = { "refused", "the kernel refused the keys" },
+	[SLUICE_REASON_REKEY] = { "rekey", "the kernel cannot change keys, and option "
+					   "rekey_unsupported = user_path asks for who can" },
 };
 
 const char *sluice_path_name(int path)

@@ -19,15 +19,19 @@
 #define KERNEL_AES_GCM_256 52
 #define KERNEL_CHACHA20_POLY1305 54
 
-/* What follows from the AEAD: kernel number, key, then IV lengths and the function. */
+/* RFC 8446, 5.5: 2^24.5 full records of AES-GCM; ChaCha20's numbers wrap first. */
+#define LIMIT_AES_GCM 23726566
+#define LIMIT_CHACHA20 UINT64_MAX
+
+/* What follows from the AEAD: kernel number, key, IV lengths, record limit, function. */
 /* clang-format off */
-#define AES_128_TLS13 KERNEL_AES_GCM_128, 16, 12, 0, EVP_aead_aes_128_gcm
-#define AES_256_TLS13 KERNEL_AES_GCM_256, 32, 12, 0, EVP_aead_aes_256_gcm
+#define AES_128_TLS13 KERNEL_AES_GCM_128, 16, 12, 0, LIMIT_AES_GCM, EVP_aead_aes_128_gcm
+#define AES_256_TLS13 KERNEL_AES_GCM_256, 32, 12, 0, LIMIT_AES_GCM, EVP_aead_aes_256_gcm
 /* RFC 5288, 3: a salt of 4 bytes from the key block, 8 bytes of nonce in every record. */
-#define AES_128_TLS12 KERNEL_AES_GCM_128, 16, 4, 8, EVP_aead_aes_128_gcm
-#define AES_256_TLS12 KERNEL_AES_GCM_256, 32, 4, 8, EVP_aead_aes_256_gcm
+#define AES_128_TLS12 KERNEL_AES_GCM_128, 16, 4, 8, LIMIT_AES_GCM, EVP_aead_aes_128_gcm
+#define AES_256_TLS12 KERNEL_AES_GCM_256, 32, 4, 8, LIMIT_AES_GCM, EVP_aead_aes_256_gcm
 /* RFC 7905, 2 gives TLS 1.2 the nonce of TLS 1.3. */
-#define CHACHA20 KERNEL_CHACHA20_POLY1305, 32, 12, 0, EVP_aead_chacha20_poly1305
+#define CHACHA20 KERNEL_CHACHA20_POLY1305, 32, 12, 0, LIMIT_CHACHA20, EVP_aead_chacha20_poly1305
 
 /* Strongest first per version; the suites without forward secrecy last. */
 static const struct suite suites[] = {

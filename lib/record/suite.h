@@ -23,8 +23,9 @@ struct suite {
 	const char *openssl_name;
 	uint16_t kernel_cipher; /* TLS_CIPHER_* of linux/tls.h; 0: the kernel has none */
 	uint8_t key_len;
-	uint8_t fixed_iv_len; /* TLS 1.2: bytes of the key block; TLS 1.3: always 12 */
-	uint8_t explicit_len; /* TLS 1.2 GCM: 8 bytes of nonce in every record; else 0 */
+	uint8_t fixed_iv_len;  /* TLS 1.2: bytes of the key block; TLS 1.3: always 12 */
+	uint8_t explicit_len;  /* TLS 1.2 GCM: 8 bytes of nonce in every record; else 0 */
+	uint64_t record_limit; /* records that one key may seal */
 	const EVP_AEAD *(*aead)(void);
 	const EVP_MD *(*md)(void); /* of the key schedule */
 };

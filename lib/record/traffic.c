@@ -20,6 +20,9 @@
 /* RFC 8446, 7.1: the label's length byte covers "tls13 " and the longest label used here. */
 #define LABEL_MAX 32
 
+/* RFC 9846, 4.7.3 */
+#define MAX_EPOCH ((1ull << 48) - 1)
+
 struct traffic *traffic_free(struct traffic *traffic)
 {
 	return secret_free(traffic);
@@ -138,6 +141,8 @@ int traffic_next_epoch(struct traffic **ret_next, const struct traffic *traffic)
 
 	if (suite->version != TLS13)
 		return -SLUICE_E_INVALID;
+	if (traffic->epoch >= MAX_EPOCH)
+		return -SLUICE_E_KEY_EXHAUSTED;
 	next = secret_new(sizeof(*next));
 	if (next == NULL)
 		return -SLUICE_E_NOMEM;

@@ -44,7 +44,8 @@ size_t traffic_key_block_len(const struct suite *suite);
 
 /*
  * traffic_next_epoch() makes the state of the next epoch beside the present one ("traffic upd"),
- * so that a failed installation loses nothing. Errors: INVALID (TLS 1.2), NOMEM.
+ * so that a failed installation loses nothing. Errors: INVALID (TLS 1.2), KEY_EXHAUSTED (no epoch
+ * after 2^48-1: RFC 9846, 4.7.3), NOMEM.
  */
 int traffic_next_epoch(struct traffic **ret_next, const struct traffic *traffic);
 
