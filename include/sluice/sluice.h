@@ -145,6 +145,14 @@ int sluice_hello(const struct sluice_conn *conn, struct sluice_hello *ret_hello,
 int sluice_handshake_continue(struct sluice_conn *conn, const struct sluice_options *extra,
 			      int timeout_ms);
 
+/*
+ * sluice_abort() ends a paused or established connection by a fatal @alert (enum sluice_alert) of the
+ * caller's choice, such as access_denied. Nothing can be sent or received any more; data that were
+ * accepted and are not sent are lost. Then close. Errors: INVALID (not an alert that may be sent so),
+ * STATE.
+ */
+int sluice_abort(struct sluice_conn *conn, int alert);
+
 /* sluice_handshake_cancel() ends a paused handshake with a fatal user_canceled alert. */
 int sluice_handshake_cancel(struct sluice_conn *conn);
 

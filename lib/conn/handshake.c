@@ -110,13 +110,51 @@ int sluice_handshake_continue(struct sluice_conn *conn, const struct sluice_opti
 	return handshake_wait(conn, timeout_ms);
 }
 
+/* A client's alert is under the keys that only the ServerHello gives. */
+static void end_paused(struct sluice_conn *conn, int code, int alert, const char *text)
+{
+	conn->paused = false;
+	if (conn->role == SLUICE_CLIENT)
+		drive_hello(conn);
+	conn_fail(conn, code, alert, 0, text);
+}
+
 int sluice_handshake_cancel(struct sluice_conn *conn)
 {
 	if (!conn->paused)
 		return -SLUICE_E_STATE;
-	conn->paused = false;
-	if (conn->role == SLUICE_CLIENT)
-		drive_hello(conn);
-	conn_fail(conn, SLUICE_E_HANDSHAKE, ALERT_USER_CANCELED, 0, "cancelled by us");
+	end_paused(conn, SLUICE_E_HANDSHAKE, ALERT_USER_CANCELED, "cancelled by us");
+	return 0;
+}
+
+/* Alerts that are no errors, and those that RFC 8446, 6 forbids to send. */
+static bool may_abort_with(int alert)
+{
+	switch (alert) {
+	case SLUICE_ALERT_CLOSE_NOTIFY:
+	case SLUICE_ALERT_USER_CANCELED:
+	case SLUICE_ALERT_NO_RENEGOTIATION:
+	case SLUICE_ALERT_DECRYPTION_FAILED:
+	case SLUICE_ALERT_DECOMPRESSION_FAILURE:
+	case SLUICE_ALERT_NO_CERTIFICATE:
+	case SLUICE_ALERT_EXPORT_RESTRICTION:
+	case SLUICE_ALERT_CERTIFICATE_UNOBTAINABLE:
+	case SLUICE_ALERT_BAD_CERTIFICATE_HASH_VALUE:
+		return false;
+	default:
+		return strcmp(sluice_alert_name(alert), "unknown") != 0;
+	}
+}
+
+int sluice_abort(struct sluice_conn *conn, int alert)
+{
+	if (!may_abort_with(alert))
+		return -SLUICE_E_INVALID;
+	if (conn->paused)
+		end_paused(conn, SLUICE_E_POLICY, alert, "ended by the program");
+	else if (conn->stage == SLUICE_STAGE_LIVE && !conn->dead && !conn->write_closed)
+		conn_fail(conn, SLUICE_E_POLICY, alert, 0, "ended by the program");
+	else
+		return -SLUICE_E_STATE;
 	return 0;
 }

@@ -137,6 +137,7 @@ static const char *const alert_names[] = {
 	[114] = "bad_certificate_hash_value",
 	[115] = "unknown_psk_identity",
 	[116] = "certificate_required",
+	[117] = "general_error",
 	[120] = "no_application_protocol",
 	[121] = "ech_required",
 };
