@@ -17,6 +17,7 @@ struct client {
 	struct sluice_conn *conn; /* NULL: a free place */
 	char buf[16384];
 	size_t len, sent;
+	int closing;
 };
 
 static struct client clients[MAX_CLIENTS];
@@ -59,6 +60,18 @@ static int serve(struct client *client)
 	}
 }
 
+/* Serves, then closes, all without waiting. Returns -SLUICE_E_AGAIN while there is a connection. */
+static int step(struct client *client)
+{
+	int r = client->closing ? 0 : serve(client);
+
+	if (r == -SLUICE_E_AGAIN)
+		return r;
+	client->closing = 1;
+	client->sent = client->len;
+	return sluice_close_nowait(client->conn);
+}
+
 static void accept_one(struct sluice_listener *listener)
 {
 	struct client *client = clients;
@@ -93,10 +106,8 @@ static void run(struct sluice_listener *listener)
 		if (poll(pfds, 1 + MAX_CLIENTS, timeout) > 0 && pfds[0].revents)
 			accept_one(listener);
 		for (i = 0; i < MAX_CLIENTS; i++)
-			if (clients[i].conn && serve(&clients[i]) != -SLUICE_E_AGAIN) {
-				sluice_close(clients[i].conn);
+			if (clients[i].conn && step(&clients[i]) != -SLUICE_E_AGAIN)
 				clients[i].conn = NULL;
-			}
 	}
 }
 

@@ -48,6 +48,7 @@ enum sluice_option {
 	SLUICE_OPT_HANDSHAKE,
 	SLUICE_OPT_HANDSHAKE_TIMEOUT,
 	SLUICE_OPT_MAX_HANDSHAKE_SIZE,
+	SLUICE_OPT_ALERT_TIMEOUT,
 	SLUICE_OPT_EXPORTER, /* BOOL, default false; server: keep what exporters need */
 	SLUICE_OPTIONS
 };

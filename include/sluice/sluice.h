@@ -205,18 +205,26 @@ int sluice_shutdown(struct sluice_conn *conn, int how, int timeout_ms);
 /*
  * sluice_close() sends what was accepted and close_notify, closes the socket and frees the
  * connection, in every case and also on failure. Waits at most 5 seconds for a peer that does not
- * read. sluice_close_timeout() also waits for the peer's close_notify, at most @timeout_ms.
- * NULL is fine.
+ * read and, where a fatal alert of ours was sent, at most option alert_timeout for a peer that does
+ * not go: a socket that is closed at once may reset the connection before the alert is read.
+ * sluice_close_timeout() also waits for the peer's close_notify, at most @timeout_ms. NULL is fine.
  */
 int sluice_close(struct sluice_conn *conn);
 int sluice_close_timeout(struct sluice_conn *conn, int timeout_ms);
+
+/*
+ * sluice_close_nowait() does the same without waiting. While it returns -SLUICE_E_AGAIN, wait for
+ * sluice_conn_events() or sluice_conn_timeout() and call it again, and nothing else; after any other
+ * result the connection is gone.
+ */
+int sluice_close_nowait(struct sluice_conn *conn);
 
 /* --- event loops ------------------------------------------------------------------------- */
 
 /* sluice_conn_fd() returns the socket: for waiting only; reading or writing it breaks the stream. */
 int sluice_conn_fd(const struct sluice_conn *conn);
 
-/* sluice_conn_events() returns what to wait for: POLLIN, POLLOUT, both. */
+/* sluice_conn_events() returns what to wait for: POLLIN, POLLOUT, both; closing also POLLRDHUP. */
 int sluice_conn_events(const struct sluice_conn *conn);
 
 /* sluice_conn_timeout() returns the milliseconds until dispatch must be called, or -1. */

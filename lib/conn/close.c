@@ -14,19 +14,6 @@
 #define CLOSE_WAIT_MS 5000 /* for a peer that does not read what was accepted */
 #define DRAIN_ROUNDS 16    /* receives at most, before an alert could be lost to a reset */
 
-/* Sends everything that is queued. Returns 0 or an error. */
-static int flush_until(struct sluice_conn *conn, uint64_t deadline)
-{
-	int r;
-
-	while ((r = conn_flush(conn)) == -SLUICE_E_AGAIN) {
-		r = conn_wait(conn, POLLOUT, deadline);
-		if (r < 0)
-			break;
-	}
-	return r;
-}
-
 /*
  * Unread bytes at close(2) make TCP send a reset, which can overtake the alert. They are thrown
  * away first: raw, because nobody will open them any more.
@@ -50,24 +37,34 @@ static void drain(struct sluice_conn *conn)
 }
 
 /*
- * Ends the sending direction: close_notify, then FIN. No FIN overtakes what was accepted: after a
- * time-out the next call goes on from there.
+ * Ends the sending direction as far as it can without waiting: close_notify, then FIN. No FIN
+ * overtakes what was accepted.
  */
-static int end_sending(struct sluice_conn *conn, uint64_t deadline)
+static int end_sending_step(struct sluice_conn *conn)
 {
-	int r = rio_close_notify(conn);
+	int queued, r;
 
-	if (r == -SLUICE_E_STATE) { /* the queue is full */
-		r = flush_until(conn, deadline);
-		if (r == 0)
-			r = rio_close_notify(conn);
-	}
-	if (r == 0)
-		r = flush_until(conn, deadline);
+	do {
+		queued = rio_close_notify(conn);
+		r = conn_flush(conn);
+	} while (r == 0 && queued == -SLUICE_E_STATE); /* the queue was full */
 	if (r == 0 && rio_sendfile_direct(conn))
-		r = conn_wait(conn, POLLOUT, deadline);
+		r = conn_wait(conn, POLLOUT, 0);
 	if (r == 0 && sys->shutdown(conn->fd, SHUT_WR) && errno != ENOTCONN)
 		r = -sys_errno_code(errno);
+	return r == -SLUICE_E_TIMEOUT ? -SLUICE_E_AGAIN : r;
+}
+
+/* After a time-out the next call goes on from there. */
+static int end_sending(struct sluice_conn *conn, uint64_t deadline)
+{
+	int r;
+
+	while ((r = end_sending_step(conn)) == -SLUICE_E_AGAIN) {
+		r = conn_wait(conn, POLLOUT, deadline);
+		if (r < 0)
+			break;
+	}
 	return r;
 }
 
@@ -106,31 +103,95 @@ static int wait_for_peer(struct sluice_conn *conn, int timeout_ms)
 	return n == -SLUICE_E_AGAIN ? -SLUICE_E_TIMEOUT : n;
 }
 
-static int close_conn(struct sluice_conn *conn, bool wait, int timeout_ms)
+/* Whether the peer has ended its side. A kernel that refused a record tells by no receive. */
+static bool peer_is_gone(const struct sluice_conn *conn)
 {
-	int r = 0;
+	struct pollfd pfd = { .fd = conn->fd, .events = POLLRDHUP };
 
-	if (!conn)
+	return sys->poll(&pfd, 1, 0) > 0 && (pfd.revents & (POLLRDHUP | POLLHUP));
+}
+
+/*
+ * A fatal alert of ours is on its way: what the peer still sends is taken, so that no reset overtakes
+ * it, until the peer goes or alert_timeout passes. What the kernel no longer decrypts stays where it
+ * is, and is not waited for.
+ */
+static int linger_step(struct sluice_conn *conn)
+{
+	drain(conn);
+	if (!conn->err.alert_sent || conn->close_result < 0 || peer_is_gone(conn))
 		return 0;
-	if (conn->fd >= 0 && conn->tx) {
-		r = end_sending(conn, deadline_from(CLOSE_WAIT_MS));
-		if (r == 0 && wait && !conn->dead && !conn->read_closed)
-			r = wait_for_peer(conn, timeout_ms);
-	} else if (conn->fd >= 0 && conn->stage > SLUICE_STAGE_TCP) {
+	conn->events = rio_sendfile_direct(conn) ? POLLRDHUP : POLLIN | POLLRDHUP;
+	return -SLUICE_E_AGAIN;
+}
+
+static int send_step(struct sluice_conn *conn)
+{
+	conn->events = POLLOUT;
+	if (conn->tx)
+		return end_sending_step(conn);
+	if (conn->stage > SLUICE_STAGE_TCP)
 		sys->shutdown(conn->fd, SHUT_WR);
+	return 0;
+}
+
+static void enter(struct sluice_conn *conn, enum closing closing, int timeout_ms)
+{
+	conn->closing = closing;
+	conn->close_deadline = deadline_from(timeout_ms);
+}
+
+/* Does what can be done without waiting. Returns AGAIN, or 0: nothing is left but to free it. */
+static int close_step(struct sluice_conn *conn)
+{
+	int r;
+
+	if (conn->fd < 0)
+		return 0;
+	if (conn->closing == CLOSING_NOT)
+		enter(conn, CLOSING_SEND, CLOSE_WAIT_MS);
+	if (conn->closing == CLOSING_SEND) {
+		r = send_step(conn);
+		if (r == -SLUICE_E_AGAIN && sys->now_us() < conn->close_deadline)
+			return r;
+		conn->close_result = r == -SLUICE_E_AGAIN ? -SLUICE_E_TIMEOUT : r;
+		enter(conn, CLOSING_LINGER, conn->profile->alert_timeout_ms);
 	}
-	if (conn->fd >= 0)
-		drain(conn);
+	r = linger_step(conn);
+	return r < 0 && sys->now_us() < conn->close_deadline ? r : 0;
+}
+
+static int finish(struct sluice_conn *conn)
+{
+	int r = conn->close_result;
+
 	conn_free(conn);
 	return r;
 }
 
+int sluice_close_nowait(struct sluice_conn *conn)
+{
+	if (!conn)
+		return 0;
+	return close_step(conn) < 0 ? -SLUICE_E_AGAIN : finish(conn);
+}
+
 int sluice_close(struct sluice_conn *conn)
 {
-	return close_conn(conn, false, 0);
+	if (!conn)
+		return 0;
+	while (close_step(conn) < 0)
+		conn_wait(conn, conn->events, conn->close_deadline);
+	return finish(conn);
 }
 
 int sluice_close_timeout(struct sluice_conn *conn, int timeout_ms)
 {
-	return close_conn(conn, true, timeout_ms);
+	if (conn && conn->fd >= 0 && conn->tx && !conn->closing) {
+		conn->close_result = end_sending(conn, deadline_from(CLOSE_WAIT_MS));
+		if (conn->close_result == 0 && !conn->dead && !conn->read_closed)
+			conn->close_result = wait_for_peer(conn, timeout_ms);
+		enter(conn, CLOSING_LINGER, conn->profile->alert_timeout_ms);
+	}
+	return sluice_close(conn);
 }

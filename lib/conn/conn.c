@@ -208,6 +208,8 @@ int sluice_conn_fd(const struct sluice_conn *conn)
 
 int sluice_conn_events(const struct sluice_conn *conn)
 {
+	if (conn->closing)
+		return conn->events;
 	if (conn->stage < SLUICE_STAGE_LIVE)
 		return conn->dead || conn->paused ? 0 : conn->events;
 	return (conn->read_closed || conn->dead ? 0 : POLLIN) |
@@ -216,6 +218,8 @@ int sluice_conn_events(const struct sluice_conn *conn)
 
 int sluice_conn_timeout(const struct sluice_conn *conn)
 {
+	if (conn->closing)
+		return timeout_until(conn->close_deadline);
 	return conn->dead ? -1 : timeout_until(flow_deadline(conn));
 }
 

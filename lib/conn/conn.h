@@ -57,6 +57,13 @@ struct outgoing {
 #define OUTGOING_MAX 4
 #define CONN_SMALL_LEN 1024
 
+/* How far sluice_close() has come. */
+enum closing {
+	CLOSING_NOT,
+	CLOSING_SEND,   /* what was accepted, close_notify or an alert, FIN */
+	CLOSING_LINGER, /* our alert is on its way */
+};
+
 enum send_in_flight {
 	SEND_NONE,
 	SEND_DATA,
@@ -71,7 +78,7 @@ struct sluice_conn {
 	enum sluice_role role;
 	enum sluice_stage stage;
 	bool paused;
-	int events; /* before LIVE: what the stage waits for */
+	int events; /* before LIVE and while closing: what is waited for */
 	char *host; /* client: the reference identity; NULL: none */
 	uint64_t started_us;
 	uint64_t deadline_us; /* of the handshake */
@@ -111,6 +118,10 @@ struct sluice_conn {
 	bool read_closed;     /* close_notify came */
 	bool write_closed;    /* close_notify is queued or sent */
 	bool dead;            /* failed: an alert may still go out, nothing else */
+
+	enum closing closing;
+	int close_result;
+	uint64_t close_deadline;
 };
 
 /* conn_new() makes a connection around @fd (-1: none yet); owns it only on success. */

@@ -51,6 +51,7 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 	profile->handshake_timeout_ms =
 		(int)option_number(opts, SLUICE_OPT_HANDSHAKE_TIMEOUT, role);
 	profile->max_handshake_size = settings->max_handshake_size;
+	profile->alert_timeout_ms = (int)option_number(opts, SLUICE_OPT_ALERT_TIMEOUT, role);
 }
 
 /* Takes what @extra does not change from @base: deriving for a connection opens no file then. */

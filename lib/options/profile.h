@@ -40,6 +40,7 @@ struct sluice_profile {
 	bool session_tickets; /* server: issue them; client: take them */
 	int handshake_timeout_ms;
 	size_t max_handshake_size;
+	int alert_timeout_ms;
 };
 
 /*

@@ -268,6 +268,16 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.max = 16777215,
 		.help = "most bytes of handshake messages taken from the peer",
 	},
+	[SLUICE_OPT_ALERT_TIMEOUT] = {
+		.name = "alert_timeout",
+		.type = SLUICE_TYPE_INT,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "5000",
+		.max = 3600000,
+		.help = "milliseconds that a connection which sent a fatal alert waits for its peer "
+			"to go",
+	},
 	[SLUICE_OPT_EXPORTER] = {
 		.name = "exporter",
 		.type = SLUICE_TYPE_BOOL,

@@ -94,16 +94,20 @@ static void LC_30_LC_33_what_was_accepted_arrives(void **state)
 static void LC_30_a_full_queue_of_control_records(void **state)
 {
 	struct pair pair;
+	uint8_t message[KEY_UPDATE_LEN];
 	struct full_end end;
 	size_t accepted;
 	int i;
 
 	open_connected(&pair, "user", "tlsv1.3");
 	accepted = full_fill(pair.client);
+	control_build_key_update(message, false);
 	for (i = 0; i < OUTGOING_MAX; i++)
-		assert_int_equal(sluice_update_keys(pair.client, 0, SLUICE_NOWAIT),
-				 -SLUICE_E_AGAIN);
-	assert_int_equal(sluice_update_keys(pair.client, 0, SLUICE_NOWAIT), -SLUICE_E_STATE);
+		assert_int_equal(conn_queue(pair.client, RECORD_HANDSHAKE, message, sizeof(message),
+					    true),
+				 0);
+	assert_int_equal(conn_queue(pair.client, RECORD_HANDSHAKE, message, sizeof(message), true),
+			 -SLUICE_E_STATE);
 	full_end(&end, sluice_close, pair.client);
 	pair.client = NULL;
 	full_drain_end(&end, pair.server, accepted);

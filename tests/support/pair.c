@@ -25,6 +25,8 @@ struct sluice_profile *pair_profile(enum sluice_role role, const char *text)
 	char line[300];
 
 	assert_int_equal(sluice_options_new(&opts), 0);
+	/* Whoever drives both ends cannot wait for one of them. */
+	assert_int_equal(sluice_options_set_int(opts, SLUICE_OPT_ALERT_TIMEOUT, 0, &err), 0);
 	if (sluice_options_parse(opts, text, strlen(text), &err) < 0 ||
 	    sluice_profile_new(&profile, opts, role, &err) < 0) {
 		sluice_format_error(&err, line, sizeof(line));

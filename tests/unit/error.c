@@ -152,7 +152,8 @@ static void to_AL_41_alerts_have_their_names(void **state)
 		{ SSL_AD_UNKNOWN_PSK_IDENTITY, "unknown_psk_identity" },
 		{ SSL_AD_CERTIFICATE_REQUIRED, "certificate_required" },
 		{ SSL_AD_NO_APPLICATION_PROTOCOL, "no_application_protocol" },
-		{ 121, "ech_required" },
+		{ SLUICE_ALERT_GENERAL_ERROR, "general_error" },
+		{ SLUICE_ALERT_ECH_REQUIRED, "ech_required" },
 	};
 	unsigned int known = 0;
 
