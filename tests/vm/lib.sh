@@ -89,7 +89,9 @@ vm_lock() {
 	flock "--$how" "$VM_LOCK"
 }
 
+# Also where a child that is about to end still has the descriptor.
 vm_unlock() {
+	flock --unlock "$VM_LOCK"
 	exec {VM_LOCK}>&-
 }
 
