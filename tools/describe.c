@@ -91,6 +91,23 @@ static struct json_object *describe_direction(const struct sluice_direction *dir
 	return object;
 }
 
+/* Why the keys of our sending direction changed, and how often. */
+static struct json_object *describe_rekeys(const struct sluice_conn_info *info)
+{
+	static const char *const causes[SLUICE_REKEY_CAUSES] = {
+		[SLUICE_REKEY_CALL] = "call",
+		[SLUICE_REKEY_BYTES] = "bytes",
+		[SLUICE_REKEY_RECORDS] = "records",
+		[SLUICE_REKEY_PEER] = "peer",
+	};
+	struct json_object *object = json_object_new_object();
+	int i;
+
+	for (i = 0; object && i < SLUICE_REKEY_CAUSES; i++)
+		add_number(object, causes[i], info->rekeys[i]);
+	return object;
+}
+
 struct json_object *describe_conn(const struct sluice_conn_info *info)
 {
 	struct json_object *object = json_object_new_object();
@@ -109,6 +126,8 @@ struct json_object *describe_conn(const struct sluice_conn_info *info)
 	add_text(object, "alpn", info->alpn[0] ? word(info->alpn, text, sizeof(text)) : NULL);
 	json_object_object_add(object, "tx", describe_direction(&info->tx));
 	json_object_object_add(object, "rx", describe_direction(&info->rx));
+	json_object_object_add(object, "can_rekey", json_object_new_boolean(info->can_rekey));
+	json_object_object_add(object, "rekeys", describe_rekeys(info));
 	add_number(object, "handshake_us", info->handshake_us);
 	add_number(object, "tickets", info->tickets);
 	add_number(object, "alerts_sent", info->alerts_sent);
@@ -133,12 +152,13 @@ void describe_conn_text(const struct sluice_conn_info *info, char *buf, size_t b
 	describe_path(&info->rx, rx, sizeof(rx));
 	snprintf(buf, buf_len,
 		 "version=%s suite=%s group=%s resumed=%s sni=%s alpn=%s tx=%s rx=%s"
-		 " bytes_out=%llu bytes_in=%llu handshake_us=%u",
+		 " bytes_out=%llu bytes_in=%llu epochs_out=%llu epochs_in=%llu handshake_us=%u",
 		 info->version ? info->version_name : "-", info->suite ? info->suite_name : "-",
 		 info->group ? info->group_name : "-", info->resumed ? "yes" : "no",
 		 info->sni[0] ? word(info->sni, sni, sizeof(sni)) : "-",
 		 info->alpn[0] ? word(info->alpn, alpn, sizeof(alpn)) : "-", tx, rx,
 		 (unsigned long long)info->tx.bytes, (unsigned long long)info->rx.bytes,
+		 (unsigned long long)info->tx.epoch, (unsigned long long)info->rx.epoch,
 		 info->handshake_us);
 }
 

@@ -90,6 +90,7 @@ static int set_named(struct sluice_options *opts, const struct tls_args *args,
 		{ SLUICE_OPT_CIPHERS, args->ciphers },
 		{ SLUICE_OPT_SUPPORTED_GROUPS, args->groups },
 		{ SLUICE_OPT_RECORD_PATH, args->record_path },
+		{ SLUICE_OPT_KEY_UPDATE_AT, args->key_update_every },
 	};
 	size_t i;
 	int r;

@@ -16,6 +16,7 @@ struct tls_args {
 	const char *ciphers;
 	const char *groups;
 	const char *record_path;
+	const char *key_update_every;
 	struct arg_list options; /* name=value */
 };
 
@@ -40,6 +41,12 @@ struct tls_args {
 		  "PATH",                                                                               \
 		  "auto, kernel or user: who encrypts records",                                         \
 		  .choices = "auto|kernel|user" },                                                      \
+		{ "key-update-every",                                                                   \
+		  0,                                                                                    \
+		  ARG_TEXT,                                                                             \
+		  offsetof(type, member.key_update_every),                                              \
+		  "BYTES",                                                                              \
+		  "option key_update_at: new sending keys after so many bytes (TLS 1.3)" },             \
 	{                                                                                               \
 		"option", 'o', ARG_LIST, offsetof(type, member.options), "NAME=VALUE",                  \
 			"any option of the library; see `sluice options`"                               \

@@ -22,7 +22,6 @@ struct connect_settings {
 	const char *get;
 	const char *output;
 	int64_t timeout;
-	int64_t key_update_every; /* 0: never */
 	bool insecure;
 	bool tls12;
 	bool tls13;

@@ -36,8 +36,6 @@ static const struct arg connect_args[] = {
 	{ "output", 'O', ARG_TEXT, FIELD(output), "FILE", "where --get and --request write" },
 	{ "keep-open", 0, ARG_FLAG, FIELD(keep_open), NULL,
 	  "do not end our direction at the end of the input" },
-	{ "key-update-every", 0, ARG_NUMBER, FIELD(key_update_every), "BYTES",
-	  "new sending keys after so many bytes (TLS 1.3)", .min = 1, .max = INT64_MAX },
 	{ "timeout", 0, ARG_NUMBER, FIELD(timeout), "MS",
 	  "for connecting, and for each wait of a request; default 10000", .min = 1,
 	  .max = 3600000 },

@@ -19,7 +19,6 @@ struct relay {
 	size_t in_len, in_sent;
 	bool in_end;
 	bool shut; /* our direction has ended */
-	uint64_t sent_since_update;
 };
 
 static int write_all(int fd, const char *buf, size_t len)
@@ -56,20 +55,6 @@ static int drain_peer(struct relay *relay)
 	}
 }
 
-static int update_keys(struct relay *relay, size_t n)
-{
-	uint64_t every = (uint64_t)relay->client->settings->key_update_every;
-	int r;
-
-	relay->sent_since_update += n;
-	if (!every || relay->sent_since_update < every)
-		return 0;
-	relay->sent_since_update = 0;
-	r = sluice_update_keys(relay->client->conn, 0, SLUICE_NOWAIT);
-	/* AGAIN: it is queued, before everything else. */
-	return r == -SLUICE_E_AGAIN ? 0 : r;
-}
-
 static int send_input(struct relay *relay)
 {
 	ssize_t n;
@@ -83,7 +68,7 @@ static int send_input(struct relay *relay)
 	if (n < 0)
 		return (int)n;
 	relay->in_sent += (size_t)n;
-	return update_keys(relay, (size_t)n);
+	return 0;
 }
 
 static void read_input(struct relay *relay)

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conn/epoch.h"
 #include "conn/rio.h"
 #include "peer.h"
 
@@ -98,11 +99,23 @@ static int pump_splice(struct peer *peer, struct peer_file *file)
 				   file->pipe[1], at_most(file->left, PIPE_SIZE), flags);
 	}
 	/* The last piece must close its record. */
-	if (file->left)
+	if (file->left || file->room < file->in_pipe)
 		flags |= SPLICE_F_MORE;
 	peer->tx_step = TX_SPLICE_OUT;
-	return loop_splice(&peer->worker->loop, &peer->tx, file->pipe[0], -1, peer->fd,
-			   file->in_pipe, flags);
+	return loop_splice(&peer->worker->loop, &peer->tx, file->pipe[0], -1, peer->fd, file->room,
+			   flags);
+}
+
+/* A KeyUpdate may have to go before what is in the pipe; it is queued then. */
+bool peer_file_room(struct peer *peer)
+{
+	int r;
+
+	peer->file.room = peer->file.in_pipe;
+	r = epoch_room(peer->conn, &peer->file.room);
+	if (r < 0)
+		peer_fail(peer, r);
+	return r == 0;
 }
 
 /* Returns false when the file has been sent. */

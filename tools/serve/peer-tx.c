@@ -36,7 +36,10 @@ static bool send_message(struct peer *peer)
 
 	n = rio_send_prep(peer->conn, peer->tx_buf, peer->tx_len, &msg);
 	if (n < 0) {
-		peer_abort(peer, (int)n);
+		if (peer->state == PEER_LIVE)
+			peer_fail(peer, (int)n);
+		else
+			peer_abort(peer, (int)n);
 		return true;
 	}
 	if (!msg) {
@@ -64,6 +67,8 @@ void peer_tx_pump(struct peer *peer)
 	if (peer->tx.busy || peer->state == PEER_DEAD || peer->state == PEER_LINGER)
 		return;
 	update_if_due(peer);
+	if (peer->file.in_pipe && peer->state == PEER_LIVE && !peer_file_room(peer))
+		return;
 	if ((peer->tx_len || rio_send_pending(peer->conn)) && send_message(peer))
 		return;
 	if (peer->file.fd >= 0 && peer->state == PEER_LIVE && peer_file_pump(peer))
@@ -83,18 +88,6 @@ void peer_tx_idle(struct peer *peer)
 	peer->worker->server->app->sent(peer);
 }
 
-/* Counts what went out, and starts a new epoch where that is due. */
-static void count_sent(struct peer *peer, size_t n)
-{
-	uint64_t every = (uint64_t)peer->worker->server->settings->key_update_every;
-
-	peer->sent_since_update += n;
-	if (!every || peer->sent_since_update < every)
-		return;
-	peer->sent_since_update = 0;
-	peer->key_update_due = true;
-}
-
 static void message_done(struct peer *peer, int res)
 {
 	ssize_t n = rio_send_done(peer->conn, res);
@@ -104,7 +97,6 @@ static void message_done(struct peer *peer, int res)
 		return;
 	}
 	if (n > 0) {
-		count_sent(peer, (size_t)n);
 		/* After a failure there is nothing left to give, whatever was on its way. */
 		if ((size_t)n > peer->tx_len)
 			n = (ssize_t)peer->tx_len;
@@ -133,8 +125,6 @@ void peer_tx_done(struct op *op, int res)
 	case TX_READ:
 	case TX_SPLICE_IN:
 	case TX_SPLICE_OUT:
-		if (peer->tx_step == TX_SPLICE_OUT && res > 0)
-			count_sent(peer, (size_t)res);
 		peer_file_done(peer, res);
 		return;
 	}

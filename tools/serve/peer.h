@@ -59,6 +59,7 @@ struct peer_file {
 	uint64_t offset;
 	uint64_t left;
 	size_t in_pipe;
+	size_t room;  /* how much of it the present key may seal */
 	uint8_t *buf; /* user path: what was read */
 	size_t head_len;
 };
@@ -91,7 +92,6 @@ struct peer {
 	const uint8_t *tx_buf; /* the application's; until sent() */
 	size_t tx_len;
 	struct peer_file file;
-	uint64_t sent_since_update;
 	uint64_t requests; /* http */
 	void *app_data;
 	union {
@@ -148,6 +148,7 @@ void peer_linger_receive(struct peer *peer);
 void peer_release(struct peer *peer); /* frees a dead peer once the ring has let go */
 bool peer_kernel_tx(const struct peer *peer);
 bool peer_file_pump(struct peer *peer);
+bool peer_file_room(struct peer *peer);
 void peer_file_done(struct peer *peer, int res);
 void peer_file_drop(struct peer *peer);
 

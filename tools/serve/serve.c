@@ -31,8 +31,6 @@ static const struct arg serve_args[] = {
 	  "until a handshake is given up; default 10000", .min = 1, .max = 3600000 },
 	{ "idle-timeout", 0, ARG_NUMBER, FIELD(idle_timeout), "MS",
 	  "until an idle connection is closed; default 60000", .min = 1, .max = MS_MAX },
-	{ "key-update-every", 0, ARG_NUMBER, FIELD(key_update_every), "BYTES",
-	  "new sending keys after so many bytes (TLS 1.3)", .min = 1, .max = INT64_MAX },
 	{ "key-update-at-request", 0, ARG_FLAG, FIELD(key_update_at_request), NULL,
 	  "new sending keys when asked: GET /.sluice/key-update, or a line KEYUPDATE" },
 	{ "workers", 0, ARG_NUMBER, FIELD(workers), "N", "threads, each with its ring; default 1",

@@ -32,7 +32,6 @@ struct serve_settings {
 	int64_t tickets;
 	int64_t handshake_timeout;
 	int64_t idle_timeout;
-	int64_t key_update_every; /* 0: never */
 	int64_t workers;
 	int64_t max_conns; /* 0: no limit but the file descriptors */
 	int64_t once;      /* 0: for ever */
