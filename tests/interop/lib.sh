@@ -135,6 +135,10 @@ path_of() {
   fi
 }
 
+# What is tried: the best there is and, where that is the user path already, nothing else. A guest
+# leaves the user path to the machine around it.
+modes=(auto)
+
 # --- servers
 
 # serve NAME OPTION...: our server; its port is in $port, its log in $work/NAME.log.
@@ -236,5 +240,22 @@ same() {
   if cmp -s "$1" "$2"; then return 0; fi
   say "$3: $(stat -c %s "$2") bytes came back of $(stat -c %s "$1"), or others;" \
     "$(tail -n 2 "$2.err" 2>/dev/null | tr '\n' ' ')"
+  return 1
+}
+
+# --- what our programs say of the keys
+
+# epochs JSON: how often the keys changed: ours, the peer's.
+# shellcheck disable=SC2001 # not with this pattern
+epochs() {
+  sed 's/.*"tx":{[^}]*"epoch":\([0-9]*\)}.*"rx":{[^}]*"epoch":\([0-9]*\)}.*/\1 \2/' <<<"$1"
+}
+
+# enough LINE OURS THEIRS: whether the keys changed at least so often.
+enough() {
+  local got
+  read -r -a got <<<"$(epochs "$1")"
+  if [ "${got[0]:-0}" -ge "$2" ] && [ "${got[1]:-0}" -ge "$3" ]; then return 0; fi
+  say "keys changed ${got[*]} times where $2 and $3 were due: $1"
   return 1
 }

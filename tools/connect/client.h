@@ -50,6 +50,9 @@ int client_ticket(struct client *client, int timeout_ms);
 /* client_show() prints the facts of the connection on standard error. */
 void client_show(const struct client *client);
 
+/* client_show_end() prints what has become of it. */
+void client_show_end(const struct client *client);
+
 /* client_complain() prints what went wrong on standard error, as the settings want it. */
 void client_complain(const struct client *client, int code, const struct sluice_error *err);
 

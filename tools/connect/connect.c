@@ -160,6 +160,7 @@ static int run(struct client *client)
 		r = talk(client);
 	if (r >= 0 && client->settings->session_out)
 		saved = save_session(client);
+	client_show_end(client);
 	if (r < 0)
 		sluice_close(client->conn); /* what it adds to the failure nobody needs */
 	else

@@ -82,6 +82,33 @@ void client_show(const struct client *client)
 		show_text(client, &info);
 }
 
+static void show_end_text(const struct sluice_conn_info *info)
+{
+	fprintf(stderr, "sent %llu bytes, received %llu\n", (unsigned long long)info->tx.bytes,
+		(unsigned long long)info->rx.bytes);
+	if (info->tx.epoch || info->rx.epoch)
+		fprintf(stderr, "keys changed: ours %llu times, the server's %llu times\n",
+			(unsigned long long)info->tx.epoch, (unsigned long long)info->rx.epoch);
+}
+
+void client_show_end(const struct client *client)
+{
+	struct json_object *object;
+	struct sluice_conn_info info;
+
+	if (!client->conn || client->settings->quiet ||
+	    sluice_conn_info(client->conn, &info, sizeof(info)) < 0 ||
+	    info.stage != SLUICE_STAGE_LIVE)
+		return;
+	if (!client->settings->json) {
+		show_end_text(&info);
+		return;
+	}
+	object = json_object_new_object();
+	json_object_object_add(object, "end", describe_conn(&info));
+	describe_print(object, stderr);
+}
+
 void client_complain(const struct client *client, int code, const struct sluice_error *err)
 {
 	struct sluice_error plain = { .alert = -1 };
