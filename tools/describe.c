@@ -130,6 +130,10 @@ struct json_object *describe_conn(const struct sluice_conn_info *info)
 	json_object_object_add(object, "rekeys", describe_rekeys(info));
 	add_number(object, "handshake_us", info->handshake_us);
 	add_number(object, "tickets", info->tickets);
+	add_number(object, "key_updates_received", info->key_updates_received);
+	add_number(object, "renegotiations_refused", info->renegotiations_refused);
+	add_number(object, "warnings_received", info->warnings_received);
+	add_number(object, "empty_records_received", info->empty_records_received);
 	add_number(object, "alerts_sent", info->alerts_sent);
 	add_number(object, "alerts_received", info->alerts_received);
 	return object;

@@ -92,6 +92,7 @@ enum sluice_errno {
 	SLUICE_E_UNSUPPORTED_SIGALG = 105,
 	SLUICE_E_UNSUPPORTED_KEY_TYPE = 106,
 	SLUICE_E_UNSUPPORTED_RENEGOTIATION = 107,
+	SLUICE_E_UNSAFE_REFUSED = 108, /* an option that would make connections unsafe */
 
 	SLUICE_E_INTERNAL = 127, /* our bug */
 };

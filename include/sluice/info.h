@@ -116,7 +116,9 @@ struct sluice_conn_info {
 	struct sluice_direction tx, rx;
 	int can_rekey;                        /* 1: keys can change while it lives */
 	uint64_t rekeys[SLUICE_REKEY_CAUSES]; /* of our sending direction */
-	uint32_t handshake_us;                /* first byte to keys installed */
+	uint64_t key_updates_received, renegotiations_refused;
+	uint64_t warnings_received, empty_records_received;
+	uint32_t handshake_us; /* first byte to keys installed */
 	uint32_t handshake_bytes_in, handshake_bytes_out;
 	char version_name[8]; /* "TLSv1.3" */
 	char suite_name[48];  /* IANA name */

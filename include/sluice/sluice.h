@@ -194,6 +194,13 @@ size_t sluice_discarded(const struct sluice_conn *conn);
  */
 int sluice_update_keys(struct sluice_conn *conn, int request, int timeout_ms);
 
+/*
+ * sluice_renegotiate() always returns -SLUICE_E_UNSUPPORTED_RENEGOTIATION: BoringSSL cannot start a
+ * renegotiation, and a key in use by the kernel could not take part in one. The connection stays as
+ * it is. New keys come by sluice_update_keys() under TLS 1.3, and by a new connection under TLS 1.2.
+ */
+int sluice_renegotiate(struct sluice_conn *conn);
+
 /* --- the end ----------------------------------------------------------------------------- */
 
 /*

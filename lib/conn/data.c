@@ -338,3 +338,8 @@ int sluice_update_keys(struct sluice_conn *conn, int request, int timeout_ms)
 	}
 	return r;
 }
+
+int sluice_renegotiate(struct sluice_conn *conn)
+{
+	return -SLUICE_E_UNSUPPORTED_RENEGOTIATION;
+}

@@ -98,6 +98,17 @@ static void snapshot_directions(const struct sluice_conn *conn, struct sluice_co
 		info->tx.epoch = conn->tx_traffic->epoch;
 }
 
+static void snapshot_control(const struct sluice_conn *conn, struct sluice_conn_info *info)
+{
+	const struct control_counts *counts = &conn->control.counts;
+
+	info->can_rekey = epoch_can_change(conn);
+	info->key_updates_received = counts->key_updates;
+	info->renegotiations_refused = counts->renegotiations;
+	info->warnings_received = counts->warnings;
+	info->empty_records_received = counts->empty_records;
+}
+
 int sluice_conn_info(const struct sluice_conn *conn, struct sluice_conn_info *ret_info,
 		     size_t info_size)
 {
@@ -106,7 +117,7 @@ int sluice_conn_info(const struct sluice_conn *conn, struct sluice_conn_info *re
 	if (!info_size)
 		return -SLUICE_E_INVALID;
 	snapshot_directions(conn, &info);
-	info.can_rekey = epoch_can_change(conn);
+	snapshot_control(conn, &info);
 	memset(ret_info, 0, info_size);
 	memcpy(ret_info, &info, info_size < sizeof(info) ? info_size : sizeof(info));
 	return 0;

@@ -9,10 +9,13 @@
 #include "conn/conn.h"
 #include "conn/epoch.h"
 #include "core/error.h"
+#include "core/sys.h"
 
 void live_start(struct sluice_conn *conn)
 {
 	control_init(&conn->control, conn->suite->version, conn->role == SLUICE_SERVER);
+	conn->control.max_requests = conn->profile->limit_key_updates;
+	conn->control.max_messages = conn->profile->limit_control_records;
 }
 
 static int fail_control(struct sluice_conn *conn, int code)
@@ -91,6 +94,8 @@ ssize_t live_record(struct sluice_conn *conn, struct record *record, void *buf, 
 		r = control_feed(&conn->control, record, &event);
 		return r < 0 ? fail_control(conn, -r) : deliver(conn, record, buf, buf_len);
 	}
+	if (record->type == RECORD_HANDSHAKE)
+		conn->control.now_us = sys->now_us();
 	while ((r = control_feed(&conn->control, record, &event)) == 1) {
 		r = handle_event(conn, &event);
 		if (r < 0)

@@ -96,7 +96,9 @@ static const struct row rows[] = {
 	ROW(UNSUPPORTED_GROUP, UNSUPPORTED, "this key exchange group is not supported"),
 	ROW(UNSUPPORTED_SIGALG, UNSUPPORTED, "this signature algorithm is not supported"),
 	ROW(UNSUPPORTED_KEY_TYPE, UNSUPPORTED, "this type of private key is not supported"),
-	ROW(UNSUPPORTED_RENEGOTIATION, UNSUPPORTED, "renegotiation is not supported"),
+	ROW(UNSUPPORTED_RENEGOTIATION, UNSUPPORTED,
+	    "renegotiation is not supported; in TLS 1.3 sluice_update_keys() changes keys"),
+	ROW(UNSAFE_REFUSED, UNSUPPORTED, "this would make connections unsafe"),
 
 	ROW(INTERNAL, INTERNAL, "internal error"),
 };

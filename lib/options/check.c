@@ -95,6 +95,9 @@ int options_check(const struct sluice_options *opts, enum sluice_role role,
 		r = check_verify(opts, role, ret_err);
 	if (!r)
 		r = check_identity(opts, role, ret_err);
+	if (!r && !option_number(opts, SLUICE_OPT_SECURE_RENEGOTIATE, role))
+		r = err_set(ret_err, SLUICE_E_UNSAFE_REFUSED,
+			    "secure_renegotiate: false would accept what RFC 5746 forbids");
 	if (!r && !option_number(opts, SLUICE_OPT_SESSION_TICKETS, role) &&
 	    option_is_set(opts, SLUICE_OPT_TICKET_COUNT) &&
 	    option_number(opts, SLUICE_OPT_TICKET_COUNT, role))

@@ -45,6 +45,9 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 	profile->rekey_user_path = option_number(opts, SLUICE_OPT_REKEY_UNSUPPORTED, role);
 	profile->key_update_at = option_number(opts, SLUICE_OPT_KEY_UPDATE_AT, role);
 	profile->key_update_records = option_number(opts, SLUICE_OPT_KEY_UPDATE_RECORDS, role);
+	profile->limit_key_updates = option_number(opts, SLUICE_OPT_LIMIT_KEY_UPDATES, role);
+	profile->limit_control_records =
+		option_number(opts, SLUICE_OPT_LIMIT_CONTROL_RECORDS, role);
 	profile->pause_hello = option_number(opts, SLUICE_OPT_HANDSHAKE, role);
 	profile->session_tickets = option_number(opts, SLUICE_OPT_SESSION_TICKETS, role);
 	profile->keep_exporter = option_number(opts, SLUICE_OPT_EXPORTER, role);

@@ -35,6 +35,8 @@ struct sluice_profile {
 	bool rekey_user_path; /* TLS 1.3 on kernels that cannot change keys takes the user path */
 	uint64_t key_update_at;
 	uint64_t key_update_records;
+	unsigned int limit_key_updates;
+	unsigned int limit_control_records;
 	bool pause_hello;
 	bool keep_exporter;   /* option exporter: keep what exporters need */
 	bool session_tickets; /* server: issue them; client: take them */

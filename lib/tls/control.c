@@ -16,6 +16,7 @@
 
 #define MESSAGE_HEADER_LEN 4
 #define MESSAGE_MIN_ALLOC 64
+#define MINUTE_US 60000000ull
 
 /* Handshake messages, RFC 8446, 4 and RFC 5246, 7.4. */
 enum message_type {
@@ -182,6 +183,7 @@ static int take_ticket(struct control *control, const uint8_t *msg, size_t msg_l
 	    !check_ticket_extensions(&extensions))
 		return fail(control, ALERT_DECODE_ERROR, "a malformed session ticket");
 
+	control->counts.tickets++;
 	*ret_event = (struct control_event){
 		.type = CONTROL_TICKET,
 		.msg = msg,
@@ -202,7 +204,8 @@ static int take_key_update(struct control *control, const uint8_t *msg, size_t m
 	if (request > 1)
 		return fail(control, ALERT_ILLEGAL_PARAMETER,
 			    "a KeyUpdate that is neither 0 nor 1");
-	if (control->key_updates++ >= CONTROL_MAX_KEY_UPDATES)
+	control->counts.key_updates++;
+	if (control->requests++ >= control->max_requests)
 		return fail(control, ALERT_UNEXPECTED_MESSAGE, "too many key updates in a row");
 	control->after_key_update = true;
 	control->update_requested = request == 1;
@@ -213,6 +216,10 @@ static int take_key_update(struct control *control, const uint8_t *msg, size_t m
 static int take_renegotiation(struct control *control, const uint8_t *msg, size_t msg_len,
 			      struct control_event *ret_event)
 {
+	control->counts.renegotiations++;
+	if (control->requests++ >= control->max_requests)
+		return fail(control, ALERT_UNEXPECTED_MESSAGE,
+			    "too many requests to renegotiate in a row");
 	*ret_event = (struct control_event){ .type = CONTROL_RENEGOTIATION };
 	return 1;
 }
@@ -301,6 +308,19 @@ static void drop_delivered(struct control *control)
 
 /* --- records ----------------------------------------------------------------------------- */
 
+/* Each message is work for us, and little for the peer. */
+static int count_message(struct control *control)
+{
+	if (control->now_us - control->minute_us >= MINUTE_US) {
+		control->minute_us = control->now_us;
+		control->messages = 0;
+	}
+	if (control->messages++ >= control->max_messages)
+		return fail(control, ALERT_UNEXPECTED_MESSAGE,
+			    "too many handshake messages in a minute");
+	return 0;
+}
+
 static int feed_handshake(struct control *control, struct record *record,
 			  struct control_event *ret_event)
 {
@@ -315,7 +335,9 @@ static int feed_handshake(struct control *control, struct record *record,
 		r = next_message(control, record, &msg, &msg_len);
 		if (r <= 0)
 			return r;
-		r = find_rule(control, msg[0])->take(control, msg, msg_len, ret_event);
+		r = count_message(control);
+		if (r == 0)
+			r = find_rule(control, msg[0])->take(control, msg, msg_len, ret_event);
 		if (r != 0)
 			return r;
 	}
@@ -357,7 +379,9 @@ static int take_alert(struct control *control, uint8_t level, uint8_t descriptio
 	}
 	if (type != CONTROL_WARNING)
 		control->closed = true;
-	else if (control->warnings++ >= CONTROL_MAX_WARNINGS)
+	else
+		control->counts.warnings++;
+	if (type == CONTROL_WARNING && control->warnings++ >= CONTROL_MAX_WARNINGS)
 		return fail(control, ALERT_UNEXPECTED_MESSAGE, "too many warnings in a row");
 
 	*ret_event = (struct control_event){ .type = type, .alert = description };
@@ -413,6 +437,7 @@ static int check_empty(struct control *control, const struct record *record)
 	if (control->empty_records >= CONTROL_MAX_EMPTY_RECORDS)
 		return fail(control, ALERT_UNEXPECTED_MESSAGE, "too many empty records in a row");
 	control->empty_records++;
+	control->counts.empty_records++;
 	return 0;
 }
 
@@ -429,12 +454,17 @@ static void note_piece(struct control *control, const struct record *record)
 	if (record->type != RECORD_ALERT)
 		control->warnings = 0;
 	if (record->type == RECORD_DATA)
-		control->key_updates = 0;
+		control->requests = 0;
 }
 
 void control_init(struct control *control, uint16_t version, bool is_server)
 {
-	*control = (struct control){ .version = version, .is_server = is_server };
+	*control = (struct control){
+		.version = version,
+		.is_server = is_server,
+		.max_requests = CONTROL_MAX_REQUESTS,
+		.max_messages = CONTROL_MAX_MESSAGES,
+	};
 }
 
 void control_deinit(struct control *control)

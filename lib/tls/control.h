@@ -62,7 +62,10 @@ enum alert {
  */
 #define CONTROL_MAX_EMPTY_RECORDS 32
 #define CONTROL_MAX_WARNINGS 4
-#define CONTROL_MAX_KEY_UPDATES 32
+#define CONTROL_MAX_REQUESTS 32
+
+/* And handshake messages of any kind in a minute, which no honest peer needs. */
+#define CONTROL_MAX_MESSAGES 6000
 
 enum control_event_type {
 	CONTROL_CLOSE_NOTIFY,  /* the peer will send nothing more */
@@ -81,8 +84,23 @@ struct control_event {
 	size_t msg_len;
 };
 
+/* struct control_counts - what has come, whether or not it led anywhere. */
+struct control_counts {
+	uint64_t key_updates;
+	uint64_t renegotiations; /* asked for */
+	uint64_t tickets;
+	uint64_t warnings;
+	uint64_t empty_records;
+};
+
 /* struct control - the receiving state of one connection. */
 struct control {
+	/* For the caller to set: limits after control_init(), the time before control_feed(). */
+	unsigned int max_requests; /* KeyUpdates and renegotiations without data between */
+	unsigned int max_messages; /* handshake messages in a minute */
+	uint64_t now_us;
+
+	struct control_counts counts;
 	uint16_t version;
 	bool is_server;
 	bool closed;           /* close_notify or a fatal alert came: what follows is ignored */
@@ -95,10 +113,12 @@ struct control {
 	size_t alert_len;
 	unsigned int empty_records; /* consecutive */
 	unsigned int warnings;      /* consecutive */
-	unsigned int key_updates;   /* since the last byte of data */
-	int failed;                 /* the error that every further call returns; 0: none */
-	uint8_t fail_alert;         /* after an error: the alert to send */
-	const char *fail_text;      /* and why, for people; static storage */
+	unsigned int requests;      /* KeyUpdates and renegotiations since the last byte of data */
+	unsigned int messages;      /* since @minute_us */
+	uint64_t minute_us;
+	int failed;            /* the error that every further call returns; 0: none */
+	uint8_t fail_alert;    /* after an error: the alert to send */
+	const char *fail_text; /* and why, for people; static storage */
 };
 
 void control_init(struct control *control, uint16_t version, bool is_server);

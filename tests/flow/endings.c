@@ -71,6 +71,34 @@ static void KY_06_AL_33_renegotiation_is_declined_and_data_go_on(void **state)
 	}
 }
 
+/* And who wants one of us cannot have it, and loses nothing by asking. */
+static void KY_04_KY_05_none_of_our_own(void **state)
+{
+	static const char *const versions[] = { "tlsv1.2", "tlsv1.3" };
+	struct sluice_error err;
+	struct pair pair;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(versions); i++) {
+		PAIR_FOR_EACH_PATH(path)
+		{
+			pair_open(&pair,
+				  &(struct pair_setup){ .path = path, .versions = versions[i] });
+			assert_int_equal(pair_connect(&pair), 0);
+			assert_int_equal(sluice_renegotiate(pair.client),
+					 -SLUICE_E_UNSUPPORTED_RENEGOTIATION);
+			assert_int_equal(sluice_renegotiate(pair.server),
+					 -SLUICE_E_UNSUPPORTED_RENEGOTIATION);
+			pair_exchange(&pair, 40000);
+			assert_int_equal(sluice_conn_error(pair.client, &err, sizeof(err)), 0);
+			assert_int_equal(err.code, 0);
+			pair_close(&pair);
+		}
+	}
+	assert_non_null(
+		strstr(sluice_strerror(SLUICE_E_UNSUPPORTED_RENEGOTIATION), "sluice_update_keys"));
+}
+
 /* Fewer than would be a flood: they mean nothing, and the data around them are whole. */
 static void AL_10_a_few_warnings_and_empty_records_change_nothing(void **state)
 {
@@ -252,6 +280,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(KY_06_AL_33_renegotiation_is_declined_and_data_go_on),
+		cmocka_unit_test(KY_04_KY_05_none_of_our_own),
 		cmocka_unit_test(AL_10_a_few_warnings_and_empty_records_change_nothing),
 		cmocka_unit_test(AL_05_AL_12_how_a_stream_ends),
 		cmocka_unit_test(AL_12_we_can_send_after_the_peers_close_notify),

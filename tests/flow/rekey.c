@@ -292,7 +292,7 @@ static void KY_13_too_many_updates_in_a_row(void **state)
 	{
 		peer_open_live(&peer, &pair, SLUICE_CLIENT, TLS13);
 		for (row = 0; row < 2; row++) {
-			for (i = 0; i < CONTROL_MAX_KEY_UPDATES; i++) {
+			for (i = 0; i < CONTROL_MAX_REQUESTS; i++) {
 				peer_send_record(&peer, RECORD_HANDSHAKE, KEY_UPDATE NOT_REQUESTED,
 						 5);
 				peer_next_epoch(&peer.tx);
@@ -300,7 +300,7 @@ static void KY_13_too_many_updates_in_a_row(void **state)
 			peer_send_record(&peer, RECORD_DATA, "b", 1);
 			assert_int_equal(sluice_recv(peer.conn, &byte, 1, RUN_MS), 1);
 		}
-		for (i = 0; i <= CONTROL_MAX_KEY_UPDATES; i++) {
+		for (i = 0; i <= CONTROL_MAX_REQUESTS; i++) {
 			peer_send_record(&peer, RECORD_HANDSHAKE, KEY_UPDATE NOT_REQUESTED, 5);
 			peer_next_epoch(&peer.tx);
 		}
@@ -308,6 +308,45 @@ static void KY_13_too_many_updates_in_a_row(void **state)
 		check_error(peer.conn, SLUICE_E_PROTOCOL, ALERT_SENT(ALERT_UNEXPECTED_MESSAGE));
 		peer_expect_alert(&peer, ALERT_LEVEL_FATAL, ALERT_UNEXPECTED_MESSAGE);
 		peer_close(&peer);
+	}
+}
+
+static void KY_03_the_limits_are_options(void **state)
+{
+	static const char *const options[] = { "limit_key_updates = 3",
+					       "limit_control_records = 3" };
+	struct pair pair;
+	struct peer peer;
+	uint8_t byte;
+	size_t i;
+	int n;
+
+	for (i = 0; i < ARRAY_SIZE(options); i++) {
+		PAIR_FOR_EACH_PATH(path)
+		{
+			pair_open(&pair, &(struct pair_setup){ .path = path,
+							       .versions = "tlsv1.3",
+							       .server_options = options[i] });
+			assert_int_equal(pair_connect(&pair), 0);
+			if (!can_rekey(&pair, path)) {
+				pair_close(&pair);
+				continue;
+			}
+			peer_open_live(&peer, &pair, SLUICE_CLIENT, TLS13);
+			for (n = 0; n < 4; n++) {
+				peer_send_record(&peer, RECORD_HANDSHAKE, KEY_UPDATE NOT_REQUESTED,
+						 5);
+				peer_next_epoch(&peer.tx);
+				assert_int_equal(sluice_recv(peer.conn, &byte, 1,
+							     n < 3 ? 10 : RUN_MS),
+						 n < 3 ? -SLUICE_E_TIMEOUT : -SLUICE_E_PROTOCOL);
+			}
+			assert_int_equal(check_info(peer.conn).key_updates_received,
+					 i == 0 ? 4 : 3);
+			peer_expect_alert(&peer, ALERT_LEVEL_FATAL, ALERT_UNEXPECTED_MESSAGE);
+			peer_close(&peer);
+			pair_close(&pair);
+		}
 	}
 }
 
@@ -419,6 +458,7 @@ int main(void)
 		cmocka_unit_test(KY_11_KY_12_KY_13_updates_with_another_implementation),
 		cmocka_unit_test(KY_13_a_new_epoch_in_the_middle_of_a_segment),
 		cmocka_unit_test(KY_13_too_many_updates_in_a_row),
+		cmocka_unit_test(KY_03_the_limits_are_options),
 		cmocka_unit_test(KY_13_a_record_of_the_old_epoch_does_not_decrypt),
 		cmocka_unit_test(KY_14_tls12_has_no_key_update),
 		cmocka_unit_test(KY_11_not_before_the_handshake_and_not_after_the_end),

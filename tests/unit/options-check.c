@@ -64,6 +64,9 @@ static const struct contradiction {
 	{ SLUICE_CLIENT, "certfile = /x", 0, NULL },
 	{ SLUICE_SERVER, "certfile = /x\nfail_if_no_peer_cert = false", 0, NULL },
 	{ SLUICE_SERVER, "certfile = /x\nsession_tickets = false\nticket_count = 0", 0, NULL },
+	{ SLUICE_CLIENT, "secure_renegotiate = false", SLUICE_E_UNSAFE_REFUSED, "RFC 5746" },
+	{ SLUICE_SERVER, "certfile = /x\nsecure_renegotiate = false", SLUICE_E_UNSAFE_REFUSED,
+	  "RFC 5746" },
 	{ SLUICE_SERVER, "certfile = /x\ncacertfile = /y\nverify = verify_peer", 0, NULL },
 };
 
@@ -83,6 +86,23 @@ static void SV_09_contradictions_are_named(void **state)
 			fail_msg("\"%s\": %s", c->text, err.text);
 		sluice_options_free(opts);
 	}
+}
+
+static void KY_01_renegotiation_is_safe_or_refused(void **state)
+{
+	struct sluice_option_info info;
+	struct sluice_options *opts;
+	struct sluice_error err;
+
+	assert_int_equal(sluice_option_info(SLUICE_OPT_SECURE_RENEGOTIATE, &info, sizeof(info)), 0);
+	assert_string_equal(info.def, "true");
+	assert_int_equal(sluice_options_new(&opts), 0);
+	set(opts, SLUICE_OPT_SECURE_RENEGOTIATE, "true");
+	assert_int_equal(options_check(opts, SLUICE_CLIENT, &err), 0);
+	set(opts, SLUICE_OPT_SECURE_RENEGOTIATE, "false");
+	assert_int_equal(options_check(opts, SLUICE_CLIENT, &err), -SLUICE_E_UNSAFE_REFUSED);
+	assert_int_equal(err.kind, SLUICE_KIND_UNSUPPORTED);
+	sluice_options_free(opts);
 }
 
 static void OC_01_a_certificate_in_bytes_needs_a_key(void **state)
@@ -256,6 +276,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(SV_09_contradictions_are_named),
+		cmocka_unit_test(KY_01_renegotiation_is_safe_or_refused),
 		cmocka_unit_test(OC_01_a_certificate_in_bytes_needs_a_key),
 		cmocka_unit_test(LC_17_what_a_client_can_still_change_after_the_hello),
 		cmocka_unit_test(LC_17_what_a_server_can_still_change_after_the_hello),
