@@ -113,6 +113,7 @@ struct sluice_conn {
 	uint64_t epoch_bytes; /* info.tx.bytes when the sending epoch began */
 	uint64_t confirmed;   /* kernel path: tx->records when the kernel was last asked */
 	bool update_asked;    /* the peer owes us a KeyUpdate */
+	bool update_owed;     /* and we owe it one, before our next data */
 	bool recv_filled;     /* the last receive left no room: there may be more */
 	bool unblocked;       /* epoch_unblock() was called since the last record */
 	bool read_closed;     /* close_notify came */

@@ -43,9 +43,8 @@ static struct outgoing *waiting_update(struct sluice_conn *conn)
 }
 
 /*
- * One that waits serves every later wish (RFC 8446, 4.6.3: several requests, a single answer), so
- * that a peer that asks and does not read makes nothing grow. A second request must not leave
- * before the first is answered (RFC 9846, 4.7.3).
+ * One that waits serves every later wish. A second request must not leave before the first is
+ * answered (RFC 9846, 4.7.3).
  */
 int epoch_update(struct sluice_conn *conn, bool request, enum sluice_rekey_cause cause)
 {
@@ -53,6 +52,7 @@ int epoch_update(struct sluice_conn *conn, bool request, enum sluice_rekey_cause
 	uint8_t message[KEY_UPDATE_LEN];
 	int r;
 
+	conn->update_owed = false;
 	request = request && !conn->update_asked;
 	if (waiting) {
 		waiting->bytes[REQUEST_BYTE] |= request;
@@ -102,12 +102,7 @@ int epoch_received(struct sluice_conn *conn, bool update_requested)
 	traffic_free(conn->rx_traffic);
 	conn->rx_traffic = next;
 	conn->update_asked = false;
-	if (!update_requested || conn->write_closed)
-		return 0;
-	r = epoch_update(conn, false, SLUICE_REKEY_PEER);
-	if (r < 0)
-		return conn_fail(conn, SLUICE_E_PROTOCOL, ALERT_UNEXPECTED_MESSAGE, 0,
-				 "the peer asks for more than it reads");
+	conn->update_owed |= update_requested;
 	return 0;
 }
 
@@ -173,6 +168,10 @@ static int exhausted(struct sluice_conn *conn)
 	return -SLUICE_E_KEY_EXHAUSTED;
 }
 
+/*
+ * The peer's request is answered here, before our next data and not at once: a peer that asks many
+ * times while we are silent gets a single answer (RFC 8446, 4.6.3), and costs us a single new key.
+ */
 int epoch_room(struct sluice_conn *conn, size_t *len)
 {
 	const struct sluice_profile *profile = conn->profile;
@@ -185,6 +184,8 @@ int epoch_room(struct sluice_conn *conn, size_t *len)
 	if (r < 0)
 		return r;
 	records = conn->tx->records;
+	if (conn->update_owed && can_change)
+		return epoch_update(conn, false, SLUICE_REKEY_PEER);
 	if (records >= limit)
 		return can_change ? epoch_update(conn, false, SLUICE_REKEY_RECORDS)
 				  : exhausted(conn);

@@ -20,7 +20,7 @@ int epoch_update(struct sluice_conn *conn, bool request, enum sluice_rekey_cause
 /* epoch_sent() moves the sending direction on: its KeyUpdate is sealed. */
 int epoch_sent(struct sluice_conn *conn);
 
-/* epoch_received() moves the receiving direction on, and queues the answer if one is asked for. */
+/* epoch_received() moves the receiving direction on; the answer, if asked for, is owed from then on. */
 int epoch_received(struct sluice_conn *conn, bool update_requested);
 
 /* epoch_unblock() deals with a kernel that waits for new receiving keys. Returns 0: go on. */

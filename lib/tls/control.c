@@ -156,17 +156,22 @@ static int check_header(struct control *control, const uint8_t *header)
 	return 0;
 }
 
-static bool check_ticket_extensions(CBS *extensions)
+/* Returns 0 or the alert. RFC 8446, 4.2: none comes twice. */
+static uint8_t check_ticket_extensions(CBS *extensions)
 {
-	while (CBS_len(extensions) > 0) {
-		uint16_t type;
-		CBS body;
+	uint8_t seen[(UINT16_MAX + 1) / 8] = { 0 };
+	uint16_t type;
+	CBS body;
 
+	while (CBS_len(extensions) > 0) {
 		if (!CBS_get_u16(extensions, &type) ||
 		    !CBS_get_u16_length_prefixed(extensions, &body))
-			return false;
+			return ALERT_DECODE_ERROR;
+		if (seen[type / 8] & 1u << type % 8)
+			return ALERT_ILLEGAL_PARAMETER;
+		seen[type / 8] |= 1u << type % 8;
 	}
-	return true;
+	return 0;
 }
 
 /* RFC 8446, 4.6.1. What the extensions say is for whoever uses the ticket. */
@@ -174,14 +179,17 @@ static int take_ticket(struct control *control, const uint8_t *msg, size_t msg_l
 		       struct control_event *ret_event)
 {
 	CBS body, nonce, ticket, extensions;
+	uint8_t alert;
 
 	CBS_init(&body, msg + MESSAGE_HEADER_LEN, msg_len - MESSAGE_HEADER_LEN);
 	/* Lifetime and age_add may be anything. */
 	if (!CBS_skip(&body, 4 + 4) || !CBS_get_u8_length_prefixed(&body, &nonce) ||
 	    !CBS_get_u16_length_prefixed(&body, &ticket) || CBS_len(&ticket) == 0 ||
-	    !CBS_get_u16_length_prefixed(&body, &extensions) || CBS_len(&body) != 0 ||
-	    !check_ticket_extensions(&extensions))
+	    !CBS_get_u16_length_prefixed(&body, &extensions) || CBS_len(&body) != 0)
 		return fail(control, ALERT_DECODE_ERROR, "a malformed session ticket");
+	alert = check_ticket_extensions(&extensions);
+	if (alert)
+		return fail(control, alert, "a session ticket with malformed extensions");
 
 	control->counts.tickets++;
 	*ret_event = (struct control_event){

@@ -109,9 +109,10 @@ static void KY_12_both_keys_change_on_request(void **state)
 			other = role ? pair.client : pair.server;
 			assert_int_equal(sluice_update_keys(self, 1, RUN_MS), 0);
 			assert_epochs(self, i, i - 1);
-			one_byte(self, other); /* the answer is out */
-			assert_epochs(other, i, i);
+			one_byte(self, other);
+			assert_epochs(other, i - 1, i); /* it owes an answer, */
 			one_byte(other, self);
+			assert_epochs(other, i, i); /* which goes before its next data */
 			assert_epochs(self, i, i);
 			pair_exchange(&pair, 40000);
 		}
