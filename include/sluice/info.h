@@ -110,6 +110,7 @@ struct sluice_conn_info {
 	uint16_t group;     /* IANA number; 0: none (PSK, RSA) */
 	uint16_t signature; /* IANA number of the peer's signature; 0: none */
 	int resumed;
+	int hello_retried; /* 1: a HelloRetryRequest was needed (TLS 1.3) */
 	int peer_verified; /* 1: path validation was asked for and passed */
 	uint64_t tickets;  /* session tickets received (client) */
 	uint64_t alerts_sent, alerts_received;

@@ -68,6 +68,7 @@ int conn_snapshot(struct sluice_conn *conn)
 	info->suite = conn->suite->id;
 	info->signature = SSL_get_peer_signature_algorithm(conn->ssl);
 	info->resumed = SSL_session_reused(conn->ssl);
+	info->hello_retried = SSL_used_hello_retry_request(conn->ssl);
 	info->handshake_bytes_in = conn->hs->gate.bytes_in;
 	info->handshake_bytes_out = conn->hs->gate.bytes_out;
 	snapshot_group(info, conn->ssl);

@@ -27,6 +27,8 @@ struct flags {
 	const char *host_name, *expect_server_name;
 	const char *advertise_alpn, *select_alpn, *expect_alpn;
 	bool no_ticket, expect_session_miss, expect_no_session;
+	const char *expect_peer_cert_file;
+	bool expect_hrr, expect_no_hrr;
 	int expect_curve_id, expect_peer_signature_algorithm;
 	int expect_cipher, expect_cipher_aes, expect_cipher_no_aes;
 	bool shim_writes_first, shim_shuts_down, check_close_notify, key_update;
@@ -40,8 +42,14 @@ struct flags {
 };
 
 /*
- * flags_parse() fills the flags of the first connection and of those after it. Exits with
- * EXIT_UNIMPLEMENTED at a flag that asks for something that Sluice does not have.
+ * unimplemented() ends the shim where it is asked for something that Sluice does not have. The
+ * runner forgets why; the file that SLUICE_BOGO_ASKED names does not.
+ */
+_Noreturn void unimplemented(const char *what);
+
+/*
+ * flags_parse() fills the flags of the first connection and of those after it. An unknown flag is
+ * unimplemented().
  */
 void flags_parse(int argc, char **argv, struct flags *ret_initial, struct flags *ret_resume);
 

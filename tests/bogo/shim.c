@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,80 +18,76 @@
 #include <unistd.h>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 
 #include <sluice/sluice.h>
 
+#include "conn/conn.h"
 #include "core/sys.h"
 #include "flags.h"
 #include "options/pem.h"
-#include "options/profile.h"
+#include "profile.h"
 
 #define WAIT_MS 20000
-#define TEXT_MAX 4096
 #define DAY_S 86400
-/* BoringSSL's default has those without forward secrecy, too. */
-#define ALL_SUITES                                                                    \
-	"TLS_AES_128_GCM_SHA256,TLS_AES_256_GCM_SHA384,TLS_CHACHA20_POLY1305_SHA256," \
-	"ECDHE-ECDSA-AES128-GCM-SHA256,ECDHE-RSA-AES128-GCM-SHA256,"                  \
-	"ECDHE-ECDSA-AES256-GCM-SHA384,ECDHE-RSA-AES256-GCM-SHA384,"                  \
-	"ECDHE-ECDSA-CHACHA20-POLY1305,ECDHE-RSA-CHACHA20-POLY1305,"                  \
-	"AES128-GCM-SHA256,AES256-GCM-SHA384"
 
 static struct sluice *sluice;
-
-static _Noreturn void die(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	exit(1);
-}
-
-static _Noreturn void unimplemented(const char *what)
-{
-	fprintf(stderr, "not implemented: %s\n", what);
-	exit(EXIT_UNIMPLEMENTED);
-}
 
 /* --- the world as the runner has it ------------------------------------------------------- */
 
 static struct sys_ops shim_sys;
 
-/* The runner's certificates have expired, each at its own time: the shim lives when its own was new. */
+/*
+ * The runner's certificates have expired, each at its own time: the shim lives when its own was new,
+ * and judges a peer's when that was.
+ */
 static int64_t today;
+static struct sluice_conn *current;
 
 static int64_t shim_wall_s(void)
 {
-	return today;
+	const STACK_OF(CRYPTO_BUFFER) *chain =
+		current && current->ssl ? SSL_get0_peer_certificates(current->ssl) : NULL;
+	int64_t when = today;
+	X509 *cert;
+
+	if (!chain || sk_CRYPTO_BUFFER_num(chain) == 0)
+		return today;
+	cert = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(chain, 0));
+	if (cert && pem_time(X509_get0_notBefore(cert), &when))
+		when += DAY_S;
+	X509_free(cert);
+	return when;
 }
 
 static void set_today(const char *cert_file)
 {
-	FILE *file = cert_file ? fopen(cert_file, "r") : NULL;
-	X509 *cert = file ? PEM_read_X509(file, NULL, NULL, NULL) : NULL;
+	X509 *cert = cert_file ? read_cert(cert_file) : NULL;
 
 	today = sys_real.wall_s();
 	if (cert)
 		pem_time(X509_get0_notBefore(cert), &today);
 	today += DAY_S;
 	X509_free(cert);
-	if (file)
-		fclose(file);
 }
 
-/* A transport that gives and takes one byte at a time. */
-static ssize_t slow_recvmsg(int fd, struct msghdr *msg, int flags)
+/*
+ * Nothing has come while a handshake begins, so that its connection is known before a certificate is
+ * judged. Then, if the test is one of a slow transport, one byte comes at a time.
+ */
+static bool is_slow;
+
+static ssize_t shim_recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	struct iovec iov = *msg->msg_iov;
 	struct msghdr one = *msg;
 	ssize_t n;
 
-	if (iov.iov_len > 1)
+	if (!current) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (is_slow && iov.iov_len > 1)
 		iov.iov_len = 1;
 	one.msg_iov = &iov;
 	one.msg_iovlen = 1;
@@ -118,200 +114,11 @@ static void make_world(const struct flags *flags)
 	shim_sys = sys_real;
 	shim_sys.wall_s = shim_wall_s;
 	set_today(flags->cert_file);
-	if (flags->async) {
-		shim_sys.recvmsg = slow_recvmsg;
+	shim_sys.recvmsg = shim_recvmsg;
+	is_slow = flags->async;
+	if (is_slow)
 		shim_sys.sendmsg = slow_sendmsg;
-	}
 	sys = &shim_sys;
-}
-
-/* --- the profile -------------------------------------------------------------------------- */
-
-static void set_text(struct sluice_options *opts, const char *name, const char *value)
-{
-	struct sluice_error err;
-
-	if (sluice_options_set_name(opts, name, value, &err) >= 0)
-		return;
-	if (err.kind == SLUICE_KIND_UNSUPPORTED || err.code == SLUICE_E_OPTION)
-		unimplemented(err.text);
-	die("%s: %s", name, err.text);
-}
-
-static void add(char *list, const char *word)
-{
-	if (*list)
-		strncat(list, ",", TEXT_MAX - strlen(list) - 1);
-	strncat(list, word, TEXT_MAX - strlen(list) - 1);
-}
-
-static void set_versions(struct sluice_options *opts, const struct flags *flags)
-{
-	int min = flags->min_version ? flags->min_version : TLS1_2_VERSION;
-	int max = flags->max_version ? flags->max_version : TLS1_3_VERSION;
-	char list[TEXT_MAX] = "";
-
-	if (max >= TLS1_3_VERSION && !flags->no_tls13)
-		add(list, "tlsv1.3");
-	if (min <= TLS1_2_VERSION && max >= TLS1_2_VERSION && !flags->no_tls12)
-		add(list, "tlsv1.2");
-	if (!*list)
-		unimplemented("a version before TLS 1.2");
-	set_text(opts, "versions", list);
-}
-
-static const char *curve_name(int curve)
-{
-	switch (curve) {
-	case SSL_CURVE_SECP256R1:
-		return "secp256r1";
-	case SSL_CURVE_SECP384R1:
-		return "secp384r1";
-	case SSL_CURVE_SECP521R1:
-		return "secp521r1";
-	case SSL_CURVE_X25519:
-		return "x25519";
-	default:
-		unimplemented("this curve");
-	}
-}
-
-static void set_curves(struct sluice_options *opts, const struct codes *curves)
-{
-	char list[TEXT_MAX] = "";
-	int i;
-
-	for (i = 0; i < curves->n; i++)
-		add(list, curve_name(curves->code[i]));
-	if (*list)
-		set_text(opts, "supported_groups", list);
-}
-
-static const char *sigalg_name(int code)
-{
-	static const struct {
-		int code;
-		const char *name;
-	} names[] = {
-		{ SSL_SIGN_ED25519, "ed25519" },
-		{ SSL_SIGN_ECDSA_SECP256R1_SHA256, "ecdsa_secp256r1_sha256" },
-		{ SSL_SIGN_ECDSA_SECP384R1_SHA384, "ecdsa_secp384r1_sha384" },
-		{ SSL_SIGN_ECDSA_SECP521R1_SHA512, "ecdsa_secp521r1_sha512" },
-		{ SSL_SIGN_RSA_PSS_RSAE_SHA256, "rsa_pss_rsae_sha256" },
-		{ SSL_SIGN_RSA_PSS_RSAE_SHA384, "rsa_pss_rsae_sha384" },
-		{ SSL_SIGN_RSA_PSS_RSAE_SHA512, "rsa_pss_rsae_sha512" },
-		{ SSL_SIGN_RSA_PKCS1_SHA256, "rsa_pkcs1_sha256" },
-		{ SSL_SIGN_RSA_PKCS1_SHA384, "rsa_pkcs1_sha384" },
-		{ SSL_SIGN_RSA_PKCS1_SHA512, "rsa_pkcs1_sha512" },
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (names[i].code == code)
-			return names[i].name;
-	unimplemented("this signature algorithm");
-}
-
-/* Sluice has one list for both. */
-static void set_sigalgs(struct sluice_options *opts, const struct flags *flags)
-{
-	const struct codes *codes = flags->signing_prefs.n ? &flags->signing_prefs
-							   : &flags->verify_prefs;
-	char list[TEXT_MAX] = "";
-	int i;
-
-	if (flags->signing_prefs.n && flags->verify_prefs.n)
-		unimplemented("lists of their own for signing and verifying");
-	for (i = 0; i < codes->n; i++)
-		add(list, sigalg_name(codes->code[i]));
-	if (*list)
-		set_text(opts, "signature_algs", list);
-}
-
-/* From a ProtocolNameList's bytes to words. */
-static void set_alpn(struct sluice_options *opts, const char *wire)
-{
-	char list[TEXT_MAX] = "", name[256];
-	size_t i, len, left = strlen(wire);
-
-	for (i = 0; i < left; i += 1 + len) {
-		len = (unsigned char)wire[i];
-		if (!len || i + 1 + len > left)
-			unimplemented("this ALPN list");
-		memcpy(name, wire + i + 1, len);
-		name[len] = '\0';
-		if (strchr(name, ','))
-			unimplemented("a comma in an ALPN name");
-		add(list, name);
-	}
-	set_text(opts, "alpn_advertised_protocols", list);
-}
-
-static void set_client(struct sluice_options *opts, const struct flags *flags)
-{
-	set_text(opts, "verify", "verify_none");
-	set_text(opts, "server_name_indication", flags->host_name ? flags->host_name : "disable");
-	if (flags->advertise_alpn)
-		set_alpn(opts, flags->advertise_alpn);
-}
-
-static void set_server(struct sluice_options *opts, const struct flags *flags)
-{
-	set_text(opts, "exporter", "true");
-	if (flags->select_alpn)
-		set_text(opts, "alpn_preferred_protocols", flags->select_alpn);
-	if (flags->server_preference)
-		set_text(opts, "honor_cipher_order", "true");
-	if (flags->no_ticket)
-		set_text(opts, "session_tickets", "false");
-}
-
-static struct sluice_options *make_options(const struct flags *flags)
-{
-	struct sluice_options *opts;
-
-	if (sluice_options_new(&opts) < 0)
-		die("no memory");
-	set_text(opts, "record_path", "user");
-	set_text(opts, "alert_timeout", "2000");
-	set_versions(opts, flags);
-	set_curves(opts, &flags->curves);
-	set_sigalgs(opts, flags);
-	set_text(opts, "ciphers", flags->cipher ? flags->cipher : ALL_SUITES);
-	if (flags->cert_file)
-		set_text(opts, "certfile", flags->cert_file);
-	if (flags->key_file)
-		set_text(opts, "keyfile", flags->key_file);
-	if (flags->verify_peer || flags->require_any_client_certificate)
-		unimplemented("a peer that is asked for a certificate and not held to any CA");
-	if (flags->server)
-		set_server(opts, flags);
-	else
-		set_client(opts, flags);
-	return opts;
-}
-
-/* @base: whose ticket keys a server shares; NULL: nobody's. */
-static struct sluice_profile *make_profile(const struct flags *flags,
-					   const struct sluice_profile *base)
-{
-	struct sluice_options *opts = make_options(flags);
-	struct sluice_profile *profile;
-	struct sluice_error err;
-	int r;
-
-	if (base && flags->server)
-		r = profile_derive(&profile, base, opts, &err);
-	else
-		r = sluice_profile_new(&profile, opts,
-				       flags->server ? SLUICE_SERVER : SLUICE_CLIENT, &err);
-	if (r < 0) {
-		if (err.code == SLUICE_E_OPTION_CONFLICT || err.kind == SLUICE_KIND_UNSUPPORTED)
-			unimplemented(err.text);
-		die("profile: %s", err.text);
-	}
-	sluice_options_free(opts);
-	return profile;
 }
 
 /* --- one connection ----------------------------------------------------------------------- */
@@ -356,6 +163,21 @@ static void expect(int expected, int got, const char *what)
 		die("%s is %#x instead of %#x", what, got, expected);
 }
 
+static void check_peer_cert(struct sluice_conn *conn, const char *path)
+{
+	X509 *cert = read_cert(path);
+	uint8_t *expected = NULL;
+	const uint8_t *got;
+	size_t got_len;
+	int len = i2d_X509(cert, &expected);
+
+	if (sluice_peercert(conn, 0, &got, &got_len) < 0 || len < 0 || got_len != (size_t)len ||
+	    memcmp(got, expected, got_len))
+		die("the peer's certificate is not %s", path);
+	OPENSSL_free(expected);
+	X509_free(cert);
+}
+
 static void check(struct sluice_conn *conn, const struct flags *flags, bool resumes)
 {
 	struct sluice_conn_info info;
@@ -367,6 +189,10 @@ static void check(struct sluice_conn *conn, const struct flags *flags, bool resu
 	expect(flags->expect_cipher, info.suite, "the suite");
 	/* BoringSSL chooses by what the processor has; here it has AES. */
 	expect(flags->expect_cipher_aes, info.suite, "the suite");
+	if (flags->expect_hrr != info.hello_retried && (flags->expect_hrr || flags->expect_no_hrr))
+		die("there was %s HelloRetryRequest", info.hello_retried ? "a" : "no");
+	if (flags->expect_peer_cert_file)
+		check_peer_cert(conn, flags->expect_peer_cert_file);
 	if (info.resumed != (resumes && !flags->expect_session_miss))
 		die("the session was %sresumed", info.resumed ? "" : "not ");
 	if (flags->expect_server_name && strcmp(flags->expect_server_name, info.sni))
@@ -488,29 +314,43 @@ static void keep_session(struct sluice_conn *conn, const struct flags *flags,
 	*session = fresh;
 }
 
+static int wait_and_go_on(struct sluice_conn *conn)
+{
+	struct pollfd pfd = { .fd = sluice_conn_fd(conn),
+			      .events = (short)sluice_conn_events(conn) };
+
+	poll(&pfd, 1, sluice_conn_timeout(conn));
+	return sluice_conn_dispatch(conn);
+}
+
 static bool connection(struct sluice_profile *profile, const struct flags *flags, bool resumes,
 		       struct sluice_session **session)
 {
 	struct sluice_conn *conn = NULL;
 	struct sluice_error err;
 	int fd = dial(flags);
-	bool ok;
+	bool ok = false;
 	int r;
 
 	if (flags->server)
-		r = sluice_handshake_fd(sluice, fd, profile, WAIT_MS, &conn, &err);
+		r = sluice_handshake_fd(sluice, fd, profile, SLUICE_NOWAIT, &conn, &err);
 	else
-		r = sluice_connect_fd(sluice, fd, NULL, profile, *session, WAIT_MS, &conn, &err);
+		r = sluice_connect_fd(sluice, fd, NULL, profile, *session, SLUICE_NOWAIT, &conn,
+				      &err);
+	current = conn;
+	while (r == -SLUICE_E_AGAIN)
+		r = wait_and_go_on(conn);
 	if (r < 0) {
 		complain(conn, "handshake", r);
-		sluice_close(conn);
-		return false;
+		goto out;
 	}
 	check(conn, flags, resumes);
 	ok = exchange(conn, flags);
 	if (ok)
 		keep_session(conn, flags, session);
+out:
 	sluice_close(conn);
+	current = NULL;
 	return ok;
 }
 

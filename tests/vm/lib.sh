@@ -172,11 +172,12 @@ vm_mirror() {
 # vm_apt_setup SUITE: an apt state of our own. The machine's proxy settings stay in force,
 # its sources, pins, hooks and installed packages do not.
 vm_apt_setup() {
-	local dir=$VM_CACHE/apt/$1
+	local dir=$VM_CACHE/apt/$1 suite=${2:-$1} kind=${3:-deb}
 
 	mkdir -p "$dir"/{lists/partial,cache/archives/partial,parts}
 	: >"$dir/status"
-	printf 'deb [signed-by=%s] %s %s main\n' "$(vm_keyring)" "$(vm_mirror)" "$1" >"$dir/sources.list"
+	printf '%s [signed-by=%s] %s %s main\n' "$kind" "$(vm_keyring)" "$(vm_mirror)" "$suite" \
+		>"$dir/sources.list"
 	cat >"$dir/apt.conf" <<-EOF
 		Dir::Etc::sourcelist "$dir/sources.list";
 		Dir::Etc::sourceparts "$dir/parts";
