@@ -371,7 +371,7 @@ static void LC_08_LC_40_accept_waits_as_long_as_told(void **state)
 	pair_close(&pair);
 }
 
-static void LC_09_accept_times_out_and_the_listener_lives(void **state)
+static void LC_09_AL_06_accept_times_out_and_the_listener_lives(void **state)
 {
 	struct sluice_conn *untouched = (struct sluice_conn *)&untouched;
 	struct pair pair;
@@ -523,7 +523,7 @@ int main(void)
 		cmocka_unit_test(LC_08_accept_exchanges_no_tls_byte),
 		cmocka_unit_test(LC_08_the_listener_survives_errors),
 		cmocka_unit_test(LC_08_LC_40_accept_waits_as_long_as_told),
-		cmocka_unit_test(LC_09_accept_times_out_and_the_listener_lives),
+		cmocka_unit_test(LC_09_AL_06_accept_times_out_and_the_listener_lives),
 		cmocka_unit_test(LC_09_accept_does_not_give_up_early),
 		cmocka_unit_test(LC_09_a_connection_that_raced_is_delivered_next),
 		cmocka_unit_test(LC_10_inert_before_the_handshake),

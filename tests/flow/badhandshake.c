@@ -249,6 +249,47 @@ static void AL_14_a_finished_that_is_broken(void **state)
 	}
 }
 
+/* --- a server's part --------------------------------------------------------------------- */
+
+/* The flight but for its last record: TLS 1.2 ends it with the Finished, alone in its record. */
+static size_t without_finished(const uint8_t *flight, size_t len)
+{
+	size_t at = 0, record_len = 0;
+
+	while (at + record_len < len) {
+		at += record_len;
+		record_len = RECORD_HEADER_LEN + ((size_t)flight[at + 3] << 8 | flight[at + 4]);
+	}
+	return at;
+}
+
+/* The record is in order, and what it says is not: nobody saw this handshake (RFC 5246, 7.4.9). */
+static void AL_26_a_finished_that_does_not_verify(void **state)
+{
+	static const uint8_t finished[4 + 12] = { 20, 0, 0, 12 };
+	static uint8_t flight[PEER_BUFFER];
+	const uint8_t *output;
+	struct pair pair;
+	struct peer peer;
+	size_t len;
+
+	witness_open(&pair, &(struct pair_setup){ 0 });
+	peer_open(&peer, &pair, SLUICE_SERVER);
+	peer_ssl(&peer, TLS12, NULL);
+	peer_until(&peer, peer_is_done);
+	output = peer_output(&peer, &len);
+	len = without_finished(output, len);
+	memcpy(flight, output, len);
+	peer_take_keys(&peer);
+	peer.tx.seq = 0;
+	peer_send(&peer, flight, len);
+	peer_send_record(&peer, RECORD_HANDSHAKE, finished, sizeof(finished));
+	assert_int_equal(peer_run(&peer), -SLUICE_E_PROTOCOL);
+	check_error(peer.conn, SLUICE_E_PROTOCOL, SENT(DECRYPT_ERROR));
+	peer_close(&peer);
+	witness_close(&pair);
+}
+
 static SSL_SESSION *newest;
 
 static int on_session(SSL *ssl, SSL_SESSION *session)
@@ -485,6 +526,7 @@ int main(void)
 		cmocka_unit_test(AL_26_a_signature_that_does_not_verify),
 		cmocka_unit_test(AL_14_a_record_of_the_flight_is_broken),
 		cmocka_unit_test(AL_14_a_finished_that_is_broken),
+		cmocka_unit_test(AL_26_a_finished_that_does_not_verify),
 		cmocka_unit_test(AL_26_a_binder_that_does_not_verify),
 		cmocka_unit_test(AL_05_AL_07_the_end_at_every_step_of_a_handshake),
 		cmocka_unit_test(LC_12_AL_05_the_end_behind_the_finished),

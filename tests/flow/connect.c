@@ -131,7 +131,7 @@ static void LC_11_LC_40_a_handshake_that_timed_out_goes_on(void **state)
 }
 
 /* The whole handshake has a limit of its own, which no caller's patience extends. */
-static void LC_11_the_handshake_itself_times_out(void **state)
+static void LC_11_AL_06_the_handshake_itself_times_out(void **state)
 {
 	struct sluice_error err;
 	struct pair pair;
@@ -316,7 +316,7 @@ static void LC_21_connect_reports_what_went_wrong(void **state)
 }
 
 /* A listener whose queue is full answers nothing: the time-out is of connect(2)'s part too. */
-static void LC_21_LC_40_one_timeout_for_tcp_and_handshake(void **state)
+static void LC_21_LC_40_AL_06_one_timeout_for_tcp_and_handshake(void **state)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
 	struct sluice_conn_info info;
@@ -456,12 +456,12 @@ int main(void)
 		cmocka_unit_test(LC_11_LC_21_both_ends_wait),
 		cmocka_unit_test(LC_11_LC_21_one_byte_at_a_time),
 		cmocka_unit_test(LC_11_LC_40_a_handshake_that_timed_out_goes_on),
-		cmocka_unit_test(LC_11_the_handshake_itself_times_out),
+		cmocka_unit_test(LC_11_AL_06_the_handshake_itself_times_out),
 		cmocka_unit_test(LC_12_LC_22_upgrade_of_plain_sockets),
 		cmocka_unit_test(LC_12_LC_22_a_refused_socket_stays_the_callers),
 		cmocka_unit_test(LC_22_the_user_path_serves_where_the_kernel_cannot),
 		cmocka_unit_test(LC_21_connect_reports_what_went_wrong),
-		cmocka_unit_test(LC_21_LC_40_one_timeout_for_tcp_and_handshake),
+		cmocka_unit_test(LC_21_LC_40_AL_06_one_timeout_for_tcp_and_handshake),
 		cmocka_unit_test(LC_21_connect_pauses_at_the_hello),
 		cmocka_unit_test(LC_29_hosts_are_names_and_addresses),
 		cmocka_unit_test(LC_29_what_is_no_host),

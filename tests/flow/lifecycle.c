@@ -160,7 +160,7 @@ static void LC_04_no_kernel_tls_costs_only_its_path(void **state)
 }
 
 /* Who insists on the kernel is told, and so is the peer. */
-static void LC_04_insisting_on_the_kernel_fails(void **state)
+static void LC_04_AL_30_insisting_on_the_kernel_fails(void **state)
 {
 	static const char *const versions[] = { "tlsv1.3", "tlsv1.2" };
 	struct sluice_error err;
@@ -347,7 +347,7 @@ int main(void)
 		cmocka_unit_test(LC_01_start_without_memory),
 		cmocka_unit_test(LC_03_connections_outlive_stop),
 		cmocka_unit_test(LC_04_no_kernel_tls_costs_only_its_path),
-		cmocka_unit_test(LC_04_insisting_on_the_kernel_fails),
+		cmocka_unit_test(LC_04_AL_30_insisting_on_the_kernel_fails),
 		cmocka_unit_test(LC_04_a_probe_without_descriptors),
 		cmocka_unit_test(LC_53_ids_are_unique_in_the_process),
 		cmocka_unit_test(LC_53_an_id_lasts_for_the_connection_and_no_longer),

@@ -39,7 +39,7 @@ static void hello_now(void *arg)
 	client_says(arg, "hello");
 }
 
-static void LC_39_LC_40_receive_waits_as_long_as_told(void **state)
+static void LC_39_LC_40_AL_06_receive_waits_as_long_as_told(void **state)
 {
 	struct pair pair;
 	char in[5];
@@ -347,7 +347,7 @@ static void LC_17_LC_40_continue_waits_as_long_as_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(LC_39_LC_40_receive_waits_as_long_as_told),
+		cmocka_unit_test(LC_39_LC_40_AL_06_receive_waits_as_long_as_told),
 		cmocka_unit_test(LC_39_LC_40_a_timeout_is_not_early),
 		cmocka_unit_test(LC_39_what_was_received_is_kept),
 		cmocka_unit_test(LC_39_what_was_kept_stays_in_order),

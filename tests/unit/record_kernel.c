@@ -240,7 +240,7 @@ static void rx_malformed_control_message(void **state)
 	assert_int_equal(f->rx->records, 3);
 }
 
-static void rx_every_errno(void **state)
+static void AL_07_rx_every_errno(void **state)
 {
 	static const struct {
 		int err, want;
@@ -365,7 +365,7 @@ static void tx_records_by_size(void **state)
 	assert_int_equal(f->tx->records, want);
 }
 
-static void tx_every_errno(void **state)
+static void AL_07_tx_every_errno(void **state)
 {
 	static const struct {
 		int err, so_error, want;
@@ -424,13 +424,13 @@ int main(void)
 		TEST(rx_empty_record_is_not_the_end),
 		TEST(rx_end_of_the_transport),
 		TEST(rx_malformed_control_message),
-		TEST(rx_every_errno),
+		TEST(AL_07_rx_every_errno),
 		TEST(rx_rekey),
 		TEST(tx_data_has_no_control_message),
 		TEST(tx_type_of_control_records),
 		TEST(tx_nothing_is_ever_pending),
 		TEST(tx_records_by_size),
-		TEST(tx_every_errno),
+		TEST(AL_07_tx_every_errno),
 		TEST(tx_rekey),
 	};
 
