@@ -99,7 +99,7 @@ struct sluice_options *sluice_options_free(struct sluice_options *opts);
 int sluice_options_set(struct sluice_options *opts, enum sluice_option id, const char *value,
 		       struct sluice_error *ret_err);
 
-/* sluice_options_set_name() does the same by name. Errors: also OPTION_UNKNOWN. */
+/* sluice_options_set_name() does the same by name. Errors: also OPTION_UNKNOWN, UNSUPPORTED. */
 int sluice_options_set_name(struct sluice_options *opts, const char *name, const char *value,
 			    struct sluice_error *ret_err);
 

@@ -37,6 +37,9 @@ struct option_row {
 const struct option_row *option_row(int id);
 int option_find(const char *name, size_t name_len);
 
+/* option_refused() tells why there is no option of a name that others have, or NULL. */
+const char *option_refused(const char *name, size_t name_len);
+
 /*
  * struct option_value - what an option is set to, in the form its type needs:
  *   BOOL, INT    @number

@@ -329,6 +329,30 @@ int option_find(const char *name, size_t name_len)
 	return -1;
 }
 
+/*
+ * Options of other TLS systems that ask for what BoringSSL or this project does not have: to be told
+ * so, and not that the name is misspelt.
+ */
+static const struct {
+	const char *name, *reason;
+} refused[] = {
+	{ "dh", "BoringSSL has no finite-field Diffie-Hellman" },
+	{ "dhfile", "BoringSSL has no finite-field Diffie-Hellman" },
+	{ "srp_identity", "BoringSSL has no SRP" },
+	{ "beast_mitigation", "TLS 1.0 is not spoken" },
+	{ "padding_check", "TLS 1.0 is not spoken" },
+};
+
+const char *option_refused(const char *name, size_t name_len)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		if (strlen(refused[i].name) == name_len && !memcmp(refused[i].name, name, name_len))
+			return refused[i].reason;
+	return NULL;
+}
+
 int sluice_option_info(int id, struct sluice_option_info *ret_info, size_t info_size)
 {
 	const struct option_row *row = option_row(id);

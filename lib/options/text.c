@@ -194,9 +194,13 @@ int sluice_options_set(struct sluice_options *opts, enum sluice_option id, const
 
 static int find_name(const char *name, size_t name_len, struct sluice_error *err)
 {
+	const char *reason = option_refused(name, name_len);
 	char quote[OPTION_QUOTE_LEN];
 	int id = option_find(name, name_len);
 
+	if (reason)
+		return err_set(err, SLUICE_E_UNSUPPORTED, "option \"%s\" is not supported: %s",
+			       option_quote(quote, name, name_len), reason);
 	if (id < 0)
 		return err_set(err, SLUICE_E_OPTION_UNKNOWN, "there is no option \"%s\"",
 			       option_quote(quote, name, name_len));

@@ -287,7 +287,7 @@ static void OC_56_an_unknown_option_is_an_error(void **state)
 			 -SLUICE_E_OPTION_UNKNOWN);
 	assert_string_equal(err.text, "there is no option \"certfiel\"");
 	assert_int_equal(sluice_options_set_name(opts, "", "/x", &err), -SLUICE_E_OPTION_UNKNOWN);
-	assert_int_equal(sluice_options_set_name(opts, "dhfile", "/x", &err),
+	assert_int_equal(sluice_options_set_name(opts, "dhfiles", "/x", &err),
 			 -SLUICE_E_OPTION_UNKNOWN);
 	assert_int_equal(sluice_options_set(opts, SLUICE_OPTIONS, "1", &err), -SLUICE_E_INVALID);
 	assert_int_equal(sluice_options_set(opts, (enum sluice_option) - 1, "1", &err),
