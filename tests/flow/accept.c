@@ -149,6 +149,24 @@ static void LC_05_a_client_profile_cannot_listen(void **state)
 	pair_close(&pair);
 }
 
+/* Options of the socket go the system's way: what is set on the listener is the connections', too. */
+static void LC_05_options_of_the_listening_socket(void **state)
+{
+	struct pair pair;
+	socklen_t len = sizeof(int);
+	int one = 1, value = 0;
+
+	pair_open(&pair, &(struct pair_setup){ 0 });
+	assert_int_equal(setsockopt(sluice_listener_fd(pair.listener), SOL_SOCKET, SO_KEEPALIVE,
+				    &one, sizeof(one)),
+			 0);
+	assert_int_equal(pair_connect(&pair), 0);
+	assert_int_equal(sluice_getopt(pair.server, SOL_SOCKET, SO_KEEPALIVE, &value, &len), 0);
+	assert_int_equal(value, 1);
+	pair_exchange(&pair, 1000);
+	pair_close(&pair);
+}
+
 /* --- options of a listener ----------------------------------------------------------------- */
 
 static void expect_profile_error(const char *text, int code)
@@ -517,6 +535,7 @@ int main(void)
 		cmocka_unit_test(LC_05_addresses_to_listen_on),
 		cmocka_unit_test(LC_05_every_call_of_listen_may_fail),
 		cmocka_unit_test(LC_05_a_client_profile_cannot_listen),
+		cmocka_unit_test(LC_05_options_of_the_listening_socket),
 		cmocka_unit_test(LC_06_options_are_checked_before_listening),
 		cmocka_unit_test(LC_07_accepted_connections_inherit_the_options),
 		cmocka_unit_test(LC_08_accept_takes_connections_in_order),

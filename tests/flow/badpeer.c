@@ -193,8 +193,10 @@ static void OC_49_a_message_that_is_too_large(void **state)
 				     SLUICE_E_HANDSHAKE_TOO_LARGE, SENT(HANDSHAKE_FAILURE) };
 	struct pair pair;
 
-	/* By its own header; and by an option. */
+	/* By its own header: 16 KiB from a client that shows no certificate; and by an option. */
 	RUN_FIRSTS(CLIENT_SAYS("\x16\3\1\0\4\1\xff\xff\xff", HANDSHAKE_TOO_LARGE,
+			       SENT(ILLEGAL_PARAMETER)),
+		   CLIENT_SAYS("\x16\3\1\0\4\1\0\x40\1", HANDSHAKE_TOO_LARGE,
 			       SENT(ILLEGAL_PARAMETER)));
 	witness_open(&pair,
 		     &(struct pair_setup){ .server_options = "max_handshake_size = 1500\n" });

@@ -119,6 +119,27 @@ static void LC_15_LC_16_client_sees_the_answer(void **state)
 	}
 }
 
+/* What a client has that was told nothing. */
+static void CL_25_OC_19_OC_44_the_default_offer(void **state)
+{
+	struct sluice_capabilities caps;
+	struct sluice_hello hello;
+	struct pair pair;
+	size_t mlkem;
+
+	pause_open(&pair, SLUICE_SERVER, (struct pair_setup){ 0 });
+	hello = pause_hello(pair.server);
+	assert_numbers(hello.signature_algs, hello.n_signature_algs, 0x0807, 0x0403, 0x0503, 0x0603,
+		       0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601);
+	assert_numbers(hello.versions, hello.n_versions, 0x0304, 0x0303);
+	assert_int_equal(sluice_capabilities(pair.sluice, &caps, sizeof(caps)), 0);
+	mlkem = caps.mlkem ? 1 : 0;
+	assert_int_equal(hello.groups[0], mlkem ? 0x11ec : 29);
+	assert_numbers(hello.groups + mlkem, hello.n_groups - mlkem, 29, 23, 24);
+	assert_int_equal(pause_continue(&pair, SLUICE_SERVER, NULL), 0);
+	pair_close(&pair);
+}
+
 static void IN_31_IN_36_what_was_not_sent_is_absent(void **state)
 {
 	struct sluice_hello hello;
@@ -266,6 +287,7 @@ int main(void)
 		cmocka_unit_test(
 			LC_15_LC_16_IN_29_IN_30_IN_31_IN_34_IN_35_IN_36_server_sees_the_hello),
 		cmocka_unit_test(LC_15_LC_16_client_sees_the_answer),
+		cmocka_unit_test(CL_25_OC_19_OC_44_the_default_offer),
 		cmocka_unit_test(IN_31_IN_36_what_was_not_sent_is_absent),
 		cmocka_unit_test(LC_16_hello_before_and_without_a_pause),
 		cmocka_unit_test(LC_15_several_segments_make_one_hello),

@@ -102,7 +102,7 @@ static void check_identities(const struct identity *identities, size_t n)
 	}
 }
 
-static void LC_27_the_certificate_must_be_for_the_host(void **state)
+static void LC_27_CL_16_CL_17_CL_18_CL_19_the_certificate_must_be_for_the_host(void **state)
 {
 	static const struct identity identities[] = {
 		{ "localhost", "", false, 0, 0, "localhost" },
@@ -142,7 +142,7 @@ static void LC_28_addresses_are_matched_as_addresses(void **state)
 	check_identities(identities, N(identities));
 }
 
-static void LC_25_without_a_name_the_address_is_checked(void **state)
+static void LC_25_CL_16_without_a_name_the_address_is_checked(void **state)
 {
 	static const struct identity identities[] = {
 		{ NULL, "", false, 0, 0, NULL },
@@ -210,9 +210,10 @@ static void LC_61_connect_without_options(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(LC_27_the_certificate_must_be_for_the_host),
+		cmocka_unit_test(
+			LC_27_CL_16_CL_17_CL_18_CL_19_the_certificate_must_be_for_the_host),
 		cmocka_unit_test(LC_28_addresses_are_matched_as_addresses),
-		cmocka_unit_test(LC_25_without_a_name_the_address_is_checked),
+		cmocka_unit_test(LC_25_CL_16_without_a_name_the_address_is_checked),
 		cmocka_unit_test(LC_61_connect_without_options),
 	};
 

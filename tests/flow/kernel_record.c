@@ -366,7 +366,7 @@ static void LC_35_LC_36_reset(void **state)
 }
 
 /* The ULP cannot be attached behind the peer's end; where it is, the keys still go in. */
-static void LC_22_LC_48_attach_before_the_peers_end(void **state)
+static void LC_22_attach_before_the_peers_end(void **state)
 {
 	const struct suite *suite = link_need_suite(0x1301);
 	struct record record;
@@ -487,7 +487,7 @@ int main(void)
 		TEST(LC_58_broken_header_met_by_a_send),
 		TEST(LC_36_end_without_close_notify),
 		TEST(LC_35_LC_36_reset),
-		TEST(LC_22_LC_48_attach_before_the_peers_end),
+		TEST(LC_22_attach_before_the_peers_end),
 		TEST(LC_30_LC_35_full_socket),
 		TEST(largest_record_is_an_option),
 	};

@@ -288,7 +288,7 @@ static void CL_05_AL_23_a_client_that_trusts_another_ca(void **state)
 	}
 }
 
-static void verify_none_has_to_be_asked_for(void **state)
+static void CL_01_CL_02_verify_none_has_to_be_asked_for(void **state)
 {
 	struct pair pair;
 
@@ -310,7 +310,7 @@ int main(void)
 		cmocka_unit_test(CL_05_AL_09_AL_17_AL_20_AL_23_servers_that_do_not_verify),
 		cmocka_unit_test(AL_17_an_issuer_that_cannot_be_parsed),
 		cmocka_unit_test(CL_05_AL_23_a_client_that_trusts_another_ca),
-		cmocka_unit_test(verify_none_has_to_be_asked_for),
+		cmocka_unit_test(CL_01_CL_02_verify_none_has_to_be_asked_for),
 	};
 
 	return cmocka_run_group_tests_name("flow/keys", tests, leaks_setup, leaks_teardown);

@@ -12,6 +12,10 @@
 
 #include <cmocka.h>
 
+#include <openssl/bio.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
 #include "core/sys.h"
 #include "support/certs.h"
 #include "support/check.h"
@@ -112,7 +116,7 @@ static void assert_kernel_agrees(const struct sluice_conn *conn, const struct su
 
 /* --- suites, versions, groups, signatures ------------------------------------------------- */
 
-static void OC_14_IN_04_every_suite(void **state)
+static void OC_14_IN_04_CS_18_every_suite(void **state)
 {
 	const struct certs *certs = certs_get();
 	const struct suite *suite;
@@ -150,6 +154,157 @@ static void OC_14_IN_04_every_suite(void **state)
 		}
 	}
 }
+
+/* RSA key transport has no forward secrecy: both ends have to ask for it. */
+static void CS_16_OC_06_key_transport_by_rsa(void **state)
+{
+	static const char *const suites[] = { "TLS_RSA_WITH_AES_128_GCM_SHA256",
+					      "TLS_RSA_WITH_AES_256_GCM_SHA384" };
+	const struct certs *certs = certs_get();
+	struct sluice_conn_info info;
+	struct pair pair;
+	char text[100];
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(suites); i++) {
+		snprintf(text, sizeof(text), "ciphers = %s\n", suites[i]);
+		PAIR_FOR_EACH_PATH(path)
+		{
+			pair_open(&pair, &(struct pair_setup){ .path = path,
+							       .client_options = text,
+							       .server_options = text,
+							       .cert = certs->server_rsa,
+							       .key = certs->server_rsa_key });
+			assert_int_equal(pair_connect(&pair), 0);
+			info = check_info(pair.client);
+			assert_string_equal(info.suite_name, suites[i]);
+			assert_int_equal(info.group, 0);
+			assert_int_equal(info.signature, 0);
+			assert_true(info.peer_verified);
+			pair_exchange(&pair, 40000);
+			pair_close(&pair);
+		}
+		check_refusal(SLUICE_SERVER, SLUICE_E_NO_SHARED, ALERT_HANDSHAKE_FAILURE,
+			      .client_options = text, .cert = certs->server_rsa,
+			      .key = certs->server_rsa_key);
+	}
+}
+
+/* --- signatures --------------------------------------------------------------------------- */
+
+/* A server with a certificate of its own making for a key of @kind, and a client that takes any. */
+static void open_with_key(struct pair *pair, enum cert_key kind, const char *version,
+			  const char *scheme)
+{
+	struct cert_spec spec = { .cn = "localhost", .san = "DNS:localhost" };
+	const char *cert_path, *key_path;
+	char options[200];
+	BIO *cert = BIO_new(BIO_s_mem()), *key = BIO_new(BIO_s_mem());
+	const uint8_t *pem;
+	X509 *x509;
+	size_t len;
+
+	spec.key = certs_key(kind);
+	x509 = certs_make(&spec);
+	assert_int_equal(PEM_write_bio_X509(cert, x509), 1);
+	assert_int_equal(PEM_write_bio_PrivateKey(key, spec.key, NULL, NULL, 0, NULL, NULL), 1);
+	assert_int_equal(BIO_mem_contents(cert, &pem, &len), 1);
+	cert_path = certs_file("scheme.pem", pem, len);
+	assert_int_equal(BIO_mem_contents(key, &pem, &len), 1);
+	key_path = certs_file("scheme-key.pem", pem, len);
+	/* TLS 1.2: the group of an ECDSA key has to be among those of the client (RFC 8422, 5.1). */
+	snprintf(options, sizeof(options),
+		 "verify = verify_none\nsignature_algs = %s\n"
+		 "supported_groups = x25519, secp256r1, secp384r1, secp521r1\n",
+		 scheme);
+	pair_open(pair, &(struct pair_setup){ .versions = version,
+					      .client_options = options,
+					      .cert = cert_path,
+					      .key = key_path });
+	BIO_free(cert);
+	BIO_free(key);
+	X509_free(x509);
+	EVP_PKEY_free(spec.key);
+}
+
+static void CS_38_CS_39_CS_40_every_signature_scheme(void **state)
+{
+	static const struct {
+		const char *name;
+		uint16_t id;
+		enum cert_key key;
+		bool only_tls12; /* RFC 8446, 4.2.3 */
+	} schemes[] = {
+		{ "rsa_pkcs1_sha256", 0x0401, CERT_KEY_RSA2048, true },
+		{ "rsa_pkcs1_sha384", 0x0501, CERT_KEY_RSA2048, true },
+		{ "rsa_pkcs1_sha512", 0x0601, CERT_KEY_RSA2048, true },
+		{ "ecdsa_secp256r1_sha256", 0x0403, CERT_KEY_P256, false },
+		{ "ecdsa_secp384r1_sha384", 0x0503, CERT_KEY_P384, false },
+		{ "ecdsa_secp521r1_sha512", 0x0603, CERT_KEY_P521, false },
+		{ "rsa_pss_rsae_sha256", 0x0804, CERT_KEY_RSA2048, false },
+		{ "rsa_pss_rsae_sha384", 0x0805, CERT_KEY_RSA2048, false },
+		{ "rsa_pss_rsae_sha512", 0x0806, CERT_KEY_RSA2048, false },
+	};
+	struct pair pair;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(schemes); i++) {
+		FOR_EACH_VERSION(version)
+		{
+			if (version_i == 0 && schemes[i].only_tls12)
+				continue;
+			open_with_key(&pair, schemes[i].key, version, schemes[i].name);
+			assert_int_equal(pair_connect(&pair), 0);
+			assert_int_equal(check_info(pair.client).signature, schemes[i].id);
+			pair_close(&pair);
+		}
+	}
+}
+
+/* --- compression -------------------------------------------------------------------------- */
+
+#define ZEROS_32 "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+#define HELLO_SESSION (RECORD_HEADER_LEN + 4 + 2 + 32) /* the session id's length */
+
+/* A client that would rather compress (RFC 3749): DEFLATE, and none. */
+static const char deflate_hello[] =
+	"\x16\3\1\0\x4b\1\0\0\x47\3\3" ZEROS_32 "\0\0\2\xc0\x2b\2\1\0"
+	"\0\x1b\0\x0a\0\4\0\2\0\x17\0\x0b\0\2\1\0\0\x0d\0\4\0\2\4\3\xff\1\0\1\0";
+
+static void receive_hello(struct peer *peer)
+{
+	while (peer_receive(peer) <= HELLO_SESSION)
+		peer_dispatch(peer);
+	assert_int_equal(peer->in[0], RECORD_HANDSHAKE);
+}
+
+static void OC_55_compression_is_not_negotiated(void **state)
+{
+	struct pair pair;
+	struct peer peer;
+	const uint8_t *at;
+
+	pair_open(&pair, &(struct pair_setup){ 0 });
+	peer_open(&peer, &pair, SLUICE_SERVER);
+	receive_hello(&peer);
+	at = peer.in + HELLO_SESSION;
+	at += 1 + at[0];
+	at += 2 + (at[0] << 8 | at[1]);
+	assert_memory_equal(at, "\1\0", 2);
+	peer_close(&peer);
+
+	peer_open(&peer, &pair, SLUICE_CLIENT);
+	peer_send(&peer, deflate_hello, sizeof(deflate_hello) - 1);
+	peer_wait(&peer);
+	receive_hello(&peer);
+	at = peer.in + HELLO_SESSION;
+	at += 1 + at[0];
+	assert_memory_equal(at, "\xc0\x2b\0", 3);
+	peer_close(&peer);
+	pair_close(&pair);
+}
+
+/* --- suites that one side excludes -------------------------------------------------------- */
 
 /* BoringSSL offers its three TLS 1.3 suites always: a narrower choice is enforced by us. */
 static void OC_14_AL_22_a_client_refuses_a_suite_it_excludes(void **state)
@@ -302,7 +457,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(CL_06_SV_10_IN_15_IN_16_the_server_prefers_among_common_protocols),
 		cmocka_unit_test(CL_06_SV_10_AL_40_no_protocol_in_common),
-		cmocka_unit_test(OC_14_IN_04_every_suite),
+		cmocka_unit_test(OC_14_IN_04_CS_18_every_suite),
+		cmocka_unit_test(CS_16_OC_06_key_transport_by_rsa),
+		cmocka_unit_test(CS_38_CS_39_CS_40_every_signature_scheme),
+		cmocka_unit_test(OC_55_compression_is_not_negotiated),
 		cmocka_unit_test(OC_14_AL_22_a_client_refuses_a_suite_it_excludes),
 		cmocka_unit_test(OC_14_AL_16_a_server_refuses_a_suite_it_excludes),
 		cmocka_unit_test(AL_16_AL_28_nothing_in_common),

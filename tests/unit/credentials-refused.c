@@ -180,7 +180,7 @@ static void the_first_and_the_last_second_are_valid(void **state)
 
 /* --- files that are wrong ------------------------------------------------------------------- */
 
-static void LC_06_files_that_cannot_be_read(void **state)
+static void LC_06_OC_03_OC_10_files_that_cannot_be_read(void **state)
 {
 	const struct certs *c = certs_get();
 	struct sluice_error err;
@@ -234,7 +234,7 @@ static const struct bad_file {
 	  SLUICE_E_KEY_PARSE, "cannot be parsed" },
 };
 
-static void LC_06_files_with_something_else_in_them(void **state)
+static void LC_06_OC_03_OC_10_files_with_something_else_in_them(void **state)
 {
 	const struct certs *c = certs_get();
 	const char *path;
@@ -343,8 +343,8 @@ int main(void)
 		cmocka_unit_test(OC_12_a_key_of_another_certificate),
 		cmocka_unit_test(LC_06_certificates_outside_their_time),
 		cmocka_unit_test(the_first_and_the_last_second_are_valid),
-		cmocka_unit_test(LC_06_files_that_cannot_be_read),
-		cmocka_unit_test(LC_06_files_with_something_else_in_them),
+		cmocka_unit_test(LC_06_OC_03_OC_10_files_that_cannot_be_read),
+		cmocka_unit_test(LC_06_OC_03_OC_10_files_with_something_else_in_them),
 		cmocka_unit_test(OC_01_bytes_with_something_else_in_them),
 		cmocka_unit_test(LC_06_every_file_call_may_fail),
 		cmocka_unit_test(files_may_come_in_small_pieces),

@@ -41,7 +41,7 @@ static void nothing_sent_is_null(void **state)
 	assert_null(hello_free(NULL));
 }
 
-static void test_srp(void **state)
+static void IN_32_srp_is_shown_as_it_came(void **state)
 {
 	const struct ext ext = EXT(12, "\4user");
 	struct hello *hello = parse_ext(CLIENT_HELLO, RANDOM, &ext);
@@ -54,7 +54,7 @@ static void test_srp(void **state)
 	hello_free(hello);
 }
 
-static void renegotiation_info_and_next_protocol_with_content(void **state)
+static void IN_29_IN_33_renegotiation_info_and_next_protocol_with_content(void **state)
 {
 	const struct ext exts[] = { EXT(0xff01, "\3abc"), EXT(13172, "\2h2") };
 	struct hello *hello =
@@ -397,8 +397,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_sent_is_null),
-		cmocka_unit_test(test_srp),
-		cmocka_unit_test(renegotiation_info_and_next_protocol_with_content),
+		cmocka_unit_test(IN_32_srp_is_shown_as_it_came),
+		cmocka_unit_test(IN_29_IN_33_renegotiation_info_and_next_protocol_with_content),
 		cmocka_unit_test(all_extensions_have_room),
 		cmocka_unit_test(malformed_names_are_refused),
 		cmocka_unit_test(a_name_has_at_most_255_bytes),

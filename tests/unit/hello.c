@@ -163,7 +163,7 @@ static void as_boringssl_reads_them(void **state)
 	check_against_boringssl(TLS1_2_VERSION, 7); /* no supported_versions */
 }
 
-static void client_hello_in_its_order(void **state)
+static void IN_33_client_hello_in_its_order(void **state)
 {
 	struct sluice_hello view;
 	struct bssl_pair pair;
@@ -346,7 +346,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(as_boringssl_reads_them),
-		cmocka_unit_test(client_hello_in_its_order),
+		cmocka_unit_test(IN_33_client_hello_in_its_order),
 		cmocka_unit_test(server_hello_of_tls13),
 		cmocka_unit_test(hello_retry_request),
 		cmocka_unit_test(server_hello_of_tls12),

@@ -204,7 +204,7 @@ static struct protocol resolve(const char *text, int result)
 	return protocol;
 }
 
-static void OC_14_OC_15_suites_and_versions_come_together(void **state)
+static void OC_14_suites_and_versions_come_together(void **state)
 {
 	struct protocol p = resolve("", 0);
 
@@ -280,7 +280,7 @@ int main(void)
 		cmocka_unit_test(OC_01_a_certificate_in_bytes_needs_a_key),
 		cmocka_unit_test(LC_17_what_a_client_can_still_change_after_the_hello),
 		cmocka_unit_test(LC_17_what_a_server_can_still_change_after_the_hello),
-		cmocka_unit_test(OC_14_OC_15_suites_and_versions_come_together),
+		cmocka_unit_test(OC_14_suites_and_versions_come_together),
 		cmocka_unit_test(SV_20_a_server_key_that_could_sign_nothing_is_refused),
 	};
 

@@ -17,6 +17,7 @@ static void expect_refused(enum sluice_option id, int code, const char *says,
 			   const char *const *words, size_t n)
 {
 	static const char *const good[SLUICE_OPTIONS] = {
+		[SLUICE_OPT_VERSIONS] = "tlsv1.3",
 		[SLUICE_OPT_CIPHERS] = "TLS_AES_128_GCM_SHA256",
 		[SLUICE_OPT_SUPPORTED_GROUPS] = "x25519",
 		[SLUICE_OPT_SIGNATURE_ALGS] = "rsa_pss_rsae_sha256",
@@ -136,7 +137,12 @@ static void CS_31_CS_32_CS_33_broken_ciphers(void **state)
 	       "TLS_DHE_RSA_EXPORT_WITH_DES40_CBC_SHA", "EXP-RC4-MD5", "EXP-DES-CBC-SHA");
 }
 
-/* --- groups and signatures ------------------------------------------------------------------ */
+/* --- versions, groups and signatures -------------------------------------------------------- */
+
+static void OC_15_old_versions_beside_tls_1_3(void **state)
+{
+	REFUSED(VERSIONS, VERSION, "RFC 8996", "tlsv1", "tlsv1.1");
+}
 
 static void CS_44_x448(void **state)
 {
@@ -234,6 +240,7 @@ int main(void)
 		cmocka_unit_test(CS_23_suites_without_authentication),
 		cmocka_unit_test(CS_27_CS_28_ccm),
 		cmocka_unit_test(CS_31_CS_32_CS_33_broken_ciphers),
+		cmocka_unit_test(OC_15_old_versions_beside_tls_1_3),
 		cmocka_unit_test(CS_44_x448),
 		cmocka_unit_test(CS_45_finite_field_groups),
 		cmocka_unit_test(CS_46_other_curves),

@@ -188,7 +188,7 @@ static uint64_t fingerprint(const struct sluice_options *opts)
 	return sum;
 }
 
-static void OC_16_OC_18_OC_19_OC_43_OC_49_CL_07_CL_24_SV_20_refused_by_name(void **state)
+static void OC_19_OC_43_OC_49_CL_07_CL_24_SV_20_refused_by_name(void **state)
 {
 	struct sluice_options *opts = new_set();
 	const struct refusal *refusal;
@@ -468,7 +468,7 @@ static void configuration_text_is_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(OC_16_OC_18_OC_19_OC_43_OC_49_CL_07_CL_24_SV_20_refused_by_name),
+		cmocka_unit_test(OC_19_OC_43_OC_49_CL_07_CL_24_SV_20_refused_by_name),
 		cmocka_unit_test(host_names_are_taken),
 		cmocka_unit_test(CL_07_lengths_are_bounded),
 		cmocka_unit_test(OC_56_an_unknown_option_is_an_error),

@@ -41,7 +41,7 @@ static void set(struct sluice_options *opts, enum sluice_option id, const char *
 
 /* --- the table ------------------------------------------------------------------------------ */
 
-static void every_option_is_described(void **state)
+static void SV_21_every_option_is_described_once(void **state)
 {
 	struct sluice_option_info info;
 	int id, other;
@@ -432,7 +432,7 @@ static void OC_11_without_secret_memory_nothing_changes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_option_is_described),
+		cmocka_unit_test(SV_21_every_option_is_described_once),
 		cmocka_unit_test(a_description_fits_older_and_newer_callers),
 		cmocka_unit_test(every_default_can_be_set),
 		cmocka_unit_test(defaults_are_those_of_the_table),

@@ -82,7 +82,7 @@ static void check_epochs(uint16_t id, const struct epoch *epochs, size_t n_epoch
  * Epoch 0 of both is RFC 8448, 3. The RFC has no KeyUpdate: the later epochs were computed with
  * Python's hmac module from RFC 8446, 7.1 and 7.2.
  */
-static void epochs_of_rfc8448(void **state)
+static void LC_58_epochs_of_rfc8448(void **state)
 {
 	static const struct epoch client[] = {
 		{ "9e40646ce79a7f9dc05af8889bce6552875afa0b06df0087f792ebb7c17504a5",
@@ -132,7 +132,7 @@ static void epochs_of_the_other_suites(void **state)
 }
 
 /* RFC 5246, 6.3 without MAC keys: both keys, then both IVs, the client's first. */
-static void key_block_is_split_for_both_roles(void **state)
+static void LC_58_key_block_is_split_for_both_roles(void **state)
 {
 	static const struct {
 		uint16_t id;
@@ -257,9 +257,9 @@ static void no_memory_leaves_nothing_behind(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(epochs_of_rfc8448, teardown),
+		cmocka_unit_test_teardown(LC_58_epochs_of_rfc8448, teardown),
 		cmocka_unit_test_teardown(epochs_of_the_other_suites, teardown),
-		cmocka_unit_test_teardown(key_block_is_split_for_both_roles, teardown),
+		cmocka_unit_test_teardown(LC_58_key_block_is_split_for_both_roles, teardown),
 		cmocka_unit_test_teardown(what_does_not_fit_the_suite_is_refused, teardown),
 		cmocka_unit_test_teardown(no_memory_leaves_nothing_behind, teardown),
 	};

@@ -198,7 +198,7 @@ static const struct name_case {
 	{ "email:a@common.test", "common.test", false },
 };
 
-static void CL_17_OC_39_names(void **state)
+static void CL_17_names(void **state)
 {
 	struct entity root = new_ca("Root", NULL), server;
 	struct world w;
@@ -240,7 +240,7 @@ int main(void)
 		cmocka_unit_test(OC_40_signatures_with_sha1_are_refused),
 		cmocka_unit_test(OC_40_signature_algorithms),
 		cmocka_unit_test(OC_40_every_strong_key_and_no_weak_one),
-		cmocka_unit_test(CL_17_OC_39_names),
+		cmocka_unit_test(CL_17_names),
 		cmocka_unit_test(CL_18_without_a_name_any_name_will_do),
 	};
 
