@@ -308,6 +308,29 @@ static void IN_27_supported_and_available_versions(void **state)
 	}
 }
 
+/* One word for lists and JSON, a sentence for people; and never NULL. */
+static void paths_and_reasons_have_names(void **state)
+{
+	int path, reason, other;
+
+	for (path = SLUICE_PATH_NONE; path <= SLUICE_PATH_USER; path++)
+		for (other = SLUICE_PATH_NONE; other < path; other++)
+			assert_string_not_equal(sluice_path_name(path), sluice_path_name(other));
+	for (reason = 0; reason < SLUICE_REASONS; reason++) {
+		assert_null(strchr(sluice_path_reason_name(reason), ' '));
+		assert_true(strlen(sluice_path_reason_text(reason)) > 10);
+		for (other = 0; other < reason; other++) {
+			assert_string_not_equal(sluice_path_reason_name(reason),
+						sluice_path_reason_name(other));
+			assert_string_not_equal(sluice_path_reason_text(reason),
+						sluice_path_reason_text(other));
+		}
+	}
+	assert_non_null(sluice_path_name(-1));
+	assert_non_null(sluice_path_reason_name(SLUICE_REASONS));
+	assert_non_null(sluice_path_reason_text(-1));
+}
+
 /* A program built with an older or a newer header than the library. */
 static void sizes_of_structures_may_differ(void **state)
 {
@@ -353,6 +376,7 @@ int main(void)
 		cmocka_unit_test(LC_53_an_id_lasts_for_the_connection_and_no_longer),
 		cmocka_unit_test(IN_25_IN_26_versions_of_everything),
 		cmocka_unit_test(IN_27_supported_and_available_versions),
+		cmocka_unit_test(paths_and_reasons_have_names),
 		cmocka_unit_test(sizes_of_structures_may_differ),
 	};
 

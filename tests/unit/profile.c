@@ -84,6 +84,16 @@ static void CL_16_CL_18_server_name_indication(void **state)
 	sluice_profile_unref(p);
 }
 
+static void OC_22_ten_intermediates_by_default(void **state)
+{
+	struct sluice_profile *client = new_client(PAIRS(NULL)), *server = new_server(PAIRS(NULL));
+
+	assert_int_equal(client->depth, 10);
+	assert_int_equal(server->depth, 10);
+	sluice_profile_unref(client);
+	sluice_profile_unref(server);
+}
+
 static void a_context_has_no_default_that_was_not_chosen(void **state)
 {
 	struct sluice_profile *p = new_server(PAIRS(NULL));
@@ -439,6 +449,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fields_follow_the_options),
 		cmocka_unit_test(CL_16_CL_18_server_name_indication),
+		cmocka_unit_test(OC_22_ten_intermediates_by_default),
 		cmocka_unit_test(a_context_has_no_default_that_was_not_chosen),
 		cmocka_unit_test(references_are_counted),
 		cmocka_unit_test(bad_arguments_are_refused),
