@@ -99,6 +99,31 @@ static void SV_19_no_session_gets_around_other_rules(void **state)
 	forget_sessions();
 }
 
+/* Nor around versions and suites: what a session was made with has to be on still. */
+static void SV_19_a_session_of_a_suite_that_is_off(void **state)
+{
+	struct sluice_profile *client, *base = new_server(PAIRS(NULL)), *derived[3];
+	size_t i;
+
+	derived[0] =
+		derive(base, PAIRS("ciphers", "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"));
+	derived[1] = derive(base, PAIRS("versions", "tlsv1.3"));
+	derived[2] = derive(base, PAIRS("versions", "tlsv1.2"));
+	for (i = 0; i < 3; i++) {
+		forget_sessions();
+		client = new_client(PAIRS("versions", "tlsv1.2"));
+		assert_false(resumes(client, base));
+		assert_true(resumes(client, base));
+		sluice_profile_unref(client);
+		client = new_client(PAIRS(NULL));
+		assert_int_equal(resumes(client, derived[i]), i == 2);
+		sluice_profile_unref(client);
+		sluice_profile_unref(derived[i]);
+	}
+	sluice_profile_unref(base);
+	forget_sessions();
+}
+
 /* Two servers of the same options are two servers. */
 static void tickets_of_another_profile_are_not_taken(void **state)
 {
@@ -349,6 +374,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(LC_13_sessions_resume_across_derived_profiles),
 		cmocka_unit_test(SV_19_no_session_gets_around_other_rules),
+		cmocka_unit_test(SV_19_a_session_of_a_suite_that_is_off),
 		cmocka_unit_test(tickets_of_another_profile_are_not_taken),
 		cmocka_unit_test(LC_13_deriving_reads_only_what_has_changed),
 		cmocka_unit_test(LC_13_a_derived_profile_that_verifies_has_anchors),
