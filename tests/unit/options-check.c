@@ -92,7 +92,7 @@ static void KY_01_renegotiation_is_safe_or_refused(void **state)
 {
 	struct sluice_option_info info;
 	struct sluice_options *opts;
-	struct sluice_error err;
+	struct sluice_error err = { 0 };
 
 	assert_int_equal(sluice_option_info(SLUICE_OPT_SECURE_RENEGOTIATE, &info, sizeof(info)), 0);
 	assert_string_equal(info.def, "true");
