@@ -69,6 +69,24 @@ make_certificate() { # NAME, -newkey's arguments
     -extfile <(printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\n')
 }
 
+# gnutls-cli writes what it receives byte for byte, gnutls-serv in pieces of 128: neither buffers its
+# output, and 10 MB are millions of system calls. With this preloaded they write by lines and more.
+make_line_buffer() {
+  cc -shared -fPIC -o "$work/lines.so" -x c - <<-'END'
+	#include <stdio.h>
+
+	void setbuf(FILE *stream, char *buf)
+	{
+		setvbuf(stream, buf, stream == stdout ? _IOLBF : _IONBF, BUFSIZ);
+	}
+
+	__attribute__((constructor)) static void buffer_errors(void)
+	{
+		setvbuf(stderr, NULL, _IOFBF, BUFSIZ);
+	}
+	END
+}
+
 make_certificates() {
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
     -subj "/CN=interop CA" -keyout "$work/ca.key" -out "$work/ca.pem"
@@ -85,6 +103,7 @@ prepare() {
   head -c "$SIZE" /dev/urandom >"$work/www/data"
   # Lines, for the peers whose echo is one of lines.
   head -c "$((SIZE * 3 / 4))" "$work/www/data" | base64 -w 999 >"$work/www/text"
+  make_line_buffer
   "$SLUICE" probe >"$work/probe"
 }
 
@@ -221,7 +240,8 @@ await_size() {
 }
 
 # held IN OUT SIZE COMMAND...: gives COMMAND the bytes of IN and keeps its input open until OUT
-# holds SIZE bytes. Clients that end with their input would otherwise cut the answer off.
+# holds SIZE bytes. Clients that end with their input would otherwise cut the answer off. Returns
+# and tells COMMAND's exit status.
 held() {
   local in=$1 out=$2 size=$3 fd pid
   shift 3
@@ -232,7 +252,11 @@ held() {
   cat "$in" >&"$fd" 2>/dev/null || true
   await_size "$out" "$size" "$pid" || true
   exec {fd}>&-
-  wait "$pid" 2>/dev/null || true
+  wait "$pid" 2>/dev/null || {
+    local status=$?
+    say "$1 ends with status $status: $(tail -n 2 "$out.err" | tr '\n' ' ')"
+    return "$status"
+  }
 }
 
 # same FILE FILE WHAT: whether they are equal, with the reason on failure.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Our server against the clients curl, openssl and gnutls-cli: both versions, every suite, every
-# record path there is, 10 MB each way, compared byte by byte. The server's log must name the suite and the path that were meant.
+# Our server against the clients curl, openssl and gnutls-cli: both versions, every suite, the
+# record path there is, 10 MB each way, compared byte by byte. The server's log must name the suite
+# and the path that were meant.
 # Prints KTAP. Environment: SLUICE, the program; SLUICE_INTEROP_SIZE, bytes each way.
 # shellcheck disable=SC2317 # the functions are called by the harness
 set -euo pipefail
@@ -23,7 +24,7 @@ logged() { # server's name, number of the connection, suite, path, what
 # which is called with: version, suite's IANA, OpenSSL's and GnuTLS's names.
 server_role() {
   local mode=$1 client=$2 path cert name version auth openssl gnutls result=0
-  for path in auto user; do
+  for path in "${modes[@]}"; do
     for cert in ec rsa; do
       serve "$client-$path-$cert" --cert "$work/$cert.pem" --key "$work/$cert.key" --mode "$mode" \
         --root "$work/www" --record-path "$path" -o "ciphers=$(all_suites)" || return 1
@@ -48,39 +49,53 @@ all_suites() {
   suites | cut -d ' ' -f 1 | paste -sd ,
 }
 
-curl_client() {
-  # shellcheck disable=SC2046 # words are meant
+# curl_fetch VERSION SUITE OPTION...: what it got is in $work/out.
+curl_fetch() {
+  local words
+  read -r -a words <<<"$(curl_suite "$1" "$2")"
+  shift 2
   curl -sS --max-time "$LIMIT" --cacert "$work/ca.pem" --resolve "localhost:$port:127.0.0.1" \
-    $(curl_suite "$1" "$3") -o "$work/out" "https://localhost:$port/data" 2>"$work/out.err" || true
+    "${words[@]}" -o "$work/out" "$@" 2>"$work/out.err" || true
   same "$work/www/data" "$work/out" "curl"
 }
 
-openssl_client() {
-  # shellcheck disable=SC2046
-  held "$work/www/data" "$work/out" "$SIZE" openssl s_client -connect "127.0.0.1:$port" \
-    -servername localhost -CAfile "$work/ca.pem" -verify_return_error -quiet -no_ign_eof -nocommands \
-    $(openssl_suite "$1" "$3")
-  same "$work/www/data" "$work/out" "openssl s_client"
+curl_download() {
+  curl_fetch "$1" "$3" "https://localhost:$port/data"
 }
 
-# gnutls-cli reads its input byte by byte, which is slow on a guest of user mode.
-gnutls_echo_client() {
-  held "$work/short" "$work/out" "$(stat -c %s "$work/short")" gnutls-cli \
-    --x509cafile "$work/ca.pem" --logfile=/dev/null --priority "$(gnutls_suite "$1" "$4")" \
-    -p "$port" localhost
-  same "$work/short" "$work/out" "gnutls-cli"
+# An echo of this request, whose method is "HTTP/1.1 200", is a response to it.
+curl_echo() {
+  curl_fetch "$1" "$3" -X "HTTP/1.1 200" -H "Expect:" --data-binary "@$work/www/data" \
+    "https://localhost:$port/"
+}
+
+openssl_client() {
+  local words
+  read -r -a words <<<"$(openssl_suite "$1" "$3")"
+  held "$work/www/data" "$work/out" "$SIZE" openssl s_client -connect "127.0.0.1:$port" \
+    -servername localhost -CAfile "$work/ca.pem" -verify_return_error -quiet -no_ign_eof -nocommands \
+    "${words[@]}" &&
+    same "$work/www/data" "$work/out" "openssl s_client"
+}
+
+gnutls_client() {
+  held "$work/www/text" "$work/out" "$(stat -c %s "$work/www/text")" \
+    env LD_PRELOAD="$work/lines.so" gnutls-cli --x509cafile "$work/ca.pem" --logfile=/dev/null \
+    --priority "$(gnutls_suite "$1" "$4")" -p "$port" localhost &&
+    same "$work/www/text" "$work/out" "gnutls-cli"
 }
 
 prepare
-head -c 16384 "$work/www/text" >"$work/short"
-ktap_plan 3
+ktap_plan 4
 # test: CS-25 CS-26 LC-57 curl downloads over every suite and record path
 attempt "CS-25 CS-26 LC-57 curl downloads over every suite and record path" \
-  server_role http curl_client
+  server_role http curl_download
+# test: curl is echoed over every suite and record path
+attempt "curl is echoed over every suite and record path" server_role echo curl_echo
 # test: CS-25 CS-26 LC-57 openssl s_client is echoed over every suite and record path
 attempt "CS-25 CS-26 LC-57 openssl s_client is echoed over every suite and record path" \
   server_role echo openssl_client
 # test: CS-25 CS-26 LC-57 gnutls-cli is echoed over every suite and record path
 attempt "CS-25 CS-26 LC-57 gnutls-cli is echoed over every suite and record path" \
-  server_role echo gnutls_echo_client
+  server_role echo gnutls_client
 exit "$ktap_failed"
