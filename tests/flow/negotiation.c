@@ -192,13 +192,10 @@ static void CS_16_OC_06_key_transport_by_rsa(void **state)
 
 /* --- signatures --------------------------------------------------------------------------- */
 
-/* A server with a certificate of its own making for a key of @kind, and a client that takes any. */
-static void open_with_key(struct pair *pair, enum cert_key kind, const char *version,
-			  const char *scheme)
+/* A certificate and a key of @kind in files, signed by itself. */
+static void make_identity(enum cert_key kind, const char **ret_cert, const char **ret_key)
 {
 	struct cert_spec spec = { .cn = "localhost", .san = "DNS:localhost" };
-	const char *cert_path, *key_path;
-	char options[200];
 	BIO *cert = BIO_new(BIO_s_mem()), *key = BIO_new(BIO_s_mem());
 	const uint8_t *pem;
 	X509 *x509;
@@ -209,18 +206,9 @@ static void open_with_key(struct pair *pair, enum cert_key kind, const char *ver
 	assert_int_equal(PEM_write_bio_X509(cert, x509), 1);
 	assert_int_equal(PEM_write_bio_PrivateKey(key, spec.key, NULL, NULL, 0, NULL, NULL), 1);
 	assert_int_equal(BIO_mem_contents(cert, &pem, &len), 1);
-	cert_path = certs_file("scheme.pem", pem, len);
+	*ret_cert = certs_file("own.pem", pem, len);
 	assert_int_equal(BIO_mem_contents(key, &pem, &len), 1);
-	key_path = certs_file("scheme-key.pem", pem, len);
-	/* TLS 1.2: the group of an ECDSA key has to be among those of the client (RFC 8422, 5.1). */
-	snprintf(options, sizeof(options),
-		 "verify = verify_none\nsignature_algs = %s\n"
-		 "supported_groups = x25519, secp256r1, secp384r1, secp521r1\n",
-		 scheme);
-	pair_open(pair, &(struct pair_setup){ .versions = version,
-					      .client_options = options,
-					      .cert = cert_path,
-					      .key = key_path });
+	*ret_key = certs_file("own-key.pem", pem, len);
 	BIO_free(cert);
 	BIO_free(key);
 	X509_free(x509);
@@ -245,15 +233,26 @@ static void CS_38_CS_39_CS_40_every_signature_scheme(void **state)
 		{ "rsa_pss_rsae_sha384", 0x0805, CERT_KEY_RSA2048, false },
 		{ "rsa_pss_rsae_sha512", 0x0806, CERT_KEY_RSA2048, false },
 	};
+	const char *cert, *key;
 	struct pair pair;
+	char text[200];
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(schemes); i++) {
+		make_identity(schemes[i].key, &cert, &key);
+		/* TLS 1.2: an ECDSA key's group has to be the client's, too (RFC 8422, 5.1). */
+		snprintf(text, sizeof(text),
+			 "verify = verify_none\nsignature_algs = %s\n"
+			 "supported_groups = x25519, secp256r1, secp384r1, secp521r1\n",
+			 schemes[i].name);
 		FOR_EACH_VERSION(version)
 		{
 			if (version_i == 0 && schemes[i].only_tls12)
 				continue;
-			open_with_key(&pair, schemes[i].key, version, schemes[i].name);
+			pair_open(&pair, &(struct pair_setup){ .versions = version,
+							       .client_options = text,
+							       .cert = cert,
+							       .key = key });
 			assert_int_equal(pair_connect(&pair), 0);
 			assert_int_equal(check_info(pair.client).signature, schemes[i].id);
 			pair_close(&pair);

@@ -177,7 +177,10 @@ X509 *certs_make(const struct cert_spec *spec)
 	if (spec->ca)
 		add_ca_extensions(x509, issuer, spec->path_len);
 	else
-		add_extension(x509, issuer, NID_key_usage, "critical,digitalSignature");
+		add_extension(x509, issuer, NID_key_usage,
+			      EVP_PKEY_id(spec->key) == EVP_PKEY_RSA
+				      ? "critical,digitalSignature,keyEncipherment"
+				      : "critical,digitalSignature");
 	add_extension(x509, issuer, NID_subject_key_identifier, "hash");
 	if (spec->issuer)
 		add_extension(x509, issuer, NID_authority_key_identifier, "keyid");
