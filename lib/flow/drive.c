@@ -33,16 +33,23 @@ static int drive_transport(struct sluice_conn *conn, bool reading)
 	return DRIVE_WAIT;
 }
 
-/* BoringSSL has failed, and has sent an alert of its own if one was due. */
+/*
+ * BoringSSL has failed, and has mostly sent an alert of its own or read the peer's. Where it has done
+ * neither the peer would wait for nothing.
+ */
 static int drive_failed(struct sluice_conn *conn)
 {
 	struct gate *gate = &conn->hs->gate;
+	int alert = -1;
 
 	if (gate->status == GATE_REFUSED || gate->status == GATE_FAILED || gate->status == GATE_EOF)
 		return drive_transport(conn, true);
 	conn->err.stage = conn->stage;
 	reason_take(&conn->err);
-	return conn_fail(conn, conn->err.code, -1, 0, "");
+	if (conn->err.alert < 0)
+		alert = conn->err.code == SLUICE_E_NOMEM ? ALERT_INTERNAL_ERROR
+							 : ALERT_HANDSHAKE_FAILURE;
+	return conn_fail(conn, conn->err.code, alert, 0, "");
 }
 
 int drive(struct sluice_conn *conn)

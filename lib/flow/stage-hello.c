@@ -35,6 +35,7 @@ static int prepare_client(struct sluice_conn *conn)
 	const char *name = server_name(conn);
 
 	SSL_set_connect_state(conn->ssl);
+	SSL_set_enforce_rsa_key_usage(conn->ssl, 1); /* newer versions always do */
 	if (name && !SSL_set_tlsext_host_name(conn->ssl, name))
 		return conn_fail(conn, SLUICE_E_INVALID, -1, 0, "the server name is not one");
 	if (name)

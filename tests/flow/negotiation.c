@@ -193,9 +193,12 @@ static void CS_16_OC_06_key_transport_by_rsa(void **state)
 /* --- signatures --------------------------------------------------------------------------- */
 
 /* A certificate and a key of @kind in files, signed by itself. */
-static void make_identity(enum cert_key kind, const char **ret_cert, const char **ret_key)
+static void make_identity(enum cert_key kind, const char *key_usage, const char **ret_cert,
+			  const char **ret_key)
 {
-	struct cert_spec spec = { .cn = "localhost", .san = "DNS:localhost" };
+	struct cert_spec spec = { .cn = "localhost",
+				  .san = "DNS:localhost",
+				  .key_usage = key_usage };
 	BIO *cert = BIO_new(BIO_s_mem()), *key = BIO_new(BIO_s_mem());
 	const uint8_t *pem;
 	X509 *x509;
@@ -213,6 +216,20 @@ static void make_identity(enum cert_key kind, const char **ret_cert, const char 
 	BIO_free(key);
 	X509_free(x509);
 	EVP_PKEY_free(spec.key);
+}
+
+/* BoringSSL has no alert for it; the server must not wait for nothing. */
+static void a_certificate_whose_key_may_not_encipher(void **state)
+{
+	static const char text[] =
+		"ciphers = TLS_RSA_WITH_AES_128_GCM_SHA256\nverify = verify_none\n";
+	const char *cert, *key;
+
+	make_identity(CERT_KEY_RSA2048, "critical,digitalSignature", &cert, &key);
+	check_refusal(SLUICE_CLIENT, SLUICE_E_HANDSHAKE, ALERT_HANDSHAKE_FAILURE,
+		      .client_options = text,
+		      .server_options = "ciphers = TLS_RSA_WITH_AES_128_GCM_SHA256", .cert = cert,
+		      .key = key);
 }
 
 static void CS_38_CS_39_CS_40_every_signature_scheme(void **state)
@@ -239,7 +256,7 @@ static void CS_38_CS_39_CS_40_every_signature_scheme(void **state)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(schemes); i++) {
-		make_identity(schemes[i].key, &cert, &key);
+		make_identity(schemes[i].key, NULL, &cert, &key);
 		/* TLS 1.2: an ECDSA key's group has to be the client's, too (RFC 8422, 5.1). */
 		snprintf(text, sizeof(text),
 			 "verify = verify_none\nsignature_algs = %s\n"
@@ -458,6 +475,7 @@ int main(void)
 		cmocka_unit_test(CL_06_SV_10_AL_40_no_protocol_in_common),
 		cmocka_unit_test(OC_14_IN_04_CS_18_every_suite),
 		cmocka_unit_test(CS_16_OC_06_key_transport_by_rsa),
+		cmocka_unit_test(a_certificate_whose_key_may_not_encipher),
 		cmocka_unit_test(CS_38_CS_39_CS_40_every_signature_scheme),
 		cmocka_unit_test(OC_55_compression_is_not_negotiated),
 		cmocka_unit_test(OC_14_AL_22_a_client_refuses_a_suite_it_excludes),

@@ -164,6 +164,14 @@ static void set_validity(X509 *x509, const struct cert_spec *spec)
 			    (long)(to_s % DAY_S)));
 }
 
+static const char *key_usage(const struct cert_spec *spec)
+{
+	if (spec->key_usage)
+		return spec->key_usage;
+	return EVP_PKEY_id(spec->key) == EVP_PKEY_RSA ? "critical,digitalSignature,keyEncipherment"
+						      : "critical,digitalSignature";
+}
+
 X509 *certs_make(const struct cert_spec *spec)
 {
 	EVP_PKEY *signer = spec->issuer ? spec->issuer_key : spec->key;
@@ -177,10 +185,7 @@ X509 *certs_make(const struct cert_spec *spec)
 	if (spec->ca)
 		add_ca_extensions(x509, issuer, spec->path_len);
 	else
-		add_extension(x509, issuer, NID_key_usage,
-			      EVP_PKEY_id(spec->key) == EVP_PKEY_RSA
-				      ? "critical,digitalSignature,keyEncipherment"
-				      : "critical,digitalSignature");
+		add_extension(x509, issuer, NID_key_usage, key_usage(spec));
 	add_extension(x509, issuer, NID_subject_key_identifier, "hash");
 	if (spec->issuer)
 		add_extension(x509, issuer, NID_authority_key_identifier, "keyid");

@@ -70,6 +70,7 @@ struct cert_spec {
 	const char *cn;
 	const char *san;              /* "DNS:localhost,IP:127.0.0.1"; NULL: no extension */
 	const char *eku;              /* "serverAuth"; NULL: no extension */
+	const char *key_usage;        /* NULL: what goes with the key */
 	const char *name_constraints; /* "permitted;DNS:example.test"; NULL: no extension */
 	int extra_nid;                /* another extension; NID_undef: none */
 	const char *extra;            /* and its value, as in a configuration of openssl(1) */
