@@ -73,6 +73,7 @@ static const struct flag {
 	/* True of every connection here, or of no consequence to the other side. */
 	{ "no-tls11", FLAG_BOOL, FIELD(ignored) },
 	{ "no-tls1", FLAG_BOOL, FIELD(ignored) },
+	{ "enforce-rsa-key-usage", FLAG_BOOL, FIELD(ignored) },
 	{ "forbid-renegotiation-after-handshake", FLAG_BOOL, FIELD(ignored) },
 	{ "expect-extended-master-secret", FLAG_BOOL, FIELD(ignored) },
 	{ "expect-secure-renegotiation", FLAG_BOOL, FIELD(ignored) },
