@@ -105,8 +105,8 @@ static int set_named(struct sluice_options *opts, const struct tls_args *args,
 	return 0;
 }
 
-int tls_args_options(const struct tls_args *args, struct sluice_options **ret_opts,
-		     struct sluice_error *ret_err)
+int tls_args_options(const struct tls_args *args, const char *tickets,
+		     struct sluice_options **ret_opts, struct sluice_error *ret_err)
 {
 	struct sluice_options *opts;
 	size_t i;
@@ -115,7 +115,8 @@ int tls_args_options(const struct tls_args *args, struct sluice_options **ret_op
 	r = sluice_options_new(&opts);
 	if (r < 0)
 		return r;
-	if (args->config)
+	r = sluice_options_set(opts, SLUICE_OPT_SESSION_TICKETS, tickets, ret_err);
+	if (r >= 0 && args->config)
 		r = read_config(opts, args->config, ret_err);
 	if (r >= 0)
 		r = set_named(opts, args, ret_err);

@@ -53,11 +53,12 @@ struct tls_args {
 	}
 
 /*
- * tls_args_options() makes an option set: the file first, then the named options, then -o in
- * order. Errors: as of sluice_options_set_name() and sluice_options_parse(), and FILE.
+ * tls_args_options() makes an option set: @tickets for session_tickets, which the library has off, the
+ * file, then the named options, then -o in order. Errors: as of sluice_options_set_name() and
+ * sluice_options_parse(), and FILE.
  */
-int tls_args_options(const struct tls_args *args, struct sluice_options **ret_opts,
-		     struct sluice_error *ret_err);
+int tls_args_options(const struct tls_args *args, const char *tickets,
+		     struct sluice_options **ret_opts, struct sluice_error *ret_err);
 
 /* complain() prints "sluice COMMAND: " and everything an error knows on standard error. */
 void complain(const char *command, const struct sluice_error *err);

@@ -54,14 +54,14 @@ enum sluice_start_type {
 
 /*
  * sluice_start() probes the kernel and BoringSSL on a loopback pair and makes the root object.
- * Errors: MISSING_DEP, ABI, NOMEM, NOFILE.
+ * Errors: INVALID, NOMEM.
  */
 int sluice_start(struct sluice **ret_sluice, enum sluice_start_type type,
 		 struct sluice_error *ret_err);
 
 /*
- * sluice_stop() drops the root object and forgets its sessions. Connections keep working until
- * they are closed: their keys are theirs. NULL is fine. Returns 0.
+ * sluice_stop() drops the root object and forgets the sessions that it kept. Connections keep working
+ * until they are closed: their keys are theirs. NULL is fine. Returns 0.
  */
 int sluice_stop(struct sluice *sluice);
 
@@ -282,8 +282,10 @@ int sluice_export_keying_material(struct sluice_conn *conn, uint8_t *out, size_t
 /* --- sessions (client) ------------------------------------------------------------------- */
 
 /*
- * sluice_take_session() hands over the newest session of a client connection; it is the caller's.
- * A TLS 1.3 session is good for one connection. Errors: UNDEFINED (no ticket came yet).
+ * sluice_take_session() hands over the newest session of a client connection with option
+ * session_tickets = manual; it is the caller's. A TLS 1.3 session is good for one connection. With
+ * auto the library keeps sessions in the root object and offers them by itself.
+ * Errors: UNDEFINED (no ticket came yet, or none is for the program).
  */
 int sluice_take_session(struct sluice_conn *conn, struct sluice_session **ret_session);
 

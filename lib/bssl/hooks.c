@@ -92,7 +92,11 @@ static int on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_
 
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
-	session_keep(conn_of(ssl), session);
+	struct sluice_conn *conn = conn_of(ssl);
+
+	if (conn->profile->tickets == TICKETS_DISABLED)
+		return 0;
+	session_keep(conn, session);
 	return 1;
 }
 

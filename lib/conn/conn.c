@@ -30,8 +30,10 @@ struct sluice *sluice_ref(struct sluice *sluice)
 
 struct sluice *sluice_unref(struct sluice *sluice)
 {
-	if (sluice && atomic_fetch_sub_explicit(&sluice->refs, 1, memory_order_acq_rel) == 1)
-		free(sluice);
+	if (!sluice || atomic_fetch_sub_explicit(&sluice->refs, 1, memory_order_acq_rel) != 1)
+		return NULL;
+	store_free(sluice->store);
+	free(sluice);
 	return NULL;
 }
 

@@ -14,12 +14,14 @@
 
 #include "bssl/gate.h"
 #include "bssl/hello.h"
+#include "conn/store.h"
 #include "options/profile.h"
 #include "record/record.h"
 #include "tls/control.h"
 
 struct sluice {
 	atomic_uint refs;
+	struct store *store;
 	enum sluice_start_type type;
 	struct sluice_capabilities caps;
 };
@@ -90,6 +92,7 @@ struct sluice_conn {
 	struct hello *hello;
 	STACK_OF(CRYPTO_BUFFER) * peer_chain;
 	SSL_SESSION *session; /* client: the newest */
+	uint8_t store_key[STORE_KEY_LEN];
 
 	const struct suite *suite;
 	enum sluice_path_reason ulp_reason;
@@ -189,16 +192,20 @@ int live_eof(struct sluice_conn *conn);
 
 /*
  * session_bind() ties a client's sessions to what its server is judged by: the rules of the profile
- * that conn->ssl was made from, and the name. session_fits() tells whether @session was made under
- * the same. Returns 0, or fails the connection.
+ * that conn->ssl was made from, and the name. Returns 0, or fails the connection.
  */
 int session_bind(struct sluice_conn *conn);
-bool session_fits(const struct sluice_conn *conn, const SSL_SESSION *session);
+
+/*
+ * session_offer() offers the server a session made under the same rules: the program's, else, with
+ * session_tickets = auto, one that was kept. Returns 0, or fails the connection.
+ */
+int session_offer(struct sluice_conn *conn);
 
 /* session_from_ticket() makes the newest session of a NewSessionTicket message. */
 void session_from_ticket(struct sluice_conn *conn, const uint8_t *msg, size_t msg_len);
 
-/* session_keep() replaces the connection's newest session; owns @session. */
+/* session_keep() takes a new session to where the option wants it; owns @session. */
 void session_keep(struct sluice_conn *conn, SSL_SESSION *session);
 
 #endif

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A client's sessions: made from tickets that arrive on the record path, handed to the program, and
- * kept in files. What a session holds is as good as a key; files are made with mode 0600.
+ * A client's sessions: made from tickets that arrive on the record path, kept for the next connection
+ * or handed to the program, and kept in files. What a session holds is as good as a key; files are
+ * made with mode 0600.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +24,31 @@
 /* A session with a chain of certificates fits many times over. */
 #define SESSION_FILE_MAX (256 * 1024)
 
+/* Hashes @text and its end. */
+static void hash_text(SHA256_CTX *sha, const char *text)
+{
+	SHA256_Update(sha, text ? text : "", text ? strlen(text) + 1 : 1);
+}
+
+/*
+ * Sessions are kept for the host and port that were dialled and the name that was sent, and for who
+ * judges the server by the same rules: @rules.
+ */
+static void make_store_key(struct sluice_conn *conn, const uint8_t *rules, size_t rules_len)
+{
+	struct sockaddr_in6 addr = { 0 }; /* the port is where that of IPv4 is */
+	socklen_t len = sizeof(addr);
+	SHA256_CTX sha;
+
+	sys->getpeername(conn->fd, (struct sockaddr *)&addr, &len);
+	SHA256_Init(&sha);
+	SHA256_Update(&sha, rules, rules_len);
+	SHA256_Update(&sha, &addr.sin6_port, sizeof(addr.sin6_port));
+	hash_text(&sha, conn->host);
+	hash_text(&sha, conn->info.sni);
+	SHA256_Final(conn->store_key, &sha);
+}
+
 int session_bind(struct sluice_conn *conn)
 {
 	const char *name = conn->profile->verify_peer ? conn_reference(conn) : NULL;
@@ -38,10 +65,12 @@ int session_bind(struct sluice_conn *conn)
 	SHA256_Final(digest, &sha);
 	if (!SSL_set_session_id_context(conn->ssl, digest, sizeof(digest)))
 		return conn_fail(conn, SLUICE_E_INTERNAL, -1, 0, "binding sessions");
+	if (conn->profile->tickets == TICKETS_AUTO)
+		make_store_key(conn, digest, sizeof(digest));
 	return 0;
 }
 
-bool session_fits(const struct sluice_conn *conn, const SSL_SESSION *session)
+static bool fits(const struct sluice_conn *conn, const SSL_SESSION *session)
 {
 	const uint8_t *ours, *theirs;
 	unsigned int their_len;
@@ -52,11 +81,28 @@ bool session_fits(const struct sluice_conn *conn, const SSL_SESSION *session)
 	return our_len == their_len && memcmp(ours, theirs, our_len) == 0;
 }
 
+int session_offer(struct sluice_conn *conn)
+{
+	SSL_SESSION *kept = NULL, *session = conn->hs->offered;
+	bool ok = true;
+
+	if (!session && conn->profile->tickets == TICKETS_AUTO)
+		session = kept = store_take(conn->sluice->store, conn->store_key);
+	if (session && fits(conn, session))
+		ok = SSL_set_session(conn->ssl, session);
+	SSL_SESSION_free(kept);
+	return ok ? 0 : conn_fail(conn, SLUICE_E_NOMEM, -1, 0, "offering a session");
+}
+
 void session_keep(struct sluice_conn *conn, SSL_SESSION *session)
 {
+	conn->info.tickets++;
+	if (conn->profile->tickets == TICKETS_AUTO) {
+		store_put(conn->sluice->store, conn->store_key, session);
+		return;
+	}
 	SSL_SESSION_free(conn->session);
 	conn->session = session;
-	conn->info.tickets++;
 }
 
 /* A ticket that cannot be used costs a later full handshake, not this connection. */
@@ -64,7 +110,7 @@ void session_from_ticket(struct sluice_conn *conn, const uint8_t *msg, size_t ms
 {
 	SSL_SESSION *session;
 
-	if (!conn->ssl || !conn->profile->session_tickets)
+	if (!conn->ssl || conn->profile->tickets == TICKETS_DISABLED)
 		return;
 	session = SSL_process_tls13_new_session_ticket(conn->ssl, msg, msg_len);
 	ERR_clear_error();

@@ -17,6 +17,7 @@
 int sluice_start(struct sluice **ret_sluice, enum sluice_start_type type,
 		 struct sluice_error *ret_err)
 {
+	struct store *store;
 	struct sluice *sluice;
 	void *secret;
 
@@ -24,14 +25,17 @@ int sluice_start(struct sluice **ret_sluice, enum sluice_start_type type,
 	if (type < SLUICE_TEMPORARY || type > SLUICE_PERMANENT)
 		return err_set(ret_err, SLUICE_E_INVALID, "no such start type: %d", type);
 	sluice = calloc(1, sizeof(*sluice));
+	store = store_new();
 	secret = secret_new(1);
-	if (!sluice || !secret) {
+	if (!sluice || !store || !secret) {
 		free(sluice);
+		store_free(store);
 		secret_free(secret);
 		return err_set(ret_err, SLUICE_E_NOMEM, "starting the library");
 	}
 	secret_free(secret);
 	atomic_init(&sluice->refs, 1);
+	sluice->store = store;
 	sluice->type = type;
 	ktls_probe(&sluice->caps);
 	sluice->caps.memlock_errno = secret_memlock_errno();
@@ -42,6 +46,8 @@ int sluice_start(struct sluice **ret_sluice, enum sluice_start_type type,
 
 int sluice_stop(struct sluice *sluice)
 {
+	if (sluice)
+		store_close(sluice->store);
 	sluice_unref(sluice);
 	return 0;
 }

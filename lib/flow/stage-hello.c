@@ -42,10 +42,7 @@ static int prepare_client(struct sluice_conn *conn)
 		strncpy(conn->info.sni, name, sizeof(conn->info.sni) - 1);
 	if (session_bind(conn) < 0)
 		return -conn->err.code;
-	if (conn->hs->offered && session_fits(conn, conn->hs->offered) &&
-	    !SSL_set_session(conn->ssl, conn->hs->offered))
-		return conn_fail(conn, SLUICE_E_NOMEM, -1, 0, "offering a session");
-	return 0;
+	return session_offer(conn);
 }
 
 static int prepare(struct sluice_conn *conn)

@@ -86,6 +86,24 @@ static int check_identity(const struct sluice_options *opts, enum sluice_role ro
 	return 0;
 }
 
+static int check_tickets(const struct sluice_options *opts, enum sluice_role role,
+			 struct sluice_error *err)
+{
+	enum tickets tickets = (enum tickets)option_number(opts, SLUICE_OPT_SESSION_TICKETS, role);
+
+	if (tickets != TICKETS_DISABLED &&
+	    (tickets == TICKETS_STATELESS) != (role == SLUICE_SERVER))
+		return err_set(err, SLUICE_E_OPTION_ROLE, "session_tickets: a %s takes %s",
+			       role_name(role),
+			       role == SLUICE_SERVER ? "disabled or stateless"
+						     : "disabled, manual or auto");
+	if (tickets == TICKETS_DISABLED && option_is_set(opts, SLUICE_OPT_TICKET_COUNT) &&
+	    option_number(opts, SLUICE_OPT_TICKET_COUNT, role))
+		return err_set(err, SLUICE_E_OPTION_CONFLICT,
+			       "ticket_count: session_tickets is disabled");
+	return 0;
+}
+
 int options_check(const struct sluice_options *opts, enum sluice_role role,
 		  struct sluice_error *ret_err)
 {
@@ -98,11 +116,8 @@ int options_check(const struct sluice_options *opts, enum sluice_role role,
 	if (!r && !option_number(opts, SLUICE_OPT_SECURE_RENEGOTIATE, role))
 		r = err_set(ret_err, SLUICE_E_UNSAFE_REFUSED,
 			    "secure_renegotiate: false would accept what RFC 5746 forbids");
-	if (!r && !option_number(opts, SLUICE_OPT_SESSION_TICKETS, role) &&
-	    option_is_set(opts, SLUICE_OPT_TICKET_COUNT) &&
-	    option_number(opts, SLUICE_OPT_TICKET_COUNT, role))
-		r = err_set(ret_err, SLUICE_E_OPTION_CONFLICT,
-			    "ticket_count: session_tickets is false");
+	if (!r)
+		r = check_tickets(opts, role, ret_err);
 	return r;
 }
 

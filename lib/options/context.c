@@ -16,6 +16,7 @@
 
 #include "bssl/hooks.h"
 #include "core/error.h"
+#include "options/profile.h"
 #include "record/suite.h"
 
 #define MAX_CHAIN 32       /* certificates of an own chain */
@@ -56,7 +57,7 @@ int settings_get(struct settings *ret_settings, const struct sluice_options *opt
 		return r;
 	list_suites12(&settings.protocol, settings.suites12);
 	choose_option(&settings, SSL_OP_NO_TICKET,
-		      !option_number(opts, SLUICE_OPT_SESSION_TICKETS, role));
+		      option_number(opts, SLUICE_OPT_SESSION_TICKETS, role) == TICKETS_DISABLED);
 	choose_option(&settings, SSL_OP_CIPHER_SERVER_PREFERENCE,
 		      option_number(opts, SLUICE_OPT_HONOR_CIPHER_ORDER, role));
 	if (option_number(opts, SLUICE_OPT_VERIFY, role))

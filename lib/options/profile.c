@@ -49,7 +49,7 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 	profile->limit_control_records =
 		option_number(opts, SLUICE_OPT_LIMIT_CONTROL_RECORDS, role);
 	profile->pause_hello = option_number(opts, SLUICE_OPT_HANDSHAKE, role);
-	profile->session_tickets = option_number(opts, SLUICE_OPT_SESSION_TICKETS, role);
+	profile->tickets = (enum tickets)option_number(opts, SLUICE_OPT_SESSION_TICKETS, role);
 	profile->keep_exporter = option_number(opts, SLUICE_OPT_EXPORTER, role);
 	profile->handshake_timeout_ms =
 		(int)option_number(opts, SLUICE_OPT_HANDSHAKE_TIMEOUT, role);

@@ -16,6 +16,14 @@ enum path_mode {
 	PATH_USER,
 };
 
+/* Option session_tickets, in the order of its words. */
+enum tickets {
+	TICKETS_DISABLED,
+	TICKETS_MANUAL,    /* client: sluice_take_session() */
+	TICKETS_AUTO,      /* client: conn/store.h */
+	TICKETS_STATELESS, /* server: the ticket has all that it takes, encrypted */
+};
+
 struct sluice_profile {
 	atomic_uint refs;
 	enum sluice_role role;
@@ -38,8 +46,8 @@ struct sluice_profile {
 	unsigned int limit_key_updates;
 	unsigned int limit_control_records;
 	bool pause_hello;
-	bool keep_exporter;   /* option exporter: keep what exporters need */
-	bool session_tickets; /* server: issue them; client: take them */
+	bool keep_exporter; /* option exporter: keep what exporters need */
+	enum tickets tickets;
 	int handshake_timeout_ms;
 	size_t max_handshake_size;
 	int alert_timeout_ms;

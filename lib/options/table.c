@@ -188,11 +188,13 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 	},
 	[SLUICE_OPT_SESSION_TICKETS] = {
 		.name = "session_tickets",
-		.type = SLUICE_TYPE_BOOL,
+		.type = SLUICE_TYPE_ENUM,
 		.roles = BOTH,
 		.late = SLUICE_SERVER,
-		.def = "true",
-		.help = "server: issue and take session tickets; client: accept them",
+		.def = "disabled",
+		.values = "disabled|manual|auto|stateless",
+		.help = "server: stateless issues and takes session tickets; client: manual gives "
+			"sessions to the program, auto resumes by itself",
 	},
 	[SLUICE_OPT_TICKET_COUNT] = {
 		.name = "ticket_count",

@@ -198,6 +198,7 @@ static void set_client(struct sluice_options *opts, const struct flags *flags)
 {
 	if (!flags->verify_peer)
 		set_text(opts, "verify", "verify_none");
+	set_text(opts, "session_tickets", "manual");
 	set_text(opts, "server_name_indication", flags->host_name ? flags->host_name : "disable");
 	if (flags->advertise_alpn)
 		set_alpn(opts, flags->advertise_alpn);
@@ -214,8 +215,7 @@ static void set_server(struct sluice_options *opts, const struct flags *flags)
 		set_text(opts, "alpn_preferred_protocols", flags->select_alpn);
 	if (flags->server_preference)
 		set_text(opts, "honor_cipher_order", "true");
-	if (flags->no_ticket)
-		set_text(opts, "session_tickets", "false");
+	set_text(opts, "session_tickets", flags->no_ticket ? "disabled" : "stateless");
 }
 
 static struct sluice_options *make_options(const struct flags *flags)

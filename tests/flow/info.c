@@ -115,7 +115,7 @@ static void IN_01_IN_04_IN_06_IN_07_every_field(void **state)
 					  .versions = version,
 					  .server_options =
 						  "alpn_preferred_protocols = sluice-test\n"
-						  "session_tickets = false",
+						  "session_tickets = disabled",
 					  .client_options =
 						  "alpn_advertised_protocols = sluice-test\n"
 						  "supported_groups = secp384r1,secp256r1" });

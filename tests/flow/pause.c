@@ -160,7 +160,7 @@ static void LC_17_what_is_too_late_is_said_and_the_pause_goes_on(void **state)
 		"signature_algs = ecdsa_secp256r1_sha256\n",
 		"alpn_advertised_protocols = h2\n",
 		"server_name_indication = other.test\n",
-		"session_tickets = false\n",
+		"session_tickets = disabled\n",
 		"handshake = full\n",
 		"handshake_timeout = 1\n",
 	};

@@ -156,7 +156,7 @@ static void SV_07_RS_30_a_resumed_client_is_still_who_it_was(void **state)
 	free(expected);
 }
 
-static void every_one_of_a_thousand_resumes(void **state)
+static void RS_11_every_one_of_a_thousand_resumes(void **state)
 {
 	struct sluice_session *session;
 	struct pair pair;
@@ -217,7 +217,7 @@ static void RS_18_tickets_follow_the_handshake(void **state)
 
 static void tickets_can_be_off_on_either_side(void **state)
 {
-	static const char off[] = "session_tickets = false\n";
+	static const char off[] = "session_tickets = disabled\n";
 	struct sluice_session *session, *old;
 	struct pair pair;
 	int side;
@@ -427,7 +427,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(RS_30_a_session_resumes_and_keeps_the_identity),
 		cmocka_unit_test(SV_07_RS_30_a_resumed_client_is_still_who_it_was),
-		cmocka_unit_test(every_one_of_a_thousand_resumes),
+		cmocka_unit_test(RS_11_every_one_of_a_thousand_resumes),
 		cmocka_unit_test(RS_18_tickets_follow_the_handshake),
 		cmocka_unit_test(tickets_can_be_off_on_either_side),
 		cmocka_unit_test(RS_31_a_session_that_fails_costs_a_full_handshake),

@@ -59,7 +59,7 @@ static void assert_tickets(struct peer *peer, uint64_t expected)
 	assert_int_equal(check_info(peer->conn).tickets, expected);
 }
 
-static void tickets_split_and_joined_in_any_way(void **state)
+static void RS_11_tickets_split_and_joined_in_any_way(void **state)
 {
 	static uint8_t messages[RECORD_MAX_PLAIN];
 	struct sluice_session *session;
@@ -197,7 +197,7 @@ static void RS_29_a_server_offers_no_early_data(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tickets_split_and_joined_in_any_way),
+		cmocka_unit_test(RS_11_tickets_split_and_joined_in_any_way),
 		cmocka_unit_test(a_ticket_that_cannot_be_used_is_dropped),
 		cmocka_unit_test(RS_29_a_client_offers_no_early_data),
 		cmocka_unit_test(RS_29_a_server_offers_no_early_data),

@@ -25,6 +25,10 @@ struct sluice_profile *pair_profile(enum sluice_role role, const char *text)
 	char line[300];
 
 	assert_int_equal(sluice_options_new(&opts), 0);
+	/* Tickets are off unless asked for. */
+	assert_int_equal(sluice_options_set(opts, SLUICE_OPT_SESSION_TICKETS,
+					    role == SLUICE_SERVER ? "stateless" : "manual", &err),
+			 0);
 	/* Whoever drives both ends cannot wait for one of them. */
 	assert_int_equal(sluice_options_set_int(opts, SLUICE_OPT_ALERT_TIMEOUT, 0, &err), 0);
 	if (sluice_options_parse(opts, text, strlen(text), &err) < 0 ||

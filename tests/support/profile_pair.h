@@ -90,7 +90,8 @@ static inline void pass_tickets(struct bssl_pair *pair)
 static inline struct sluice_profile *new_server(const char *const pairs[])
 {
 	const struct certs *c = certs_get();
-	struct sluice_options *opts = new_options(PAIRS("certfile", c->server_combined));
+	struct sluice_options *opts =
+		new_options(PAIRS("session_tickets", "stateless", "certfile", c->server_combined));
 	struct sluice_profile *profile;
 	struct sluice_error err;
 
@@ -103,7 +104,8 @@ static inline struct sluice_profile *new_server(const char *const pairs[])
 
 static inline struct sluice_profile *new_client(const char *const pairs[])
 {
-	struct sluice_options *opts = new_options(PAIRS("cacertfile", certs_get()->ca));
+	struct sluice_options *opts =
+		new_options(PAIRS("session_tickets", "manual", "cacertfile", certs_get()->ca));
 	struct sluice_profile *profile;
 	struct sluice_error err;
 

@@ -112,7 +112,7 @@ static void defaults_are_those_of_the_table(void **state)
 	assert_int_equal(option_number(opts, SLUICE_OPT_VERIFY, SLUICE_CLIENT), 1);
 	assert_int_equal(option_number(opts, SLUICE_OPT_VERIFY, SLUICE_SERVER), 0);
 	assert_int_equal(option_number(opts, SLUICE_OPT_DEPTH, SLUICE_CLIENT), 10);
-	assert_int_equal(option_number(opts, SLUICE_OPT_SESSION_TICKETS, SLUICE_SERVER), 1);
+	assert_int_equal(option_number(opts, SLUICE_OPT_SESSION_TICKETS, SLUICE_SERVER), 0);
 	assert_int_equal(option_number(opts, SLUICE_OPT_TICKET_COUNT, SLUICE_SERVER), 2);
 	assert_int_equal(option_number(opts, SLUICE_OPT_RECORD_PATH, SLUICE_CLIENT), PATH_AUTO);
 	assert_int_equal(option_number(opts, SLUICE_OPT_HANDSHAKE, SLUICE_CLIENT), 0);

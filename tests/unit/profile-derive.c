@@ -261,7 +261,7 @@ static void LC_17_a_server_changes_its_mind_after_the_hello(void **state)
 			       "supported_groups", "secp384r1", "certfile", c->server_ed25519,
 			       "keyfile", c->server_ed25519_key, "verify", "verify_peer",
 			       "cacertfile", c->ca, "honor_cipher_order", "false",
-			       "max_handshake_size", "30000", "session_tickets", "false"));
+			       "max_handshake_size", "30000", "session_tickets", "disabled"));
 	forget_sessions();
 	assert_true(connects_applied(&pair, client, base, derived));
 	assert_int_equal(SSL_version(pair.client), TLS12);

@@ -429,7 +429,7 @@ static void tickets_are_counted(void **state)
 		{ PAIRS("ticket_count", "0"), 0 },
 		{ PAIRS("ticket_count", "1"), 1 },
 		{ PAIRS("ticket_count", "4"), 4 },
-		{ PAIRS("session_tickets", "false"), 0 },
+		{ PAIRS("session_tickets", "disabled"), 0 },
 	};
 	struct bssl_pair pair;
 	size_t i;

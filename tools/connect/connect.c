@@ -82,7 +82,7 @@ static int set_up(struct client *client, struct sluice_error *err)
 	struct sluice_options *opts;
 	int r;
 
-	r = tls_args_options(&settings->tls, &opts, err);
+	r = tls_args_options(&settings->tls, "manual", &opts, err);
 	if (r < 0)
 		return r;
 	r = set_client_options(opts, settings, err);

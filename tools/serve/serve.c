@@ -64,7 +64,7 @@ static int set_tickets(struct sluice_options *opts, int64_t tickets, struct slui
 	if (tickets < 0)
 		return 0;
 	if (tickets == 0)
-		return sluice_options_set_int(opts, SLUICE_OPT_SESSION_TICKETS, 0, err);
+		return sluice_options_set(opts, SLUICE_OPT_SESSION_TICKETS, "disabled", err);
 	return sluice_options_set_int(opts, SLUICE_OPT_TICKET_COUNT, tickets, err);
 }
 
@@ -74,7 +74,7 @@ static int make_profile(struct server *server, struct sluice_error *err)
 	struct sluice_options *opts;
 	int r;
 
-	r = tls_args_options(&settings->tls, &opts, err);
+	r = tls_args_options(&settings->tls, "stateless", &opts, err);
 	if (r < 0)
 		return r;
 	if (settings->alpn)
