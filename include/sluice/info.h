@@ -28,7 +28,6 @@ enum sluice_path_reason {
 	SLUICE_REASON_NONE,            /* it is on the kernel path, or has no keys yet */
 	SLUICE_REASON_OPTION,          /* record_path = user */
 	SLUICE_REASON_NO_KTLS,         /* this kernel has no TLS, or its module is not loaded */
-	SLUICE_REASON_VERSION,         /* the kernel does not take this TLS version */
 	SLUICE_REASON_SUITE,           /* the kernel does not take this suite */
 	SLUICE_REASON_NOT_ESTABLISHED, /* the peer closed before the ULP could be attached */
 	SLUICE_REASON_ULP_TAKEN,       /* the socket carries another upper layer protocol */

@@ -16,8 +16,8 @@
  * A connection belongs to one thread at a time; different connections are independent. The library
  * does not log, read the environment or touch signals, and no call returns key material.
  */
-#ifndef SLUICE_SLUICE_H
-#define SLUICE_SLUICE_H
+#ifndef SLUICE_H
+#define SLUICE_H
 
 #include <sys/socket.h>
 #include <sys/types.h>

@@ -65,10 +65,11 @@ static int check_first(struct gate *gate, const uint8_t *header)
 				   "a plain HTTP request came to a TLS port");
 	/* SSLv2's framing, in which SSLv3 hellos once travelled (RFC 5246, E.2). */
 	if ((header[0] & 0x80) && header[2] == 1)
-		return gate_refuse(gate, SLUICE_E_UNSUPPORTED_VERSION, ALERT_PROTOCOL_VERSION,
+		return gate_refuse(gate, SLUICE_E_UNSUPPORTED_VERSION,
+				   SLUICE_ALERT_PROTOCOL_VERSION,
 				   "an SSLv2 ClientHello is not accepted");
 	if (header[0] < RECORD_CHANGE_CIPHER_SPEC || header[0] > RECORD_DATA)
-		return gate_refuse(gate, SLUICE_E_NOT_TLS, ALERT_UNEXPECTED_MESSAGE,
+		return gate_refuse(gate, SLUICE_E_NOT_TLS, SLUICE_ALERT_UNEXPECTED_MESSAGE,
 				   "the first bytes are not a TLS record");
 	return 0;
 }
@@ -82,13 +83,14 @@ static int check_header(struct gate *gate)
 		return -1;
 	gate->first_seen = true;
 	if (header[1] != 3)
-		return gate_refuse(gate, SLUICE_E_NOT_TLS, ALERT_PROTOCOL_VERSION,
+		return gate_refuse(gate, SLUICE_E_NOT_TLS, SLUICE_ALERT_PROTOCOL_VERSION,
 				   "the record's version is not TLS");
 	if (len > RECORD_MAX_CIPHER_TLS13)
-		return gate_refuse(gate, SLUICE_E_RECORD_OVERFLOW, ALERT_RECORD_OVERFLOW,
+		return gate_refuse(gate, SLUICE_E_RECORD_OVERFLOW, SLUICE_ALERT_RECORD_OVERFLOW,
 				   "a handshake record is longer than 2^14 + 256 bytes");
 	if (gate->bytes_in + len > gate->max_in)
-		return gate_refuse(gate, SLUICE_E_HANDSHAKE_TOO_LARGE, ALERT_HANDSHAKE_FAILURE,
+		return gate_refuse(gate, SLUICE_E_HANDSHAKE_TOO_LARGE,
+				   SLUICE_ALERT_HANDSHAKE_FAILURE,
 				   "the handshake exceeds max_handshake_size");
 	gate->need = RECORD_HEADER_LEN + len;
 	return 0;
@@ -188,7 +190,7 @@ static int hold(struct gate *gate)
 	len = HANDSHAKE_HEADER_LEN +
 	      ((size_t)gate->hello[1] << 16 | (size_t)gate->hello[2] << 8 | gate->hello[3]);
 	if (len > MAX_HELLO)
-		return gate_refuse(gate, SLUICE_E_PROTOCOL, ALERT_ILLEGAL_PARAMETER,
+		return gate_refuse(gate, SLUICE_E_PROTOCOL, SLUICE_ALERT_ILLEGAL_PARAMETER,
 				   "the ServerHello is too long");
 	if (gate->hello_len < len)
 		return 0;

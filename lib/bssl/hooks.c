@@ -34,10 +34,10 @@ static struct sluice_conn *conn_of(const SSL *ssl)
 static enum ssl_select_cert_result_t refuse_hello(struct sluice_conn *conn, int r)
 {
 	if (r == -SLUICE_E_NOMEM) {
-		SSL_send_fatal_alert(conn->ssl, ALERT_INTERNAL_ERROR);
+		SSL_send_fatal_alert(conn->ssl, SLUICE_ALERT_INTERNAL_ERROR);
 		err_set(&conn->err, SLUICE_E_NOMEM, "no memory for a ClientHello");
 	} else {
-		SSL_send_fatal_alert(conn->ssl, ALERT_DECODE_ERROR);
+		SSL_send_fatal_alert(conn->ssl, SLUICE_ALERT_DECODE_ERROR);
 		err_set(&conn->err, SLUICE_E_PROTOCOL, "the ClientHello cannot be parsed");
 	}
 	return ssl_select_cert_error;

@@ -291,7 +291,7 @@ static ssize_t recv_cut_short(struct sluice_conn *conn, const void *buf, size_t 
 	if (conn->dead || conn->read_closed)
 		conn->discarded += got;
 	else if (got && push_back(conn, buf, got) < 0)
-		return conn_fail(conn, SLUICE_E_NOMEM, ALERT_INTERNAL_ERROR, 0,
+		return conn_fail(conn, SLUICE_E_NOMEM, SLUICE_ALERT_INTERNAL_ERROR, 0,
 				 "keeping received bytes");
 	return why;
 }

@@ -96,7 +96,7 @@ int epoch_received(struct sluice_conn *conn, bool update_requested)
 		r = conn->rx->ops->rekey(conn->rx, next);
 	if (r < 0) {
 		traffic_free(next);
-		return conn_fail(conn, -r, ALERT_INTERNAL_ERROR, 0,
+		return conn_fail(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, 0,
 				 "the peer's new keys cannot be installed");
 	}
 	traffic_free(conn->rx_traffic);
@@ -118,12 +118,12 @@ int epoch_unblock(struct sluice_conn *conn)
 	int err;
 
 	if (conn->unblocked)
-		return conn_fail(conn, SLUICE_E_REKEY, ALERT_INTERNAL_ERROR, 0,
+		return conn_fail(conn, SLUICE_E_REKEY, SLUICE_ALERT_INTERNAL_ERROR, 0,
 				 "the kernel waits for new keys for no reason");
 	conn->unblocked = true;
 	same = secret_new(sizeof(*same));
 	if (!same)
-		return conn_fail(conn, SLUICE_E_NOMEM, ALERT_INTERNAL_ERROR, 0,
+		return conn_fail(conn, SLUICE_E_NOMEM, SLUICE_ALERT_INTERNAL_ERROR, 0,
 				 "going on in the middle of a message");
 	*same = *conn->rx_traffic;
 	err = ktls_record_seq(conn->fd, KTLS_RX, conn->suite, &same->seq);
@@ -131,7 +131,7 @@ int epoch_unblock(struct sluice_conn *conn)
 		err = EKEYREJECTED;
 	secret_free(same);
 	if (err)
-		return conn_fail(conn, SLUICE_E_REKEY, ALERT_INTERNAL_ERROR, err,
+		return conn_fail(conn, SLUICE_E_REKEY, SLUICE_ALERT_INTERNAL_ERROR, err,
 				 "going on in the middle of a message");
 	return 0;
 }
@@ -150,7 +150,7 @@ static int confirm_records(struct sluice_conn *conn, uint64_t limit)
 		return 0;
 	err = ktls_record_seq(conn->fd, KTLS_TX, conn->suite, &seq);
 	if (err)
-		return conn_fail(conn, sys_errno_code(err), ALERT_INTERNAL_ERROR, err,
+		return conn_fail(conn, sys_errno_code(err), SLUICE_ALERT_INTERNAL_ERROR, err,
 				 "asking for the number of records");
 	conn->tx->records = conn->confirmed = seq;
 	return 0;

@@ -53,7 +53,7 @@ static int derive(struct sluice_conn *conn, const struct sluice_options *extra)
 		sluice_profile_unref(profile);
 		if (!conn->err.code)
 			conn->err = err;
-		return conn_fail(conn, -r, ALERT_INTERNAL_ERROR, 0, "applying more options");
+		return conn_fail(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, 0, "applying more options");
 	}
 	sluice_profile_unref(conn->profile);
 	conn->profile = profile;
@@ -123,7 +123,7 @@ int sluice_handshake_cancel(struct sluice_conn *conn)
 {
 	if (!conn->paused)
 		return -SLUICE_E_STATE;
-	end_paused(conn, SLUICE_E_HANDSHAKE, ALERT_USER_CANCELED, "cancelled by us");
+	end_paused(conn, SLUICE_E_HANDSHAKE, SLUICE_ALERT_USER_CANCELED, "cancelled by us");
 	return 0;
 }
 

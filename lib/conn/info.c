@@ -81,7 +81,7 @@ int conn_snapshot(struct sluice_conn *conn)
 	SSL_get0_alpn_selected(conn->ssl, &alpn, &alpn_len);
 	copy_text(info->alpn, sizeof(info->alpn), (const char *)alpn, alpn_len);
 	if (!conn->peer_chain && snapshot_chain(conn) < 0)
-		return conn_fail(conn, SLUICE_E_NOMEM, ALERT_INTERNAL_ERROR, 0,
+		return conn_fail(conn, SLUICE_E_NOMEM, SLUICE_ALERT_INTERNAL_ERROR, 0,
 				 "keeping the peer's certificates");
 	return 0;
 }

@@ -26,13 +26,15 @@ static int fail_control(struct sluice_conn *conn, int code)
 /* RFC 5246, 7.2.2: a warning, and the connection goes on. */
 static int refuse_renegotiation(struct sluice_conn *conn)
 {
-	static const uint8_t warning[ALERT_LEN] = { ALERT_LEVEL_WARNING, ALERT_NO_RENEGOTIATION };
+	static const uint8_t warning[ALERT_LEN] = { ALERT_LEVEL_WARNING,
+						    SLUICE_ALERT_NO_RENEGOTIATION };
 
 	if (conn->write_closed)
 		return 0;
 	if (conn_queue(conn, RECORD_ALERT, warning, sizeof(warning), false) < 0)
-		return conn_fail(conn, SLUICE_E_UNSUPPORTED_RENEGOTIATION, ALERT_NO_RENEGOTIATION,
-				 0, "the peer keeps asking to renegotiate");
+		return conn_fail(conn, SLUICE_E_UNSUPPORTED_RENEGOTIATION,
+				 SLUICE_ALERT_NO_RENEGOTIATION, 0,
+				 "the peer keeps asking to renegotiate");
 	conn->info.alerts_sent++;
 	return 0;
 }
@@ -68,7 +70,8 @@ static int handle_event(struct sluice_conn *conn, const struct control_event *ev
 	case CONTROL_RENEGOTIATION:
 		return refuse_renegotiation(conn);
 	}
-	return conn_fail(conn, SLUICE_E_INTERNAL, ALERT_INTERNAL_ERROR, 0, "an unknown event");
+	return conn_fail(conn, SLUICE_E_INTERNAL, SLUICE_ALERT_INTERNAL_ERROR, 0,
+			 "an unknown event");
 }
 
 /* Gives the receiver what it has room for; the rest waits in conn->rest. */

@@ -31,20 +31,20 @@ static int fail_record(struct sluice_conn *conn, int code)
 
 	switch (code) {
 	case SLUICE_E_BAD_RECORD_MAC:
-		alert = ALERT_BAD_RECORD_MAC;
+		alert = SLUICE_ALERT_BAD_RECORD_MAC;
 		break;
 	case SLUICE_E_RECORD_OVERFLOW:
-		alert = ALERT_RECORD_OVERFLOW;
+		alert = SLUICE_ALERT_RECORD_OVERFLOW;
 		break;
 	case SLUICE_E_PROTOCOL:
-		alert = ALERT_UNEXPECTED_MESSAGE;
+		alert = SLUICE_ALERT_UNEXPECTED_MESSAGE;
 		break;
 	case SLUICE_E_RESET:
 		alert = -1;
 		err = ECONNRESET;
 		break;
 	default:
-		alert = ALERT_INTERNAL_ERROR;
+		alert = SLUICE_ALERT_INTERNAL_ERROR;
 	}
 	return conn_fail(conn, code, alert, err, "receiving a record");
 }
@@ -141,7 +141,7 @@ ssize_t rio_recv_prep(struct sluice_conn *conn, void *buf, size_t buf_len, struc
 	}
 	r = conn->rx->ops->prep(conn->rx, buf, buf_len, &conn->recv_msg);
 	if (r < 0)
-		return conn_fail(conn, -r, ALERT_INTERNAL_ERROR, 0, "preparing to receive");
+		return conn_fail(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, 0, "preparing to receive");
 	*ret_msg = &conn->recv_msg;
 	return 0;
 }
@@ -257,7 +257,8 @@ void rio_sent_direct(struct sluice_conn *conn, size_t n)
 
 int rio_close_notify(struct sluice_conn *conn)
 {
-	static const uint8_t close_notify[ALERT_LEN] = { ALERT_LEVEL_WARNING, ALERT_CLOSE_NOTIFY };
+	static const uint8_t close_notify[ALERT_LEN] = { ALERT_LEVEL_WARNING,
+							 SLUICE_ALERT_CLOSE_NOTIFY };
 	int r;
 
 	if (conn->write_closed || !conn->tx)

@@ -149,7 +149,7 @@ static const char *const stage_names[SLUICE_STAGES] = {
 	[SLUICE_STAGE_HELLO] = "hello",         [SLUICE_STAGE_POLICY] = "policy",
 	[SLUICE_STAGE_HANDSHAKE] = "handshake", [SLUICE_STAGE_VERIFY] = "verify",
 	[SLUICE_STAGE_EXPORT] = "export",       [SLUICE_STAGE_INSTALL] = "install",
-	[SLUICE_STAGE_LIVE] = "live",           [SLUICE_STAGE_CLOSED] = "closed",
+	[SLUICE_STAGE_LIVE] = "live",
 };
 
 /* Returns the row of @code, which may be negative, or NULL. */

@@ -47,8 +47,8 @@ static int drive_failed(struct sluice_conn *conn)
 	conn->err.stage = conn->stage;
 	reason_take(&conn->err);
 	if (conn->err.alert < 0)
-		alert = conn->err.code == SLUICE_E_NOMEM ? ALERT_INTERNAL_ERROR
-							 : ALERT_HANDSHAKE_FAILURE;
+		alert = conn->err.code == SLUICE_E_NOMEM ? SLUICE_ALERT_INTERNAL_ERROR
+							 : SLUICE_ALERT_HANDSHAKE_FAILURE;
 	return conn_fail(conn, conn->err.code, alert, 0, "");
 }
 

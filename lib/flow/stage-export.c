@@ -20,7 +20,7 @@
 
 static int internal(struct sluice_conn *conn, const char *text)
 {
-	return conn_fail(conn, SLUICE_E_INTERNAL, ALERT_INTERNAL_ERROR, 0, text);
+	return conn_fail(conn, SLUICE_E_INTERNAL, SLUICE_ALERT_INTERNAL_ERROR, 0, text);
 }
 
 /* A suite that the profile excludes must not carry data (see POLICY for a client). */
@@ -30,10 +30,10 @@ static int check_suite(struct sluice_conn *conn)
 
 	conn->suite = suite_find(id);
 	if (!conn->suite)
-		return conn_fail(conn, SLUICE_E_UNSUPPORTED_SUITE, ALERT_HANDSHAKE_FAILURE, 0,
-				 "the negotiated suite has no record path");
+		return conn_fail(conn, SLUICE_E_UNSUPPORTED_SUITE, SLUICE_ALERT_HANDSHAKE_FAILURE,
+				 0, "the negotiated suite has no record path");
 	if (conn->suite->version == TLS13 && !(conn->profile->suites13 & 1u << (id - 0x1301)))
-		return conn_fail(conn, SLUICE_E_NO_SHARED, ALERT_HANDSHAKE_FAILURE, 0,
+		return conn_fail(conn, SLUICE_E_NO_SHARED, SLUICE_ALERT_HANDSHAKE_FAILURE, 0,
 				 "the negotiated suite is one that option ciphers excludes");
 	return 0;
 }
@@ -68,7 +68,8 @@ static int take_early(struct sluice_conn *conn)
 		return 0;
 	conn->early = malloc(pending);
 	if (!conn->early)
-		return conn_fail(conn, SLUICE_E_NOMEM, ALERT_INTERNAL_ERROR, 0, "early plaintext");
+		return conn_fail(conn, SLUICE_E_NOMEM, SLUICE_ALERT_INTERNAL_ERROR, 0,
+				 "early plaintext");
 	if (SSL_read(conn->ssl, conn->early, pending) != pending)
 		return internal(conn, "early plaintext is gone");
 	conn->early_len = pending;
@@ -116,7 +117,8 @@ static int take_secrets(struct sluice_conn *conn)
 	else
 		r = take_tls12(conn, rx_seq, tx_seq);
 	if (r < 0)
-		return conn_fail(conn, -r, ALERT_INTERNAL_ERROR, 0, "taking the traffic secrets");
+		return conn_fail(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, 0,
+				 "taking the traffic secrets");
 	return 0;
 }
 

@@ -70,9 +70,10 @@ static int read_server_hello(struct sluice_conn *conn)
 	int r = hello_parse_server(&conn->hello, gate->hello, gate->hello_len);
 
 	if (r == -SLUICE_E_NOMEM)
-		return conn_fail(conn, SLUICE_E_NOMEM, ALERT_INTERNAL_ERROR, 0, "reading a hello");
+		return conn_fail(conn, SLUICE_E_NOMEM, SLUICE_ALERT_INTERNAL_ERROR, 0,
+				 "reading a hello");
 	if (r < 0)
-		return conn_fail(conn, SLUICE_E_PROTOCOL, ALERT_DECODE_ERROR, 0,
+		return conn_fail(conn, SLUICE_E_PROTOCOL, SLUICE_ALERT_DECODE_ERROR, 0,
 				 "the ServerHello cannot be parsed");
 	return 0;
 }

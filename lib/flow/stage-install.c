@@ -44,7 +44,7 @@ static int give_up(struct sluice_conn *conn, int code, int err, const char *text
 {
 	int r = record_user_tx_new(&conn->tx, conn->hs->tx);
 
-	return conn_fail(conn, code, r < 0 ? -1 : ALERT_INTERNAL_ERROR, err, text);
+	return conn_fail(conn, code, r < 0 ? -1 : SLUICE_ALERT_INTERNAL_ERROR, err, text);
 }
 
 static int use_user_path(struct sluice_conn *conn, enum sluice_path_reason reason)

@@ -21,7 +21,7 @@ static int check_server_choice(struct sluice_conn *conn)
 	    (conn->profile->suites13 & 1u << (suite->id - 0x1301)))
 		return 0;
 	drive_hello(conn);
-	return conn_fail(conn, SLUICE_E_NO_SHARED, ALERT_ILLEGAL_PARAMETER, 0,
+	return conn_fail(conn, SLUICE_E_NO_SHARED, SLUICE_ALERT_ILLEGAL_PARAMETER, 0,
 			 "the server chose a suite that option ciphers excludes");
 }
 

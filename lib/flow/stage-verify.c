@@ -18,7 +18,7 @@ static void judge(struct sluice_conn *conn)
 	if (verify_chain(conn->profile, SSL_get0_peer_certificates(conn->ssl), conn_reference(conn),
 			 &hs->verify_alert, &err) < 0) {
 		if (!hs->verify_alert)
-			hs->verify_alert = ALERT_INTERNAL_ERROR;
+			hs->verify_alert = SLUICE_ALERT_INTERNAL_ERROR;
 		conn->err = err;
 		conn->err.stage = conn->stage;
 		conn->err.alert = hs->verify_alert;

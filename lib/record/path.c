@@ -11,7 +11,6 @@ static const struct {
 	[SLUICE_REASON_NO_KTLS] = { "no-ktls",
 				    "the kernel has no TLS: it was built without CONFIG_TLS, or the "
 				    "tls module is not loaded (as root: modprobe tls)" },
-	[SLUICE_REASON_VERSION] = { "version", "the kernel does not take this TLS version" },
 	[SLUICE_REASON_SUITE] = { "suite", "the kernel does not take this cipher suite" },
 	[SLUICE_REASON_NOT_ESTABLISHED] = { "not-established",
 					    "the peer closed its side before the kernel's TLS could "

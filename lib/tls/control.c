@@ -147,12 +147,15 @@ static int check_header(struct control *control, const uint8_t *header)
 	size_t body_len = message_size(header) - MESSAGE_HEADER_LEN;
 
 	if (!rule)
-		return fail(control, ALERT_UNEXPECTED_MESSAGE, refusal_text(control, header[0]));
+		return fail(control, SLUICE_ALERT_UNEXPECTED_MESSAGE,
+			    refusal_text(control, header[0]));
 	/* RFC 8446, 6: an out-of-range length is decode_error, too long as well as too short. */
 	if (body_len < rule->body_min)
-		return fail(control, ALERT_DECODE_ERROR, "a handshake message that is too short");
+		return fail(control, SLUICE_ALERT_DECODE_ERROR,
+			    "a handshake message that is too short");
 	if (body_len > rule->body_max)
-		return fail(control, ALERT_DECODE_ERROR, "a handshake message that is too long");
+		return fail(control, SLUICE_ALERT_DECODE_ERROR,
+			    "a handshake message that is too long");
 	return 0;
 }
 
@@ -166,9 +169,9 @@ static uint8_t check_ticket_extensions(CBS *extensions)
 	while (CBS_len(extensions) > 0) {
 		if (!CBS_get_u16(extensions, &type) ||
 		    !CBS_get_u16_length_prefixed(extensions, &body))
-			return ALERT_DECODE_ERROR;
+			return SLUICE_ALERT_DECODE_ERROR;
 		if (seen[type / 8] & 1u << type % 8)
-			return ALERT_ILLEGAL_PARAMETER;
+			return SLUICE_ALERT_ILLEGAL_PARAMETER;
 		seen[type / 8] |= 1u << type % 8;
 	}
 	return 0;
@@ -186,7 +189,7 @@ static int take_ticket(struct control *control, const uint8_t *msg, size_t msg_l
 	if (!CBS_skip(&body, 4 + 4) || !CBS_get_u8_length_prefixed(&body, &nonce) ||
 	    !CBS_get_u16_length_prefixed(&body, &ticket) || CBS_len(&ticket) == 0 ||
 	    !CBS_get_u16_length_prefixed(&body, &extensions) || CBS_len(&body) != 0)
-		return fail(control, ALERT_DECODE_ERROR, "a malformed session ticket");
+		return fail(control, SLUICE_ALERT_DECODE_ERROR, "a malformed session ticket");
 	alert = check_ticket_extensions(&extensions);
 	if (alert)
 		return fail(control, alert, "a session ticket with malformed extensions");
@@ -210,11 +213,12 @@ static int take_key_update(struct control *control, const uint8_t *msg, size_t m
 	uint8_t request = msg[MESSAGE_HEADER_LEN];
 
 	if (request > 1)
-		return fail(control, ALERT_ILLEGAL_PARAMETER,
+		return fail(control, SLUICE_ALERT_ILLEGAL_PARAMETER,
 			    "a KeyUpdate that is neither 0 nor 1");
 	control->counts.key_updates++;
 	if (control->requests++ >= control->max_requests)
-		return fail(control, ALERT_UNEXPECTED_MESSAGE, "too many key updates in a row");
+		return fail(control, SLUICE_ALERT_UNEXPECTED_MESSAGE,
+			    "too many key updates in a row");
 	control->after_key_update = true;
 	control->update_requested = request == 1;
 	return 0;
@@ -226,7 +230,7 @@ static int take_renegotiation(struct control *control, const uint8_t *msg, size_
 {
 	control->counts.renegotiations++;
 	if (control->requests++ >= control->max_requests)
-		return fail(control, ALERT_UNEXPECTED_MESSAGE,
+		return fail(control, SLUICE_ALERT_UNEXPECTED_MESSAGE,
 			    "too many requests to renegotiate in a row");
 	*ret_event = (struct control_event){ .type = CONTROL_RENEGOTIATION };
 	return 1;
@@ -247,7 +251,8 @@ static int reserve(struct control *control, size_t need)
 		size = CONTROL_MAX_MESSAGE;
 	p = realloc(control->msg, size);
 	if (!p)
-		return fail_with(control, -SLUICE_E_NOMEM, ALERT_INTERNAL_ERROR, "out of memory");
+		return fail_with(control, -SLUICE_E_NOMEM, SLUICE_ALERT_INTERNAL_ERROR,
+				 "out of memory");
 	control->msg = p;
 	control->msg_size = size;
 	return 0;
@@ -324,7 +329,7 @@ static int count_message(struct control *control)
 		control->messages = 0;
 	}
 	if (control->messages++ >= control->max_messages)
-		return fail(control, ALERT_UNEXPECTED_MESSAGE,
+		return fail(control, SLUICE_ALERT_UNEXPECTED_MESSAGE,
 			    "too many handshake messages in a minute");
 	return 0;
 }
@@ -338,7 +343,7 @@ static int feed_handshake(struct control *control, struct record *record,
 
 	while (record->len > 0) {
 		if (control->after_key_update)
-			return fail(control, ALERT_UNEXPECTED_MESSAGE,
+			return fail(control, SLUICE_ALERT_UNEXPECTED_MESSAGE,
 				    "a KeyUpdate that does not end its record");
 		r = next_message(control, record, &msg, &msg_len);
 		if (r <= 0)
@@ -364,12 +369,12 @@ static int is_warning(struct control *control, uint8_t level, uint8_t descriptio
 {
 	/* RFC 8446, 6: the level is ignored; all but the closure alerts are errors. */
 	if (control->version == TLS13)
-		return description == ALERT_USER_CANCELED;
+		return description == SLUICE_ALERT_USER_CANCELED;
 	if (level == ALERT_LEVEL_FATAL)
 		return 0;
 	if (level == ALERT_LEVEL_WARNING)
 		return 1;
-	return fail(control, ALERT_ILLEGAL_PARAMETER, "an alert of no known level");
+	return fail(control, SLUICE_ALERT_ILLEGAL_PARAMETER, "an alert of no known level");
 }
 
 static int take_alert(struct control *control, uint8_t level, uint8_t description,
@@ -378,7 +383,7 @@ static int take_alert(struct control *control, uint8_t level, uint8_t descriptio
 	enum control_event_type type = CONTROL_CLOSE_NOTIFY;
 
 	/* Sent at either level, it says the same: RFC 5246, 7.2.1 and RFC 8446, 6.1. */
-	if (description != ALERT_CLOSE_NOTIFY) {
+	if (description != SLUICE_ALERT_CLOSE_NOTIFY) {
 		int warning = is_warning(control, level, description);
 
 		if (warning < 0)
@@ -390,7 +395,7 @@ static int take_alert(struct control *control, uint8_t level, uint8_t descriptio
 	else
 		control->counts.warnings++;
 	if (type == CONTROL_WARNING && control->warnings++ >= CONTROL_MAX_WARNINGS)
-		return fail(control, ALERT_UNEXPECTED_MESSAGE, "too many warnings in a row");
+		return fail(control, SLUICE_ALERT_UNEXPECTED_MESSAGE, "too many warnings in a row");
 
 	*ret_event = (struct control_event){ .type = type, .alert = description };
 	return 1;
@@ -410,11 +415,12 @@ static int feed_alert(struct control *control, struct record *record,
 	if (control->alert_len == 0)
 		return 0;
 	if (control->alert_len < ALERT_LEN)
-		return record->end ? fail(control, ALERT_DECODE_ERROR,
+		return record->end ? fail(control, SLUICE_ALERT_DECODE_ERROR,
 					  "an alert that does not end with its record")
 				   : 0;
 	if (control->version == TLS13 && record->len > 0)
-		return fail(control, ALERT_UNEXPECTED_MESSAGE, "more than one alert in a record");
+		return fail(control, SLUICE_ALERT_UNEXPECTED_MESSAGE,
+			    "more than one alert in a record");
 	if (control->version == TLS13 && !record->end)
 		return 0;
 	control->alert_len = 0;
@@ -425,11 +431,11 @@ static int feed_alert(struct control *control, struct record *record,
 static int check_order(struct control *control, const struct record *record)
 {
 	if (record->type != RECORD_HANDSHAKE && control->msg_len > 0)
-		return fail(control, ALERT_UNEXPECTED_MESSAGE,
+		return fail(control, SLUICE_ALERT_UNEXPECTED_MESSAGE,
 			    "another record inside a split handshake message");
 	if (control->open_type != record->type && control->open_type != 0 &&
 	    control->open_type != RECORD_DATA)
-		return fail(control, ALERT_UNEXPECTED_MESSAGE,
+		return fail(control, SLUICE_ALERT_UNEXPECTED_MESSAGE,
 			    "another record inside a control record");
 	return 0;
 }
@@ -441,9 +447,10 @@ static int check_empty(struct control *control, const struct record *record)
 		return 0;
 	/* RFC 8446, 5.4. Empty data is allowed to hide the length of traffic. */
 	if (record->type != RECORD_DATA)
-		return fail(control, ALERT_UNEXPECTED_MESSAGE, "an empty control record");
+		return fail(control, SLUICE_ALERT_UNEXPECTED_MESSAGE, "an empty control record");
 	if (control->empty_records >= CONTROL_MAX_EMPTY_RECORDS)
-		return fail(control, ALERT_UNEXPECTED_MESSAGE, "too many empty records in a row");
+		return fail(control, SLUICE_ALERT_UNEXPECTED_MESSAGE,
+			    "too many empty records in a row");
 	control->empty_records++;
 	control->counts.empty_records++;
 	return 0;
@@ -494,7 +501,7 @@ int control_feed(struct control *control, struct record *record, struct control_
 	}
 	if (record->type != RECORD_DATA && record->type != RECORD_HANDSHAKE &&
 	    record->type != RECORD_ALERT)
-		return fail(control, ALERT_UNEXPECTED_MESSAGE,
+		return fail(control, SLUICE_ALERT_UNEXPECTED_MESSAGE,
 			    record->type == RECORD_CHANGE_CIPHER_SPEC
 				    ? "a ChangeCipherSpec after the handshake"
 				    : "a record of an unknown type");
@@ -525,8 +532,8 @@ int control_feed(struct control *control, struct record *record, struct control_
 
 void control_build_alert(uint8_t out[ALERT_LEN], uint8_t alert)
 {
-	bool warning = alert == ALERT_CLOSE_NOTIFY || alert == ALERT_USER_CANCELED ||
-		       alert == ALERT_NO_RENEGOTIATION;
+	bool warning = alert == SLUICE_ALERT_CLOSE_NOTIFY || alert == SLUICE_ALERT_USER_CANCELED ||
+		       alert == SLUICE_ALERT_NO_RENEGOTIATION;
 
 	out[0] = warning ? ALERT_LEVEL_WARNING : ALERT_LEVEL_FATAL;
 	out[1] = alert;

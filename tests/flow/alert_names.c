@@ -111,7 +111,7 @@ static void AL_18_a_certificate_of_another_purpose(void **state)
 	size_t v;
 
 	for (v = 0; v < ARRAY_SIZE(words); v++)
-		check_refusal(SLUICE_CLIENT, SLUICE_E_VERIFY, ALERT_UNSUPPORTED_CERTIFICATE,
+		check_refusal(SLUICE_CLIENT, SLUICE_E_VERIFY, SLUICE_ALERT_UNSUPPORTED_CERTIFICATE,
 			      .versions = words[v], .cert = certs_get()->client,
 			      .key = certs_get()->client_key);
 }
@@ -119,8 +119,8 @@ static void AL_18_a_certificate_of_another_purpose(void **state)
 /* RFC 8446, 6.1: the close_notify behind it is the end, and an orderly one. */
 static void AL_32_user_canceled_awaits_close_notify(void **state)
 {
-	static const uint8_t canceled[] = { ALERT_LEVEL_WARNING, ALERT_USER_CANCELED };
-	static const uint8_t close_notify[] = { ALERT_LEVEL_WARNING, ALERT_CLOSE_NOTIFY };
+	static const uint8_t canceled[] = { ALERT_LEVEL_WARNING, SLUICE_ALERT_USER_CANCELED };
+	static const uint8_t close_notify[] = { ALERT_LEVEL_WARNING, SLUICE_ALERT_CLOSE_NOTIFY };
 	struct pair pair;
 	struct peer peer;
 	uint8_t byte;

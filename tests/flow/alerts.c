@@ -147,9 +147,12 @@ static void AL_24_AL_27_AL_35_AL_38_every_alert_that_may_be_sent_is_sent(void **
 
 static void send_no_error(struct peer *peer, size_t i)
 {
-	static const int others[] = {
-		ALERT_CLOSE_NOTIFY, ALERT_USER_CANCELED, ALERT_NO_RENEGOTIATION, 200, -1, 256
-	};
+	static const int others[] = { SLUICE_ALERT_CLOSE_NOTIFY,
+				      SLUICE_ALERT_USER_CANCELED,
+				      SLUICE_ALERT_NO_RENEGOTIATION,
+				      200,
+				      -1,
+				      256 };
 
 	assert_int_equal(sluice_abort(peer->conn, others[i]), -SLUICE_E_INVALID);
 	assert_int_equal(sluice_send(peer->conn, "x", 1, RUN_MS), 1);
@@ -166,7 +169,7 @@ static void what_is_no_error_or_unknown_ends_nothing(void **state)
 /* Data that have come before the alert are there before it. */
 static void data_then_alert(struct peer *peer, size_t i)
 {
-	static const uint8_t bytes[ALERT_LEN] = { ALERT_LEVEL_FATAL, ALERT_ACCESS_DENIED };
+	static const uint8_t bytes[ALERT_LEN] = { ALERT_LEVEL_FATAL, SLUICE_ALERT_ACCESS_DENIED };
 	uint8_t buf[16];
 
 	peer_send_record(peer, RECORD_DATA, "before", 6);
@@ -183,7 +186,8 @@ static void AL_08_AL_24_data_before_an_alert_are_delivered(void **state)
 
 static void AL_24_who_pauses_at_the_hello_may_refuse(void **state)
 {
-	static const uint8_t refusals[] = { ALERT_ACCESS_DENIED, ALERT_UNRECOGNIZED_NAME };
+	static const uint8_t refusals[] = { SLUICE_ALERT_ACCESS_DENIED,
+					    SLUICE_ALERT_UNRECOGNIZED_NAME };
 	struct pair pair;
 	size_t i;
 

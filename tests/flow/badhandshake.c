@@ -22,7 +22,7 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define RUN_MS 20000
-#define SENT(name) ALERT_SENT(ALERT_##name)
+#define SENT(name) ALERT_SENT(SLUICE_ALERT_##name)
 
 static const uint16_t versions[] = { TLS13, TLS12 };
 static const enum sluice_role roles[] = { SLUICE_CLIENT, SLUICE_SERVER };
@@ -423,7 +423,7 @@ static void AL_05_AL_07_the_end_at_every_step_of_a_handshake(void **state)
  */
 static void LC_12_AL_05_the_end_behind_the_finished(void **state)
 {
-	static const uint8_t close_notify[] = { ALERT_LEVEL_WARNING, ALERT_CLOSE_NOTIFY };
+	static const uint8_t close_notify[] = { ALERT_LEVEL_WARNING, SLUICE_ALERT_CLOSE_NOTIFY };
 	struct pair pair;
 	struct peer peer;
 	uint8_t buf[16];
@@ -493,8 +493,9 @@ static void LC_12_AL_05_the_end_between_the_finisheds(void **state)
 /* RFC 6066, 3: a server that does not know the name may say so and go on. It is not the reason. */
 static void AL_10_a_warning_is_not_the_reason_of_what_follows(void **state)
 {
-	static const uint8_t warning[] = { RECORD_ALERT,           3, 3, 0, 2, ALERT_LEVEL_WARNING,
-					   ALERT_UNRECOGNIZED_NAME };
+	static const uint8_t warning[] = {
+		RECORD_ALERT, 3, 3, 0, 2, ALERT_LEVEL_WARNING, SLUICE_ALERT_UNRECOGNIZED_NAME
+	};
 	struct pair pair;
 	struct peer peer;
 

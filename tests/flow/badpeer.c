@@ -41,7 +41,7 @@ struct first {
 	}
 #define CLIENT_SAYS(bytes, code, alert) FIRST(bytes, SLUICE_CLIENT, SLUICE_E_##code, alert)
 #define SERVER_SAYS(bytes, code, alert) FIRST(bytes, SLUICE_SERVER, SLUICE_E_##code, alert)
-#define SENT(name) ALERT_SENT(ALERT_##name)
+#define SENT(name) ALERT_SENT(SLUICE_ALERT_##name)
 
 /* The one record that we answer with: before a version is agreed on it says TLS 1.0. */
 static void expect_answer(struct peer *peer, int alert)
@@ -206,11 +206,11 @@ static void OC_49_a_message_that_is_too_large(void **state)
 
 static void AL_08_AL_27_an_alert_comes_first(void **state)
 {
-	RUN_FIRSTS(CLIENT_SAYS("\x15\3\1\0\2\2\x28", ALERT, ALERT_HANDSHAKE_FAILURE),
-		   CLIENT_SAYS("\x15\3\1\0\2\2\x3c", ALERT, ALERT_EXPORT_RESTRICTION),
-		   SERVER_SAYS("\x15\3\3\0\2\2\x28", ALERT, ALERT_HANDSHAKE_FAILURE),
-		   SERVER_SAYS("\x15\3\3\0\2\2\x46", ALERT, ALERT_PROTOCOL_VERSION),
-		   SERVER_SAYS("\x15\3\3\0\2\2\x70", ALERT, ALERT_UNRECOGNIZED_NAME),
+	RUN_FIRSTS(CLIENT_SAYS("\x15\3\1\0\2\2\x28", ALERT, SLUICE_ALERT_HANDSHAKE_FAILURE),
+		   CLIENT_SAYS("\x15\3\1\0\2\2\x3c", ALERT, SLUICE_ALERT_EXPORT_RESTRICTION),
+		   SERVER_SAYS("\x15\3\3\0\2\2\x28", ALERT, SLUICE_ALERT_HANDSHAKE_FAILURE),
+		   SERVER_SAYS("\x15\3\3\0\2\2\x46", ALERT, SLUICE_ALERT_PROTOCOL_VERSION),
+		   SERVER_SAYS("\x15\3\3\0\2\2\x70", ALERT, SLUICE_ALERT_UNRECOGNIZED_NAME),
 		   SERVER_SAYS("\x15\3\3\0\2\2\xfe", ALERT, 254));
 }
 

@@ -21,7 +21,7 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define RUN_MS 20000
-#define SENT(name) ALERT_SENT(ALERT_##name)
+#define SENT(name) ALERT_SENT(SLUICE_ALERT_##name)
 
 /* Who is attacked, and under which versions. */
 #define V12 1
@@ -393,9 +393,9 @@ static void AL_13_records_of_a_type_that_cannot_be(void **state)
 
 static void AL_08_AL_10_AL_41_alerts(void **state)
 {
-	RUN_ATTACKS(ATTACK(fatal_alert, BOTH, ANYONE, ALERT, ALERT_INTERNAL_ERROR),
+	RUN_ATTACKS(ATTACK(fatal_alert, BOTH, ANYONE, ALERT, SLUICE_ALERT_INTERNAL_ERROR),
 		    ATTACK(unknown_alert, BOTH, ANYONE, ALERT, 200),
-		    ATTACK(warning_that_is_fatal, V13, ANYONE, ALERT, ALERT_ACCESS_DENIED),
+		    ATTACK(warning_that_is_fatal, V13, ANYONE, ALERT, SLUICE_ALERT_ACCESS_DENIED),
 		    ATTACK(warning_flood, BOTH, ANYONE, PROTOCOL, SENT(UNEXPECTED_MESSAGE)),
 		    ATTACK(half_an_alert, BOTH, ANYONE, PROTOCOL, SENT(DECODE_ERROR)),
 		    ATTACK(unknown_alert_level, V12, ANYONE, PROTOCOL, SENT(ILLEGAL_PARAMETER)));

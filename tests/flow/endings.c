@@ -62,7 +62,7 @@ static void KY_06_AL_33_renegotiation_is_declined_and_data_go_on(void **state)
 				assert_int_equal(sluice_recv_exact(peer.conn, buf, 4, RUN_MS), 4);
 				assert_memory_equal(buf, "data", 4);
 				peer_expect_alert(&peer, ALERT_LEVEL_WARNING,
-						  ALERT_NO_RENEGOTIATION);
+						  SLUICE_ALERT_NO_RENEGOTIATION);
 			}
 			assert_int_equal(check_info(peer.conn).alerts_sent, 100);
 			peer_close(&peer);
@@ -231,7 +231,7 @@ static void AL_12_we_can_send_after_the_peers_close_notify(void **state)
 			assert_int_equal(peer_next_record(&peer, &type, out), 6);
 			assert_int_equal(type, RECORD_DATA);
 			assert_memory_equal(out, "answer", 6);
-			peer_expect_alert(&peer, ALERT_LEVEL_WARNING, ALERT_CLOSE_NOTIFY);
+			peer_expect_alert(&peer, ALERT_LEVEL_WARNING, SLUICE_ALERT_CLOSE_NOTIFY);
 			peer_expect_end(&peer, PEER_FIN, NULL, 0);
 			peer_close(&peer);
 		}

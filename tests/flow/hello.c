@@ -21,12 +21,6 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-static const char *const versions[] = { "tlsv1.3", "tlsv1.2" };
-
-#define FOR_EACH_VERSION(version)                              \
-	for (size_t version_i = 0; version_i < 2; version_i++) \
-		for (const char *version = versions[version_i]; version; version = NULL)
-
 #define assert_numbers(numbers, n, ...)                                   \
 	do {                                                              \
 		static const uint16_t expected[] = { __VA_ARGS__ };       \
@@ -89,7 +83,7 @@ static void LC_15_LC_16_client_sees_the_answer(void **state)
 	struct sluice_hello hello;
 	struct pair pair;
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		PAIR_FOR_EACH_PATH(path)
 		{

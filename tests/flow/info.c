@@ -22,12 +22,6 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-static const char *const versions[] = { "tlsv1.3", "tlsv1.2" };
-
-#define FOR_EACH_VERSION(version)                              \
-	for (size_t version_i = 0; version_i < 2; version_i++) \
-		for (const char *version = versions[version_i]; version; version = NULL)
-
 /* Names and numbers of the registry, apart from the library's table. */
 static const struct {
 	uint16_t id;
@@ -107,7 +101,7 @@ static void IN_01_IN_04_IN_06_IN_07_every_field(void **state)
 
 	PAIR_FOR_EACH_PATH(path)
 	{
-		FOR_EACH_VERSION(version)
+		PAIR_FOR_EACH_VERSION(version)
 		{
 			pair_open(&pair,
 				  &(struct pair_setup){
@@ -159,7 +153,7 @@ static void IN_01_counts_follow_the_connection(void **state)
 
 	PAIR_FOR_EACH_PATH(path)
 	{
-		FOR_EACH_VERSION(version)
+		PAIR_FOR_EACH_VERSION(version)
 		{
 			pair_open(&pair, &(struct pair_setup){ .path = path, .versions = version });
 			assert_int_equal(pair_connect(&pair), 0);
@@ -216,7 +210,7 @@ static void IN_01_a_resumed_connection(void **state)
 	struct sluice_conn_info info;
 	struct pair pair;
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		pair_open(&pair, &(struct pair_setup){ .versions = version });
 		assert_int_equal(pair_connect(&pair), 0);
@@ -313,7 +307,7 @@ static void IN_12_secrets_stay_out(void **state)
 
 	PAIR_FOR_EACH_PATH(path)
 	{
-		FOR_EACH_VERSION(version)
+		PAIR_FOR_EACH_VERSION(version)
 		{
 			pair_open(&pair,
 				  &(struct pair_setup){ .path = path,
@@ -374,7 +368,7 @@ static void IN_04_IN_06_IN_14_the_kernel_agrees(void **state)
 
 	PAIR_FOR_EACH_PATH(path)
 	{
-		FOR_EACH_VERSION(version)
+		PAIR_FOR_EACH_VERSION(version)
 		{
 			for (i = 0; i < ARRAY_SIZE(suites); i++) {
 				char options[100];

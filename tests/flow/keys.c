@@ -25,11 +25,6 @@
 
 #define ONLY_TLS13 "tlsv1.3"
 #define ONLY_TLS12 "tlsv1.2"
-static const char *const versions[] = { ONLY_TLS13, ONLY_TLS12 };
-
-#define FOR_EACH_VERSION(version)                              \
-	for (size_t version_i = 0; version_i < 2; version_i++) \
-		for (const char *version = versions[version_i]; version; version = NULL)
 
 /* The peer's certificate @index is block @block of the file. */
 static void assert_cert(const struct sluice_conn *conn, size_t index, const char *file,
@@ -64,7 +59,7 @@ static void LC_57_LC_59_OC_03_IN_17_every_kind_of_key(void **state)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(keys); i++) {
-		FOR_EACH_VERSION(version)
+		PAIR_FOR_EACH_VERSION(version)
 		{
 			PAIR_FOR_EACH_PATH(path)
 			{
@@ -128,7 +123,8 @@ static void run_client_case(const struct client_case *c, const char *path, const
 	} else {
 		/* RFC 8446, 4.4.2.4; RFC 5246, 7.4.6. */
 		check_refused(&pair, SLUICE_SERVER, SLUICE_E_NO_PEERCERT,
-			      tls13 ? ALERT_CERTIFICATE_REQUIRED : ALERT_HANDSHAKE_FAILURE);
+			      tls13 ? SLUICE_ALERT_CERTIFICATE_REQUIRED
+				    : SLUICE_ALERT_HANDSHAKE_FAILURE);
 	}
 	pair_close(&pair);
 }
@@ -146,7 +142,7 @@ static void LC_59_SV_06_SV_07_SV_09_AL_41_client_certificates(void **state)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		FOR_EACH_VERSION(version)
+		PAIR_FOR_EACH_VERSION(version)
 		{
 			PAIR_FOR_EACH_PATH(path)
 			run_client_case(&cases[i], path, version);
@@ -163,11 +159,11 @@ static void SV_08_AL_08_AL_09_AL_23_a_client_certificate_of_an_unknown_ca(void *
 		 certs->other_ca);
 	snprintf(client, sizeof(client), "certfile = %s\nkeyfile = %s\n", certs->client,
 		 certs->client_key);
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		PAIR_FOR_EACH_PATH(path)
 		{
-			check_refusal(SLUICE_SERVER, SLUICE_E_VERIFY, ALERT_UNKNOWN_CA,
+			check_refusal(SLUICE_SERVER, SLUICE_E_VERIFY, SLUICE_ALERT_UNKNOWN_CA,
 				      .path = path, .versions = version, .server_options = server,
 				      .client_options = client);
 		}
@@ -207,18 +203,18 @@ static void CL_05_AL_09_AL_17_AL_20_AL_23_servers_that_do_not_verify(void **stat
 		int code, alert;
 		int days; /* when the server was set up */
 	} cases[] = {
-		{ certs->expired, SLUICE_E_VERIFY, ALERT_CERTIFICATE_EXPIRED, -2 },
-		{ certs->not_yet, SLUICE_E_VERIFY, ALERT_CERTIFICATE_EXPIRED, 2 },
-		{ certs->wrong_name, SLUICE_E_HOSTNAME, ALERT_BAD_CERTIFICATE, 0 },
-		{ certs->self_signed, SLUICE_E_VERIFY, ALERT_BAD_CERTIFICATE, 0 },
-		{ certs->server_bare, SLUICE_E_VERIFY, ALERT_UNKNOWN_CA, 0 },
+		{ certs->expired, SLUICE_E_VERIFY, SLUICE_ALERT_CERTIFICATE_EXPIRED, -2 },
+		{ certs->not_yet, SLUICE_E_VERIFY, SLUICE_ALERT_CERTIFICATE_EXPIRED, 2 },
+		{ certs->wrong_name, SLUICE_E_HOSTNAME, SLUICE_ALERT_BAD_CERTIFICATE, 0 },
+		{ certs->self_signed, SLUICE_E_VERIFY, SLUICE_ALERT_BAD_CERTIFICATE, 0 },
+		{ certs->server_bare, SLUICE_E_VERIFY, SLUICE_ALERT_UNKNOWN_CA, 0 },
 	};
 	struct sluice_error err;
 	struct pair pair;
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		FOR_EACH_VERSION(version)
+		PAIR_FOR_EACH_VERSION(version)
 		{
 			PAIR_FOR_EACH_PATH(path)
 			{
@@ -259,9 +255,9 @@ static void AL_17_an_issuer_that_cannot_be_parsed(void **state)
 	assert_int_equal(SSL_set_chain_and_key(peer.ssl, chain, 2, key, NULL), 1);
 	peer_handshake(&peer);
 	assert_int_equal(peer.result, -SLUICE_E_VERIFY);
-	check_error(peer.conn, SLUICE_E_VERIFY, ALERT_SENT(ALERT_BAD_CERTIFICATE));
+	check_error(peer.conn, SLUICE_E_VERIFY, ALERT_SENT(SLUICE_ALERT_BAD_CERTIFICATE));
 	peer_step(&peer);
-	assert_int_equal(peer.alert, ALERT_BAD_CERTIFICATE);
+	assert_int_equal(peer.alert, SLUICE_ALERT_BAD_CERTIFICATE);
 	CRYPTO_BUFFER_free(chain[0]);
 	CRYPTO_BUFFER_free(chain[1]);
 	free(der);
@@ -275,7 +271,7 @@ static void CL_05_AL_23_a_client_that_trusts_another_ca(void **state)
 	struct pair pair;
 	char text[600];
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		pair_open(&pair, &(struct pair_setup){ .versions = version });
 		sluice_profile_unref(pair.client_profile);
@@ -283,7 +279,7 @@ static void CL_05_AL_23_a_client_that_trusts_another_ca(void **state)
 			 "cacertfile = %s\nserver_name_indication = localhost\n", certs->other_ca);
 		pair.client_profile = pair_profile(SLUICE_CLIENT, text);
 		pair_connect(&pair);
-		check_refused(&pair, SLUICE_CLIENT, SLUICE_E_VERIFY, ALERT_UNKNOWN_CA);
+		check_refused(&pair, SLUICE_CLIENT, SLUICE_E_VERIFY, SLUICE_ALERT_UNKNOWN_CA);
 		pair_close(&pair);
 	}
 }

@@ -68,7 +68,7 @@ static void AP_12_the_alert_reaches_a_peer_that_still_sends(void **state)
 			peer_send_record(&peer, RECORD_DATA, "late", 4);
 			usleep(1000);
 		}
-		peer_expect_alert(&peer, ALERT_LEVEL_FATAL, ALERT_UNEXPECTED_MESSAGE);
+		peer_expect_alert(&peer, ALERT_LEVEL_FATAL, SLUICE_ALERT_UNEXPECTED_MESSAGE);
 		peer_fin(&peer);
 		assert_int_equal(pthread_join(thread, NULL), 0);
 		peer_close(&peer);
@@ -180,7 +180,7 @@ static void AP_12_an_event_loop_closes_without_waiting(void **state)
 		assert_int_equal(close_by_events(peer.conn, &result), 0);
 		assert_int_equal(result, 0);
 		peer.conn = NULL;
-		peer_expect_alert(&peer, ALERT_LEVEL_WARNING, ALERT_CLOSE_NOTIFY);
+		peer_expect_alert(&peer, ALERT_LEVEL_WARNING, SLUICE_ALERT_CLOSE_NOTIFY);
 		peer_close(&peer);
 		pair_close(&pair);
 	}

@@ -29,11 +29,6 @@
 
 #define ONLY_TLS13 "tlsv1.3"
 #define ONLY_TLS12 "tlsv1.2"
-static const char *const versions[] = { ONLY_TLS13, ONLY_TLS12 };
-
-#define FOR_EACH_VERSION(version)                              \
-	for (size_t version_i = 0; version_i < 2; version_i++) \
-		for (const char *version = versions[version_i]; version; version = NULL)
 
 /* --- application protocols --------------------------------------------------------------- */
 
@@ -55,7 +50,7 @@ static void CL_06_SV_10_IN_15_IN_16_the_server_prefers_among_common_protocols(vo
 	size_t i, len;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		FOR_EACH_VERSION(version)
+		PAIR_FOR_EACH_VERSION(version)
 		{
 			snprintf(client, sizeof(client), "%s%s\n",
 				 cases[i].client ? "alpn_advertised_protocols = " : "",
@@ -89,10 +84,10 @@ static void CL_06_SV_10_IN_15_IN_16_the_server_prefers_among_common_protocols(vo
 
 static void CL_06_SV_10_AL_40_no_protocol_in_common(void **state)
 {
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
-		check_refusal(SLUICE_SERVER, SLUICE_E_NO_SHARED, ALERT_NO_APPLICATION_PROTOCOL,
-			      .versions = version,
+		check_refusal(SLUICE_SERVER, SLUICE_E_NO_SHARED,
+			      SLUICE_ALERT_NO_APPLICATION_PROTOCOL, .versions = version,
 			      .client_options = "alpn_advertised_protocols = h2, h3\n",
 			      .server_options = "alpn_preferred_protocols = http/1.1\n");
 	}
@@ -184,7 +179,7 @@ static void CS_16_OC_06_key_transport_by_rsa(void **state)
 			pair_exchange(&pair, 40000);
 			pair_close(&pair);
 		}
-		check_refusal(SLUICE_SERVER, SLUICE_E_NO_SHARED, ALERT_HANDSHAKE_FAILURE,
+		check_refusal(SLUICE_SERVER, SLUICE_E_NO_SHARED, SLUICE_ALERT_HANDSHAKE_FAILURE,
 			      .client_options = text, .cert = certs->server_rsa,
 			      .key = certs->server_rsa_key);
 	}
@@ -226,7 +221,7 @@ static void a_certificate_whose_key_may_not_encipher(void **state)
 	const char *cert, *key;
 
 	make_identity(CERT_KEY_RSA2048, "critical,digitalSignature", &cert, &key);
-	check_refusal(SLUICE_CLIENT, SLUICE_E_HANDSHAKE, ALERT_HANDSHAKE_FAILURE,
+	check_refusal(SLUICE_CLIENT, SLUICE_E_HANDSHAKE, SLUICE_ALERT_HANDSHAKE_FAILURE,
 		      .client_options = text,
 		      .server_options = "ciphers = TLS_RSA_WITH_AES_128_GCM_SHA256", .cert = cert,
 		      .key = key);
@@ -262,7 +257,7 @@ static void CS_38_CS_39_CS_40_every_signature_scheme(void **state)
 			 "verify = verify_none\nsignature_algs = %s\n"
 			 "supported_groups = x25519, secp256r1, secp384r1, secp521r1\n",
 			 schemes[i].name);
-		FOR_EACH_VERSION(version)
+		PAIR_FOR_EACH_VERSION(version)
 		{
 			if (version_i == 0 && schemes[i].only_tls12)
 				continue;
@@ -327,7 +322,7 @@ static void OC_14_AL_22_a_client_refuses_a_suite_it_excludes(void **state)
 {
 	PAIR_FOR_EACH_PATH(path)
 	{
-		check_refusal(SLUICE_CLIENT, SLUICE_E_NO_SHARED, ALERT_ILLEGAL_PARAMETER,
+		check_refusal(SLUICE_CLIENT, SLUICE_E_NO_SHARED, SLUICE_ALERT_ILLEGAL_PARAMETER,
 			      .path = path, .versions = ONLY_TLS13,
 			      .client_options = "ciphers = "
 						"TLS_AES_256_GCM_SHA384\n");
@@ -346,8 +341,8 @@ static void OC_14_AL_16_a_server_refuses_a_suite_it_excludes(void **state)
 					    .server_options = "ciphers = "
 							      "TLS_AES_256_GCM_SHA384\n" };
 
-		check_refusal_at(&setup, SLUICE_SERVER, SLUICE_E_NO_SHARED, ALERT_HANDSHAKE_FAILURE,
-				 __FILE__, __LINE__);
+		check_refusal_at(&setup, SLUICE_SERVER, SLUICE_E_NO_SHARED,
+				 SLUICE_ALERT_HANDSHAKE_FAILURE, __FILE__, __LINE__);
 		/* Not a byte of data gets through. */
 		pair_open(&pair, &setup);
 		pair_connect(&pair);
@@ -365,19 +360,21 @@ static void AL_16_AL_28_nothing_in_common(void **state)
 		int code, alert;
 	} cases[] = {
 		{ "versions = tlsv1.2\n", "versions = tlsv1.3\n", SLUICE_E_NO_SHARED,
-		  ALERT_PROTOCOL_VERSION },
+		  SLUICE_ALERT_PROTOCOL_VERSION },
 		{ "versions = tlsv1.3\n", "versions = tlsv1.2\n", SLUICE_E_NO_SHARED,
-		  ALERT_PROTOCOL_VERSION },
+		  SLUICE_ALERT_PROTOCOL_VERSION },
 		{ "ciphers = TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\n", "versions = tlsv1.2\n",
-		  SLUICE_E_NO_SHARED, ALERT_HANDSHAKE_FAILURE },
+		  SLUICE_E_NO_SHARED, SLUICE_ALERT_HANDSHAKE_FAILURE },
 		{ "versions = tlsv1.3\nsupported_groups = secp384r1\n",
-		  "supported_groups = x25519\n", SLUICE_E_NO_SHARED, ALERT_HANDSHAKE_FAILURE },
+		  "supported_groups = x25519\n", SLUICE_E_NO_SHARED,
+		  SLUICE_ALERT_HANDSHAKE_FAILURE },
 		{ "versions = tlsv1.2\nsupported_groups = secp256r1\n",
-		  "supported_groups = x25519\n", SLUICE_E_NO_SHARED, ALERT_HANDSHAKE_FAILURE },
+		  "supported_groups = x25519\n", SLUICE_E_NO_SHARED,
+		  SLUICE_ALERT_HANDSHAKE_FAILURE },
 		{ "versions = tlsv1.3\nsignature_algs = ed25519\n", "versions = tlsv1.3\n",
-		  SLUICE_E_NO_SHARED, ALERT_HANDSHAKE_FAILURE },
+		  SLUICE_E_NO_SHARED, SLUICE_ALERT_HANDSHAKE_FAILURE },
 		{ "versions = tlsv1.2\nsignature_algs = ed25519\n", "versions = tlsv1.2\n",
-		  SLUICE_E_NO_SHARED, ALERT_HANDSHAKE_FAILURE },
+		  SLUICE_E_NO_SHARED, SLUICE_ALERT_HANDSHAKE_FAILURE },
 	};
 	size_t i;
 
@@ -418,7 +415,7 @@ static void SV_13_whose_order_of_suites_decides(void **state)
 /* RFC 7507: a client that says it has fallen back while we have more to offer. */
 static void AL_31_a_needless_fallback(void **state)
 {
-	static const uint8_t alert[] = { 21, 3, 3, 0, 2, 2, ALERT_INAPPROPRIATE_FALLBACK };
+	static const uint8_t alert[] = { 21, 3, 3, 0, 2, 2, SLUICE_ALERT_INAPPROPRIATE_FALLBACK };
 	struct pair pair;
 	struct peer peer;
 
@@ -429,7 +426,7 @@ static void AL_31_a_needless_fallback(void **state)
 	peer_step(&peer);
 	peer_flush(&peer);
 	assert_int_equal(peer_run(&peer), -SLUICE_E_HANDSHAKE);
-	check_error(peer.conn, SLUICE_E_HANDSHAKE, ALERT_SENT(ALERT_INAPPROPRIATE_FALLBACK));
+	check_error(peer.conn, SLUICE_E_HANDSHAKE, ALERT_SENT(SLUICE_ALERT_INAPPROPRIATE_FALLBACK));
 	peer_close_conn(&peer);
 	peer_expect_end(&peer, PEER_FIN, alert, sizeof(alert));
 	peer_close(&peer);
@@ -449,7 +446,7 @@ static void OC_19_CS_43_CS_44_every_group(void **state)
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(groups); i++) {
-		FOR_EACH_VERSION(version)
+		PAIR_FOR_EACH_VERSION(version)
 		{
 			/* TLS 1.2: the group of a server's ECDSA key has to be there, too. */
 			snprintf(text, sizeof(text), "supported_groups = %s\n", groups[i].name);

@@ -248,11 +248,11 @@ static void expect_version_refused(uint8_t minor)
 	peer_open(&peer, &pair, SLUICE_CLIENT);
 	peer_send(&peer, hello, sizeof(hello));
 	assert_int_equal(peer_run(&peer), -SLUICE_E_NO_SHARED);
-	check_error(peer.conn, SLUICE_E_NO_SHARED, ALERT_SENT(ALERT_PROTOCOL_VERSION));
+	check_error(peer.conn, SLUICE_E_NO_SHARED, ALERT_SENT(SLUICE_ALERT_PROTOCOL_VERSION));
 	tcp_read(peer.fd, alert, sizeof(alert));
 	assert_int_equal(alert[0], RECORD_ALERT);
 	assert_int_equal(alert[5], 2);
-	assert_int_equal(alert[6], ALERT_PROTOCOL_VERSION);
+	assert_int_equal(alert[6], SLUICE_ALERT_PROTOCOL_VERSION);
 	peer_close(&peer);
 	assert_int_equal(pair_connect(&pair), 0);
 	pair_close(&pair);

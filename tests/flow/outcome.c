@@ -16,12 +16,6 @@
 #include "support/pair.h"
 #include "support/tcp.h"
 
-static const char *const versions[] = { "tlsv1.3", "tlsv1.2" };
-
-#define FOR_EACH_VERSION(version)                              \
-	for (size_t version_i = 0; version_i < 2; version_i++) \
-		for (const char *version = versions[version_i]; version; version = NULL)
-
 /* --- the protocol -------------------------------------------------------------------------- */
 
 static void expect_protocol(const struct sluice_conn *conn, const char *name)
@@ -135,7 +129,7 @@ static void IN_17_LC_59_certificates_of_both_ends(void **state)
 		 certs->client_key);
 	PAIR_FOR_EACH_PATH(path)
 	{
-		FOR_EACH_VERSION(version)
+		PAIR_FOR_EACH_VERSION(version)
 		{
 			pair_open(&pair, &(struct pair_setup){ .path = path,
 							       .versions = version,
@@ -175,7 +169,7 @@ static void IN_17_LC_59_a_client_without_certificate(void **state)
 		 certs->client_key);
 	PAIR_FOR_EACH_PATH(path)
 	{
-		FOR_EACH_VERSION(version)
+		PAIR_FOR_EACH_VERSION(version)
 		{
 			for (i = 0; i < 2; i++) {
 				pair_open(&pair, &(struct pair_setup){
@@ -225,7 +219,7 @@ static void exporters_agree(void **state)
 
 	PAIR_FOR_EACH_PATH(path)
 	{
-		FOR_EACH_VERSION(version)
+		PAIR_FOR_EACH_VERSION(version)
 		{
 			pair_open(&pair,
 				  &(struct pair_setup){ .path = path,

@@ -21,12 +21,6 @@
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-static const char *const versions[] = { "tlsv1.3", "tlsv1.2" };
-
-#define FOR_EACH_VERSION(version)                              \
-	for (size_t version_i = 0; version_i < 2; version_i++) \
-		for (const char *version = versions[version_i]; version; version = NULL)
-
 /* --- going on ---------------------------------------------------------------------------- */
 
 static void LC_17_server_changes_its_answer(void **state)
@@ -86,7 +80,7 @@ static void LC_17_server_asks_for_a_certificate_late(void **state)
 		 "verify = verify_peer\nfail_if_no_peer_cert = true\ncacertfile = %s\n", certs->ca);
 	snprintf(client, sizeof(client), "certfile = %s\nkeyfile = %s\n", certs->client,
 		 certs->client_key);
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		for (with = false;; with = true) {
 			pause_open(&pair, SLUICE_SERVER,
@@ -130,13 +124,13 @@ static void LC_17_client_changes_its_verdict(void **state)
 	char text[512];
 	struct pair pair;
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		snprintf(text, sizeof(text), "cacertfile = %s\n", certs->other_ca);
 		pause_open(&pair, SLUICE_CLIENT, (struct pair_setup){ .versions = version });
 		pause_continue(&pair, SLUICE_CLIENT, text);
 		assert_int_equal(pair.client_result, -SLUICE_E_VERIFY);
-		check_error(pair.client, SLUICE_E_VERIFY, ALERT_SENT(ALERT_UNKNOWN_CA));
+		check_error(pair.client, SLUICE_E_VERIFY, ALERT_SENT(SLUICE_ALERT_UNKNOWN_CA));
 		pair_drop(&pair);
 
 		pair_start(&pair, NULL);
@@ -233,20 +227,22 @@ static void LC_18_AL_32_a_cancelled_handshake_tells_the_peer(void **state)
 	struct pair pair;
 	size_t i;
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		for (i = 0; i < ARRAY_SIZE(roles); i++) {
 			pause_open(&pair, roles[i], (struct pair_setup){ .versions = version });
 			self = pause_end(&pair, roles[i]);
 			other = pause_end(&pair, SLUICE_SERVER + SLUICE_CLIENT - roles[i]);
 			assert_int_equal(sluice_handshake_cancel(self), 0);
-			check_error(self, SLUICE_E_HANDSHAKE, ALERT_SENT(ALERT_USER_CANCELED));
+			check_error(self, SLUICE_E_HANDSHAKE,
+				    ALERT_SENT(SLUICE_ALERT_USER_CANCELED));
 			assert_int_equal(check_info(self).alerts_sent, 1);
 			assert_int_equal(check_info(self).tx.path, SLUICE_PATH_NONE);
 			*(roles[i] == SLUICE_SERVER ? &pair.server_result : &pair.client_result) =
 				-SLUICE_E_HANDSHAKE;
 			pair_run(&pair);
-			check_error(other, SLUICE_E_ALERT, ALERT_RECEIVED(ALERT_USER_CANCELED));
+			check_error(other, SLUICE_E_ALERT,
+				    ALERT_RECEIVED(SLUICE_ALERT_USER_CANCELED));
 			assert_int_equal(check_info(other).alerts_received, 1);
 			pair_close(&pair);
 		}

@@ -306,8 +306,9 @@ static void KY_13_too_many_updates_in_a_row(void **state)
 			peer_next_epoch(&peer.tx);
 		}
 		assert_int_equal(sluice_recv(peer.conn, &byte, 1, RUN_MS), -SLUICE_E_PROTOCOL);
-		check_error(peer.conn, SLUICE_E_PROTOCOL, ALERT_SENT(ALERT_UNEXPECTED_MESSAGE));
-		peer_expect_alert(&peer, ALERT_LEVEL_FATAL, ALERT_UNEXPECTED_MESSAGE);
+		check_error(peer.conn, SLUICE_E_PROTOCOL,
+			    ALERT_SENT(SLUICE_ALERT_UNEXPECTED_MESSAGE));
+		peer_expect_alert(&peer, ALERT_LEVEL_FATAL, SLUICE_ALERT_UNEXPECTED_MESSAGE);
 		peer_close(&peer);
 	}
 }
@@ -344,7 +345,8 @@ static void KY_03_the_limits_are_options(void **state)
 			}
 			assert_int_equal(check_info(peer.conn).key_updates_received,
 					 i == 0 ? 4 : 3);
-			peer_expect_alert(&peer, ALERT_LEVEL_FATAL, ALERT_UNEXPECTED_MESSAGE);
+			peer_expect_alert(&peer, ALERT_LEVEL_FATAL,
+					  SLUICE_ALERT_UNEXPECTED_MESSAGE);
 			peer_close(&peer);
 			pair_close(&pair);
 		}
@@ -365,8 +367,9 @@ static void KY_13_a_record_of_the_old_epoch_does_not_decrypt(void **state)
 		peer_send_record(&peer, RECORD_DATA, "old", 3);
 		assert_int_equal(sluice_recv(peer.conn, &byte, 1, RUN_MS),
 				 -SLUICE_E_BAD_RECORD_MAC);
-		check_error(peer.conn, SLUICE_E_BAD_RECORD_MAC, ALERT_SENT(ALERT_BAD_RECORD_MAC));
-		peer_expect_alert(&peer, ALERT_LEVEL_FATAL, ALERT_BAD_RECORD_MAC);
+		check_error(peer.conn, SLUICE_E_BAD_RECORD_MAC,
+			    ALERT_SENT(SLUICE_ALERT_BAD_RECORD_MAC));
+		peer_expect_alert(&peer, ALERT_LEVEL_FATAL, SLUICE_ALERT_BAD_RECORD_MAC);
 		peer_close(&peer);
 	}
 }
@@ -438,8 +441,8 @@ static void KY_13_AL_30_an_update_that_a_kernel_cannot_follow(void **state)
 		peer_send_record(&peer, RECORD_HANDSHAKE, messages[i], 5);
 		assert_int_equal(sluice_recv_exact(peer.conn, buf, 6, RUN_MS), 6);
 		assert_int_equal(sluice_recv(peer.conn, buf, 1, RUN_MS), -SLUICE_E_REKEY);
-		check_error(peer.conn, SLUICE_E_REKEY, ALERT_SENT(ALERT_INTERNAL_ERROR));
-		peer_expect_alert(&peer, ALERT_LEVEL_FATAL, ALERT_INTERNAL_ERROR);
+		check_error(peer.conn, SLUICE_E_REKEY, ALERT_SENT(SLUICE_ALERT_INTERNAL_ERROR));
+		peer_expect_alert(&peer, ALERT_LEVEL_FATAL, SLUICE_ALERT_INTERNAL_ERROR);
 		assert_int_equal(peer_close_conn(&peer), 0);
 		peer_expect_end(&peer, PEER_FIN, NULL, 0);
 		peer_close(&peer);

@@ -24,12 +24,6 @@
 #define RUN_MS 20000
 #define IN_A_ROW 1000
 
-static const char *const versions[] = { "tlsv1.3", "tlsv1.2" };
-
-#define FOR_EACH_VERSION(version)                              \
-	for (size_t version_i = 0; version_i < 2; version_i++) \
-		for (const char *version = versions[version_i]; version; version = NULL)
-
 /* TLS 1.3 brings the tickets behind the handshake: they are taken when the client receives. */
 static void receive_tickets(struct pair *pair)
 {
@@ -95,7 +89,7 @@ static void RS_30_a_session_resumes_and_keeps_the_identity(void **state)
 	size_t len, len_before;
 	struct pair pair;
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		PAIR_FOR_EACH_PATH(path)
 		{
@@ -135,7 +129,7 @@ static void SV_07_RS_30_a_resumed_client_is_still_who_it_was(void **state)
 	snprintf(client, sizeof(client), "certfile = %s\nkeyfile = %s\n", certs->client,
 		 certs->client_key);
 	expected = certs_der(certs->client, 0, &expected_len);
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		PAIR_FOR_EACH_PATH(path)
 		{
@@ -162,7 +156,7 @@ static void RS_11_every_one_of_a_thousand_resumes(void **state)
 	struct pair pair;
 	unsigned int i;
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		PAIR_FOR_EACH_PATH(path)
 		{
@@ -222,7 +216,7 @@ static void tickets_can_be_off_on_either_side(void **state)
 	struct pair pair;
 	int side;
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		for (side = 0; side < 2; side++) {
 			pair_open(&pair,
@@ -253,7 +247,7 @@ static void RS_31_a_session_that_fails_costs_a_full_handshake(void **state)
 	struct sluice_session *session;
 	struct pair pair;
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		pair_open(&pair, &(struct pair_setup){ .versions = version });
 		session = first_session(&pair);
@@ -332,7 +326,7 @@ static void a_session_is_no_way_around_verification(void **state)
 		 "cacertfile = %s\nserver_name_indication = localhost\n", certs->other_ca);
 	snprintf(other_name, sizeof(other_name),
 		 "cacertfile = %s\nserver_name_indication = elsewhere.test\n", certs->ca);
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		expect_judged_again(version, unverified, verified, 0);
 		expect_judged_again(version, unverified, other_ca, -SLUICE_E_VERIFY);
@@ -349,7 +343,7 @@ static void other_options_do_not_keep_a_session_from_resuming(void **state)
 	struct pair pair;
 	char text[600];
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		pair_open(&pair, &(struct pair_setup){ .versions = version });
 		session = first_session(&pair);
@@ -384,7 +378,7 @@ static void SV_19_a_ticket_is_no_way_around_client_certificates(void **state)
 	snprintf(text, sizeof(text),
 		 "verify = verify_peer\nfail_if_no_peer_cert = true\ncacertfile = %s\n",
 		 certs_get()->ca);
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		pair_open(&pair,
 			  &(struct pair_setup){ .versions = version, .server_options = PAUSE });

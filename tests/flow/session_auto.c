@@ -17,12 +17,6 @@
 #define RUN_MS 20000
 #define AUTO "session_tickets = auto\n"
 
-static const char *const versions[] = { "tlsv1.3", "tlsv1.2" };
-
-#define FOR_EACH_VERSION(version)                              \
-	for (size_t version_i = 0; version_i < 2; version_i++) \
-		for (const char *version = versions[version_i]; version; version = NULL)
-
 static void pass_byte(struct pair *pair)
 {
 	uint8_t byte;
@@ -50,7 +44,7 @@ static void RS_12_auto_resumes_by_itself(void **state)
 	struct pair pair;
 	int i;
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		PAIR_FOR_EACH_PATH(path)
 		{
@@ -93,7 +87,7 @@ static void RS_12_a_session_is_offered_only_to_its_server(void **state)
 	struct pair one, two;
 	char text[600];
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		pair_open(&one,
 			  &(struct pair_setup){ .versions = version, .client_options = AUTO });
@@ -202,7 +196,7 @@ static void RS_10_a_client_drops_tickets_unless_asked(void **state)
 {
 	struct pair pair;
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		PAIR_FOR_EACH_PATH(path)
 		{
@@ -222,7 +216,7 @@ static void RS_15_a_server_has_no_tickets_unless_asked(void **state)
 	struct sluice_error err;
 	struct pair pair;
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		pair_open(&pair, &(struct pair_setup){ .versions = version });
 		sluice_listener_free(pair.listener);

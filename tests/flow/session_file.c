@@ -23,12 +23,6 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define RUN_MS 20000
 
-static const char *const versions[] = { "tlsv1.3", "tlsv1.2" };
-
-#define FOR_EACH_VERSION(version)                              \
-	for (size_t version_i = 0; version_i < 2; version_i++) \
-		for (const char *version = versions[version_i]; version; version = NULL)
-
 /* A path in the directory of the test's certificates, where nothing is yet. */
 static const char *fresh_path(void)
 {
@@ -69,7 +63,7 @@ static void a_saved_session_resumes_when_loaded(void **state)
 	const char *path;
 	struct pair pair;
 
-	FOR_EACH_VERSION(version)
+	PAIR_FOR_EACH_VERSION(version)
 	{
 		path = fresh_path();
 		session = open_session(&pair, version);

@@ -69,10 +69,10 @@ static void check_event(struct engine *engine, const struct control_event *event
 {
 	switch (event->type) {
 	case CONTROL_CLOSE_NOTIFY:
-		REQUIRE(engine->control.closed && event->alert == ALERT_CLOSE_NOTIFY);
+		REQUIRE(engine->control.closed && event->alert == SLUICE_ALERT_CLOSE_NOTIFY);
 		break;
 	case CONTROL_ALERT:
-		REQUIRE(engine->control.closed && event->alert != ALERT_CLOSE_NOTIFY);
+		REQUIRE(engine->control.closed && event->alert != SLUICE_ALERT_CLOSE_NOTIFY);
 		break;
 	case CONTROL_WARNING:
 		REQUIRE(engine->control.warnings <= CONTROL_MAX_WARNINGS);

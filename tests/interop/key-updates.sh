@@ -9,10 +9,26 @@
 set -euo pipefail
 # shellcheck source=tests/interop/lib.sh
 . "$(dirname "$0")/lib.sh"
+
 here=$(cd "$(dirname "$0")" && pwd)
 
 PEERS=${PEERS:-$(dirname "$SLUICE")/../tests/peers}
 LIMIT=200
+
+# epochs JSON: how often the keys changed: ours, the peer's.
+# shellcheck disable=SC2001 # not with this pattern
+epochs() {
+  sed 's/.*"tx":{[^}]*"epoch":\([0-9]*\)}.*"rx":{[^}]*"epoch":\([0-9]*\)}.*/\1 \2/' <<<"$1"
+}
+
+# enough LINE OURS THEIRS: whether the keys changed at least so often.
+enough() {
+  local got
+  read -r -a got <<<"$(epochs "$1")"
+  if [ "${got[0]:-0}" -ge "$2" ] && [ "${got[1]:-0}" -ge "$3" ]; then return 0; fi
+  say "keys changed ${got[*]} times where $2 and $3 were due: $1"
+  return 1
+}
 
 # counter NAME: one of /proc/net/tls_stat, 0 where there is none.
 counter() {

@@ -267,19 +267,17 @@ same() {
   return 1
 }
 
-# --- what our programs say of the keys
-
-# epochs JSON: how often the keys changed: ours, the peer's.
-# shellcheck disable=SC2001 # not with this pattern
-epochs() {
-  sed 's/.*"tx":{[^}]*"epoch":\([0-9]*\)}.*"rx":{[^}]*"epoch":\([0-9]*\)}.*/\1 \2/' <<<"$1"
-}
-
-# enough LINE OURS THEIRS: whether the keys changed at least so often.
-enough() {
-  local got
-  read -r -a got <<<"$(epochs "$1")"
-  if [ "${got[0]:-0}" -ge "$2" ] && [ "${got[1]:-0}" -ge "$3" ]; then return 0; fi
-  say "keys changed ${got[*]} times where $2 and $3 were due: $1"
-  return 1
+# for_each VERSIONS FUNCTION ARGUMENT...: with each record path and version besides
+for_each() {
+  local mode version versions=$1 result=0
+  shift
+  for mode in "${modes[@]}"; do
+    for version in $versions; do
+      "$@" "$version" "$mode" || {
+        say "... with TLS $version, record path $mode"
+        result=1
+      }
+    done
+  done
+  return "$result"
 }

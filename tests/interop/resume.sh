@@ -31,20 +31,6 @@ ours() {
   return 1
 }
 
-for_each() { # VERSIONS FUNCTION ARGUMENT...: with each mode and version
-  local mode version versions=$1 result=0
-  shift
-  for mode in "${modes[@]}"; do
-    for version in $versions; do
-      "$@" "$version" "$mode" || {
-        say "... with TLS $version, record path $mode"
-        result=1
-      }
-    done
-  done
-  return "$result"
-}
-
 # --- our server
 
 server_role() { # client, version, mode

@@ -17,6 +17,8 @@
 #define RUN_MS 20000 /* a handshake that takes longer hangs */
 #define PATTERN_CHUNK 65536
 
+const char *const pair_versions[2] = { "tlsv1.3", "tlsv1.2" };
+
 struct sluice_profile *pair_profile(enum sluice_role role, const char *text)
 {
 	struct sluice_profile *profile = NULL;

@@ -66,6 +66,13 @@ struct sluice_profile *pair_profile(enum sluice_role role, const char *text);
 /* pair_path() names record path @i of those this kernel can take, NULL at the end. */
 const char *pair_path(int i);
 
+/* PAIR_FOR_EACH_VERSION() does the same with the words of option versions. */
+extern const char *const pair_versions[2];
+
+#define PAIR_FOR_EACH_VERSION(version)                      \
+	for (int version_i = 0; version_i < 2; version_i++) \
+		for (const char *version = pair_versions[version_i]; version; version = NULL)
+
 #define PAIR_FOR_EACH_PATH(path)                          \
 	for (int pair_i = 0; pair_path(pair_i); pair_i++) \
 		for (const char *path = pair_path(pair_i); path; path = NULL)

@@ -65,7 +65,7 @@ static void say_event(struct player *player, const struct control_event *event)
 /* After a failure there is nothing but the failure, whatever comes. */
 static void check_failed(struct player *player, int code)
 {
-	static const uint8_t bytes[] = { ALERT_LEVEL_WARNING, ALERT_CLOSE_NOTIFY };
+	static const uint8_t bytes[] = { ALERT_LEVEL_WARNING, SLUICE_ALERT_CLOSE_NOTIFY };
 	static const uint8_t types[] = { RECORD_ALERT, RECORD_HANDSHAKE, RECORD_DATA };
 	struct control_event event;
 

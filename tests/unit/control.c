@@ -131,7 +131,7 @@ static void a_record_inside_an_open_one(void **state)
 		while (control_feed(&control, &first, &event) == 1)
 			assert_int_equal(event.type, CONTROL_TICKET);
 		assert_int_equal(control_feed(&control, &second, &event), -SLUICE_E_PROTOCOL);
-		assert_int_equal(control.fail_alert, ALERT_UNEXPECTED_MESSAGE);
+		assert_int_equal(control.fail_alert, SLUICE_ALERT_UNEXPECTED_MESSAGE);
 		control_deinit(&control);
 	}
 }
@@ -139,7 +139,7 @@ static void a_record_inside_an_open_one(void **state)
 /* Data need not tell its ends: the kernel joins records as the receiver's buffer has room. */
 static void data_without_an_end_hides_no_control_record(void **state)
 {
-	static const uint8_t bytes[] = { ALERT_LEVEL_WARNING, ALERT_CLOSE_NOTIFY };
+	static const uint8_t bytes[] = { ALERT_LEVEL_WARNING, SLUICE_ALERT_CLOSE_NOTIFY };
 	struct record data = { RECORD_DATA, false, bytes, sizeof(bytes) };
 	struct record alert = { RECORD_ALERT, true, bytes, sizeof(bytes) };
 	struct control control;
@@ -305,7 +305,7 @@ static void memory_runs_out(void **state)
 		if (realloc_fails_in)
 			break;
 		assert_string_equal(player.out, expect);
-		assert_int_equal(player.control.fail_alert, ALERT_INTERNAL_ERROR);
+		assert_int_equal(player.control.fail_alert, SLUICE_ALERT_INTERNAL_ERROR);
 		player_stop(&player);
 	}
 	realloc_fails_in = 0;

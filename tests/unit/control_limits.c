@@ -53,7 +53,7 @@ static void requests_in_a_row_are_limited(void **state)
 		}
 		assert_int_equal(i ? FEED(&control, "\0\0\0\0") : FEED(&control, KEY_UPDATE),
 				 -SLUICE_E_PROTOCOL);
-		assert_int_equal(control.fail_alert, ALERT_UNEXPECTED_MESSAGE);
+		assert_int_equal(control.fail_alert, SLUICE_ALERT_UNEXPECTED_MESSAGE);
 		assert_int_equal(control.counts.key_updates + control.counts.renegotiations,
 				 3 * CONTROL_MAX_REQUESTS + 1);
 		control_deinit(&control);
@@ -91,7 +91,7 @@ static void KY_03_messages_in_a_minute_are_limited(void **state)
 	control.now_us -= 1;
 	feed_data(&control);
 	assert_int_equal(FEED(&control, TICKET), -SLUICE_E_PROTOCOL);
-	assert_int_equal(control.fail_alert, ALERT_UNEXPECTED_MESSAGE);
+	assert_int_equal(control.fail_alert, SLUICE_ALERT_UNEXPECTED_MESSAGE);
 	assert_int_equal(control.counts.tickets, 3 * CONTROL_MAX_MESSAGES / 2);
 	control_deinit(&control);
 }

@@ -196,7 +196,7 @@ static void a_version_2_hello_is_refused(void **state)
 
 	PUT("\x80\x2e\1\3\1\0\x15\0\0\0\x10");
 	assert_int_equal(read_all(f, 5), -1);
-	assert_refused(f, SLUICE_E_UNSUPPORTED_VERSION, ALERT_PROTOCOL_VERSION);
+	assert_refused(f, SLUICE_E_UNSUPPORTED_VERSION, SLUICE_ALERT_PROTOCOL_VERSION);
 }
 
 static void what_is_not_a_record_is_not_tls(void **state)
@@ -213,7 +213,7 @@ static void what_is_not_a_record_is_not_tls(void **state)
 			assert_int_equal(f->gate.status, GATE_WANT_READ);
 			assert_int_equal(f->got_len, tp.len);
 		} else {
-			assert_refused(f, SLUICE_E_NOT_TLS, ALERT_UNEXPECTED_MESSAGE);
+			assert_refused(f, SLUICE_E_NOT_TLS, SLUICE_ALERT_UNEXPECTED_MESSAGE);
 			assert_int_equal(f->got_len, 0);
 		}
 	}
@@ -233,7 +233,7 @@ static void a_record_of_another_major_version_is_not_tls(void **state)
 			put_record(RECORD_HANDSHAKE, 4);
 			tp.stream[tp.len - 8] = majors[i];
 			assert_int_equal(read_all(f, 9), -1);
-			assert_refused(f, SLUICE_E_NOT_TLS, ALERT_PROTOCOL_VERSION);
+			assert_refused(f, SLUICE_E_NOT_TLS, SLUICE_ALERT_PROTOCOL_VERSION);
 			assert_int_equal(f->got_len, first ? 0 : 9);
 		}
 	}
@@ -263,7 +263,7 @@ static void too_long_a_record_is_refused_by_its_header(void **state)
 	f = start(NO_LIMIT);
 	put_record(RECORD_HANDSHAKE, RECORD_MAX_CIPHER_TLS13 + 1);
 	assert_int_equal(read_all(f, LARGEST), -1);
-	assert_refused(f, SLUICE_E_RECORD_OVERFLOW, ALERT_RECORD_OVERFLOW);
+	assert_refused(f, SLUICE_E_RECORD_OVERFLOW, SLUICE_ALERT_RECORD_OVERFLOW);
 	assert_int_equal(tp.used, RECORD_HEADER_LEN);
 }
 
@@ -278,7 +278,8 @@ static void the_bytes_of_a_handshake_are_bounded(void **state)
 		put_record(RECORD_HANDSHAKE, 100 + over);
 		assert_int_equal(read_all(f, 105), -1);
 		if (over) {
-			assert_refused(f, SLUICE_E_HANDSHAKE_TOO_LARGE, ALERT_HANDSHAKE_FAILURE);
+			assert_refused(f, SLUICE_E_HANDSHAKE_TOO_LARGE,
+				       SLUICE_ALERT_HANDSHAKE_FAILURE);
 			assert_int_equal(tp.used, 105 + RECORD_HEADER_LEN);
 		} else {
 			assert_int_equal(f->gate.status, GATE_WANT_READ);
@@ -483,7 +484,7 @@ static void a_server_hello_without_end_is_refused(void **state)
 	put_handshake(hello, 10000);
 	put_handshake(hello + 10000, 10000);
 	read_all(f, 20000);
-	assert_refused(f, SLUICE_E_PROTOCOL, ALERT_ILLEGAL_PARAMETER);
+	assert_refused(f, SLUICE_E_PROTOCOL, SLUICE_ALERT_ILLEGAL_PARAMETER);
 }
 
 /* --- writing ----------------------------------------------------------------------------- */
@@ -543,10 +544,10 @@ static void a_refusal_does_not_stop_writing(void **state)
 
 	PUT("SSH-2.0-OpenSSH\r\n");
 	read_all(f, 5);
-	assert_refused(f, SLUICE_E_NOT_TLS, ALERT_UNEXPECTED_MESSAGE);
+	assert_refused(f, SLUICE_E_NOT_TLS, SLUICE_ALERT_UNEXPECTED_MESSAGE);
 	assert_int_equal(BIO_write(f->bio, "\x15\3\1\0\2\2\x0a", 7), 7);
 	assert_int_equal(tp.sent_len, 7);
-	assert_refused(f, SLUICE_E_NOT_TLS, ALERT_UNEXPECTED_MESSAGE);
+	assert_refused(f, SLUICE_E_NOT_TLS, SLUICE_ALERT_UNEXPECTED_MESSAGE);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

@@ -62,7 +62,7 @@ static void OC_40_signatures_with_sha1_are_refused(void **state)
 		world_init(&w, SLUICE_CLIENT);
 		trust(&w, &root);
 		send_cert(&w, &server);
-		refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_BAD_CERTIFICATE, 0);
+		refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_BAD_CERTIFICATE, 0);
 		world_deinit(&w);
 		entity_free(&server);
 
@@ -72,7 +72,7 @@ static void OC_40_signatures_with_sha1_are_refused(void **state)
 		trust(&w, &root);
 		send_cert(&w, &server);
 		send_cert(&w, &intermediate);
-		refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_BAD_CERTIFICATE, 0);
+		refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_BAD_CERTIFICATE, 0);
 		assert_non_null(strstr(w.err.text, "issuer 1"));
 		world_deinit(&w);
 		entity_free(&server);
@@ -113,7 +113,7 @@ static void OC_40_signature_algorithms(void **state)
 		if (cases[i].ok)
 			accepts(&w, "localhost");
 		else
-			refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_BAD_CERTIFICATE, 0);
+			refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_BAD_CERTIFICATE, 0);
 		world_deinit(&w);
 		entity_free(&server);
 	}
@@ -140,7 +140,7 @@ static void OC_40_every_strong_key_and_no_weak_one(void **state)
 		trust(&w, &root);
 		send_cert(&w, &server);
 		if (kinds[j] == CERT_KEY_RSA1024)
-			refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_BAD_CERTIFICATE,
+			refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_BAD_CERTIFICATE,
 				X509_V_ERR_CERT_REJECTED);
 		else
 			accepts(&w, "localhost");
@@ -214,8 +214,8 @@ static void CL_17_names(void **state)
 		if (name_cases[i].ok)
 			accepts(&w, name_cases[i].name);
 		else
-			refuses(&w, name_cases[i].name, SLUICE_E_HOSTNAME, ALERT_BAD_CERTIFICATE,
-				0);
+			refuses(&w, name_cases[i].name, SLUICE_E_HOSTNAME,
+				SLUICE_ALERT_BAD_CERTIFICATE, 0);
 		world_deinit(&w);
 		entity_free(&server);
 	}
@@ -227,7 +227,7 @@ static void CL_18_without_a_name_any_name_will_do(void **state)
 	struct usual u;
 
 	usual_init(&u);
-	refuses(&u.w, "elsewhere.test", SLUICE_E_HOSTNAME, ALERT_BAD_CERTIFICATE,
+	refuses(&u.w, "elsewhere.test", SLUICE_E_HOSTNAME, SLUICE_ALERT_BAD_CERTIFICATE,
 		X509_V_ERR_HOSTNAME_MISMATCH);
 	assert_non_null(strstr(u.w.err.text, "elsewhere.test"));
 	accepts(&u.w, NULL);

@@ -53,16 +53,16 @@ static void SV_09_no_certificate(void **state)
 	struct world w;
 
 	world_init(&w, SLUICE_CLIENT);
-	refuses(&w, NULL, SLUICE_E_NO_PEERCERT, ALERT_CERTIFICATE_REQUIRED, 0);
+	refuses(&w, NULL, SLUICE_E_NO_PEERCERT, SLUICE_ALERT_CERTIFICATE_REQUIRED, 0);
 	world_deinit(&w);
 
 	world_init(&w, SLUICE_SERVER);
 	accepts(&w, NULL);
 	w.profile.fail_if_no_peer_cert = true;
-	refuses(&w, NULL, SLUICE_E_NO_PEERCERT, ALERT_CERTIFICATE_REQUIRED, 0);
+	refuses(&w, NULL, SLUICE_E_NO_PEERCERT, SLUICE_ALERT_CERTIFICATE_REQUIRED, 0);
 	sk_CRYPTO_BUFFER_free(w.chain);
 	w.chain = NULL;
-	refuses(&w, NULL, SLUICE_E_NO_PEERCERT, ALERT_CERTIFICATE_REQUIRED, 0);
+	refuses(&w, NULL, SLUICE_E_NO_PEERCERT, SLUICE_ALERT_CERTIFICATE_REQUIRED, 0);
 	world_deinit(&w);
 }
 
@@ -90,7 +90,8 @@ static void OC_22_depth_counts_intermediates(void **state)
 			if (depth >= n)
 				accepts(&w, "localhost");
 			else
-				refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_BAD_CERTIFICATE,
+				refuses(&w, "localhost", SLUICE_E_VERIFY,
+					SLUICE_ALERT_BAD_CERTIFICATE,
 					X509_V_ERR_CERT_CHAIN_TOO_LONG);
 		}
 		world_deinit(&w);
@@ -115,7 +116,7 @@ static void OC_22_self_issued_certificates_do_not_count(void **state)
 	w.profile.depth = 1;
 	accepts(&w, "localhost");
 	w.profile.depth = 0;
-	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_BAD_CERTIFICATE,
+	refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_BAD_CERTIFICATE,
 		X509_V_ERR_CERT_CHAIN_TOO_LONG);
 	world_deinit(&w);
 	entity_free(&root);
@@ -136,11 +137,11 @@ static void OC_35_unknown_authorities(void **state)
 	world_init(&w, SLUICE_CLIENT);
 	trust(&w, &other);
 	send_cert(&w, &u.server);
-	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_UNKNOWN_CA, 0);
+	refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_UNKNOWN_CA, 0);
 	send_cert(&w, &u.intermediate);
-	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_UNKNOWN_CA, 0);
+	refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_UNKNOWN_CA, 0);
 	send_cert(&w, &u.root);
-	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_UNKNOWN_CA,
+	refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_UNKNOWN_CA,
 		X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN);
 	world_deinit(&w);
 
@@ -148,16 +149,16 @@ static void OC_35_unknown_authorities(void **state)
 	world_init(&w, SLUICE_CLIENT);
 	trust(&w, &u.root);
 	send_cert(&w, &u.server);
-	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_UNKNOWN_CA, 0);
+	refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_UNKNOWN_CA, 0);
 	world_deinit(&w);
 
 	/* No trust at all. */
 	world_init(&w, SLUICE_CLIENT);
 	send_cert(&w, &u.server);
-	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_UNKNOWN_CA, 0);
+	refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_UNKNOWN_CA, 0);
 	X509_STORE_free(w.profile.trust);
 	w.profile.trust = NULL;
-	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_UNKNOWN_CA, 0);
+	refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_UNKNOWN_CA, 0);
 	world_deinit(&w);
 
 	/* Same names, another key. */
@@ -167,7 +168,7 @@ static void OC_35_unknown_authorities(void **state)
 	trust(&w, &other);
 	send_cert(&w, &u.server);
 	send_cert(&w, &u.intermediate);
-	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_UNKNOWN_CA, 0);
+	refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_UNKNOWN_CA, 0);
 	world_deinit(&w);
 	entity_free(&other);
 	usual_deinit(&u);
@@ -183,7 +184,7 @@ static void OC_35_a_trusted_intermediate_does_not_replace_its_root(void **state)
 	world_init(&w, SLUICE_CLIENT);
 	trust(&w, &u.intermediate);
 	send_cert(&w, &u.server);
-	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_UNKNOWN_CA, 0);
+	refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_UNKNOWN_CA, 0);
 	trust(&w, &u.root);
 	accepts(&w, "localhost");
 	world_deinit(&w);
@@ -197,13 +198,13 @@ static void OC_36_a_self_signed_peer(void **state)
 
 	world_init(&w, SLUICE_CLIENT);
 	send_cert(&w, &server);
-	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_BAD_CERTIFICATE,
+	refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_BAD_CERTIFICATE,
 		X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT);
 	/* Unless it is trusted as it is. */
 	trust(&w, &server);
 	w.profile.depth = 0;
 	accepts(&w, "localhost");
-	refuses(&w, "elsewhere.test", SLUICE_E_HOSTNAME, ALERT_BAD_CERTIFICATE, 0);
+	refuses(&w, "elsewhere.test", SLUICE_E_HOSTNAME, SLUICE_ALERT_BAD_CERTIFICATE, 0);
 	world_deinit(&w);
 	entity_free(&server);
 }
@@ -232,12 +233,12 @@ static void OC_37_time(void **state)
 	accepts(&u.w, "localhost");
 	frozen_s = to_s; /* RFC 5280, 4.1.2.5: inclusive */
 	accepts(&u.w, "localhost");
-	refuses(&u.w, "elsewhere.test", SLUICE_E_HOSTNAME, ALERT_BAD_CERTIFICATE, 0);
+	refuses(&u.w, "elsewhere.test", SLUICE_E_HOSTNAME, SLUICE_ALERT_BAD_CERTIFICATE, 0);
 	frozen_s = to_s + 5;
-	refuses(&u.w, "localhost", SLUICE_E_VERIFY, ALERT_CERTIFICATE_EXPIRED,
+	refuses(&u.w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_CERTIFICATE_EXPIRED,
 		X509_V_ERR_CERT_HAS_EXPIRED);
 	frozen_s = from_s - 5;
-	refuses(&u.w, "localhost", SLUICE_E_VERIFY, ALERT_CERTIFICATE_EXPIRED,
+	refuses(&u.w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_CERTIFICATE_EXPIRED,
 		X509_V_ERR_CERT_NOT_YET_VALID);
 	sys = &sys_real;
 	usual_deinit(&u);
@@ -257,7 +258,7 @@ static void OC_37_a_signature_that_does_not_fit(void **state)
 	der[len - 1] ^= 1;
 	send_der(&w, der, (size_t)len);
 	send_cert(&w, &u.intermediate);
-	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_BAD_CERTIFICATE,
+	refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_BAD_CERTIFICATE,
 		X509_V_ERR_CERT_SIGNATURE_FAILURE);
 	OPENSSL_free(der);
 	world_deinit(&w);
@@ -275,7 +276,8 @@ static void certificates_that_are_none(void **state)
 	send_cert(&w, &u.server);
 	send_cert(&w, &u.intermediate);
 	send_der(&w, (const uint8_t *)"\x30\x00", 2);
-	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_BAD_CERTIFICATE, X509_V_ERR_CERT_REJECTED);
+	refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_BAD_CERTIFICATE,
+		X509_V_ERR_CERT_REJECTED);
 	assert_non_null(strstr(w.err.text, "issuer 2"));
 	world_deinit(&w);
 	usual_deinit(&u);
@@ -287,55 +289,58 @@ static const struct defect {
 	struct cert_spec spec;
 	int alert, x509_error;
 } defects[] = {
-	{ true, { .cn = "I" }, ALERT_UNKNOWN_CA, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY },
+	{ true,
+	  { .cn = "I" },
+	  SLUICE_ALERT_UNKNOWN_CA,
+	  X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY },
 	{ true,
 	  { .cn = "I", .ca = true, .name_constraints = "critical,permitted;DNS:other.test" },
-	  ALERT_BAD_CERTIFICATE,
+	  SLUICE_ALERT_BAD_CERTIFICATE,
 	  X509_V_ERR_PERMITTED_VIOLATION },
 	{ true,
 	  { .cn = "I", .ca = true, .name_constraints = "critical,excluded;DNS:localhost" },
-	  ALERT_BAD_CERTIFICATE,
+	  SLUICE_ALERT_BAD_CERTIFICATE,
 	  X509_V_ERR_EXCLUDED_VIOLATION },
 	{ true,
 	  { .cn = "I", .ca = true, .eku = "clientAuth" },
-	  ALERT_UNSUPPORTED_CERTIFICATE,
+	  SLUICE_ALERT_UNSUPPORTED_CERTIFICATE,
 	  X509_V_ERR_INVALID_PURPOSE },
 	{ true,
 	  { .cn = "I", .ca = true, .from_s = -20, .to_s = -10 },
-	  ALERT_CERTIFICATE_EXPIRED,
+	  SLUICE_ALERT_CERTIFICATE_EXPIRED,
 	  X509_V_ERR_CERT_HAS_EXPIRED },
 	{ true,
 	  { .cn = "I",
 	    .ca = true,
 	    .extra_nid = NID_policy_constraints,
 	    .extra = "critical,requireExplicitPolicy:0" },
-	  ALERT_UNSUPPORTED_CERTIFICATE,
+	  SLUICE_ALERT_UNSUPPORTED_CERTIFICATE,
 	  X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION },
 	{ true,
 	  { .cn = "I", .ca = true, .extra_nid = NID_inhibit_any_policy, .extra = "critical,0" },
-	  ALERT_UNSUPPORTED_CERTIFICATE,
+	  SLUICE_ALERT_UNSUPPORTED_CERTIFICATE,
 	  X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION },
 	{ true,
 	  { .cn = "I",
 	    .ca = true,
 	    .extra_nid = NID_sinfo_access,
 	    .extra = "critical,caRepository;URI:http://x.test/" },
-	  ALERT_UNSUPPORTED_CERTIFICATE,
+	  SLUICE_ALERT_UNSUPPORTED_CERTIFICATE,
 	  X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION },
 	{ false,
 	  { .cn = "server",
 	    .san = SERVER_NAMES,
 	    .extra_nid = NID_sinfo_access,
 	    .extra = "critical,caRepository;URI:http://x.test/" },
-	  ALERT_UNSUPPORTED_CERTIFICATE,
+	  SLUICE_ALERT_UNSUPPORTED_CERTIFICATE,
 	  X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION },
 	{ false,
 	  { .cn = "server", .san = SERVER_NAMES, .eku = "clientAuth" },
-	  ALERT_UNSUPPORTED_CERTIFICATE,
+	  SLUICE_ALERT_UNSUPPORTED_CERTIFICATE,
 	  X509_V_ERR_INVALID_PURPOSE },
 	{ false,
 	  { .cn = "server", .san = SERVER_NAMES, .eku = "codeSigning" },
-	  ALERT_UNSUPPORTED_CERTIFICATE,
+	  SLUICE_ALERT_UNSUPPORTED_CERTIFICATE,
 	  X509_V_ERR_INVALID_PURPOSE },
 	/* And what is not wrong. */
 	{ true, { .cn = "I", .ca = true, .path_len = 1 }, 0, 0 },
@@ -352,7 +357,7 @@ static const struct defect {
 	    .ca = true,
 	    .extra_nid = NID_policy_constraints,
 	    .extra = "requireExplicitPolicy:0" },
-	  ALERT_UNSUPPORTED_CERTIFICATE,
+	  SLUICE_ALERT_UNSUPPORTED_CERTIFICATE,
 	  X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION },
 	{ false, { .cn = "server", .san = SERVER_NAMES }, 0, 0 },
 	{ false, { .cn = "server", .san = SERVER_NAMES, .eku = "serverAuth,clientAuth" }, 0, 0 },
@@ -402,7 +407,7 @@ static void OC_37_path_length_constraint(void **state)
 	send_cert(&w, &server);
 	send_cert(&w, &b);
 	send_cert(&w, &a);
-	refuses(&w, "localhost", SLUICE_E_VERIFY, ALERT_BAD_CERTIFICATE,
+	refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_BAD_CERTIFICATE,
 		X509_V_ERR_PATH_LENGTH_EXCEEDED);
 	world_deinit(&w);
 	entity_free(&root);
@@ -423,8 +428,8 @@ static void SV_07_SV_08_certificates_of_clients(void **state)
 		{ "clientAuth", 0 },
 		{ NULL, 0 },
 		{ "serverAuth,clientAuth", 0 },
-		{ "serverAuth", ALERT_UNSUPPORTED_CERTIFICATE },
-		{ "emailProtection", ALERT_UNSUPPORTED_CERTIFICATE },
+		{ "serverAuth", SLUICE_ALERT_UNSUPPORTED_CERTIFICATE },
+		{ "emailProtection", SLUICE_ALERT_UNSUPPORTED_CERTIFICATE },
 	};
 	struct world w;
 	size_t i;
