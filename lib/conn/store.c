@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * Sessions by key, in buckets, and in the order they came in. A key is a digest: its bytes are as good
- * as random, unless the peer chose the names; whoever fills one bucket fills it with STORE_MAX
- * entries at most.
- */
+/* Sessions by key, in buckets, and in the order they came in. A key is a digest: any byte spreads. */
 #include "conn/store.h"
 
 #include <pthread.h>
@@ -11,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <time.h>
+
+#include "core/sys.h"
 
 #define BUCKETS 256
 
@@ -110,7 +107,7 @@ void store_put(struct store *store, const uint8_t key[STORE_KEY_LEN], SSL_SESSIO
 
 static bool expired(const SSL_SESSION *session)
 {
-	uint64_t now = time(NULL), made = SSL_SESSION_get_time(session);
+	uint64_t now = sys->wall_s(), made = SSL_SESSION_get_time(session);
 
 	return now < made || now - made >= SSL_SESSION_get_timeout(session);
 }

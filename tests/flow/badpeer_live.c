@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Peers that go wrong after the handshake, on both roles, versions and record paths: the name, the
- * alert as it is on the wire, nothing after it, and a clean end; and a connection of the same
- * listener that is open meanwhile does not notice.
+ * Peers that go wrong after the handshake, on both roles, versions and record paths, in one piece and
+ * byte by byte: the name, the alert as it is on the wire, nothing after it, and a clean end; and a
+ * connection of the same listener that is open meanwhile does not notice.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include <cmocka.h>
 
+#include "core/sys.h"
 #include "support/check.h"
 #include "support/leaks.h"
 #include "support/pair.h"
@@ -290,19 +293,49 @@ static void expect_end(struct peer *peer, int alert)
 	peer_expect_end(peer, PEER_FIN, NULL, 0);
 }
 
-static void run_attack(struct pair *pair, const struct attack *attack, enum sluice_role victim,
-		       int version)
+/* What the library receives on the user path: a byte at a time. */
+static ssize_t receive_one_byte(int fd, struct msghdr *msg, int flags)
 {
+	struct iovec byte = { .iov_base = msg->msg_iov[0].iov_base, .iov_len = 1 };
+	struct msghdr one = *msg;
+	ssize_t n;
+
+	one.msg_iov = &byte;
+	one.msg_iovlen = 1;
+	n = sys_real.recvmsg(fd, &one, flags);
+	one.msg_iov = msg->msg_iov;
+	one.msg_iovlen = msg->msg_iovlen;
+	*msg = one;
+	return n;
+}
+
+static void run_attack(struct pair *pair, const struct attack *attack, enum sluice_role victim,
+		       int version, bool by_bytes)
+{
+	struct sys_ops slow = sys_real;
 	struct peer peer;
 
 	peer_open_live(&peer, pair, victim == SLUICE_CLIENT ? SLUICE_SERVER : SLUICE_CLIENT,
 		       version == V13 ? TLS13 : TLS12);
+	/* On the kernel path a segment is a byte: there the receiver is the kernel. */
+	if (by_bytes && check_info(peer.conn).rx.path == SLUICE_PATH_USER)
+		slow.recvmsg = receive_one_byte;
+	sys = &slow;
+	peer.by_bytes = by_bytes;
 	SEND_RECORD(&peer, RECORD_DATA, "before");
 	attack->run(&peer);
 	expect_error(&peer, attack->code);
 	check_error(peer.conn, attack->code, attack->alert);
 	expect_end(&peer, attack->alert);
+	sys = &sys_real;
 	peer_close(&peer);
+}
+
+static void run_both_ways(struct pair *pair, const struct attack *attack, enum sluice_role victim,
+			  int version)
+{
+	run_attack(pair, attack, victim, version, false);
+	run_attack(pair, attack, victim, version, true);
 }
 
 static void run_attacks(const struct attack *attacks, size_t n)
@@ -321,8 +354,8 @@ static void run_attacks(const struct attack *attacks, size_t n)
 					if ((attacks[i].versions & versions[v]) &&
 					    (attacks[i].victims & victims[w]) &&
 					    (!attacks[i].path || !strcmp(attacks[i].path, path)))
-						run_attack(&pair, &attacks[i], victims[w],
-							   versions[v]);
+						run_both_ways(&pair, &attacks[i], victims[w],
+							      versions[v]);
 				}
 			}
 			pair_exchange(&pair, 100);

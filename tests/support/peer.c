@@ -137,7 +137,7 @@ void peer_send(struct peer *peer, const void *bytes, size_t len)
 	ssize_t n;
 
 	while (len) {
-		n = send(peer->fd, at, len, MSG_NOSIGNAL);
+		n = send(peer->fd, at, peer->by_bytes ? 1 : len, MSG_NOSIGNAL);
 		assert_true(n > 0);
 		at += n;
 		len -= n;

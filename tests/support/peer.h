@@ -66,6 +66,7 @@ struct peer {
 	uint8_t in[PEER_BUFFER]; /* read from the socket and not used */
 	size_t in_len;
 	enum peer_end end;
+	bool by_bytes; /* peer_send() sends each byte by itself */
 };
 
 /* peer_open() makes the TCP connection; the library's handshake has begun. Ends the test on failure. */
