@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration of sluiced: one YAML file, read whole, checked whole, and immutable from then on.
+ * Every error names the file, line and column and says what to write instead. Options of TLS are
+ * those of the library's table; nothing of them is repeated here.
+ */
+#ifndef SLUICED_CONFIG_CONFIG_H
+#define SLUICED_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <sluice/options.h>
+
+#define CONFIG_PATH "/etc/sluice/sluiced.conf"
+#define CONFIG_MAX_SIZE (16 * 1024 * 1024) /* bytes of the file */
+#define CONFIG_MAX_ITEMS 100000            /* of any list */
+
+/* struct config_place - where something stands in the file: for errors that are found later. */
+struct config_place {
+	unsigned int line, column; /* from 1 */
+};
+
+/* struct config_host - what an SNI host has instead of its profile's options. */
+struct config_host {
+	struct config_place place;
+	char **names; /* lower case, exact or "*.example.org" (one label); NULL at the end */
+	struct sluice_options *options; /* the profile's, with the host's laid over them */
+};
+
+enum config_no_match {
+	CONFIG_NO_MATCH_DEFAULT, /* the profile itself answers */
+	CONFIG_NO_MATCH_REFUSE,  /* unrecognized_name */
+};
+
+struct config_profile {
+	struct config_place place;
+	char *name;
+	enum sluice_role role;
+	struct sluice_options *options;
+	struct config_host *hosts;
+	size_t n_hosts;
+	enum config_no_match no_match;
+};
+
+struct config_pool {
+	struct config_place place;
+	char *name;
+	char *socket; /* where its workers attach */
+	uid_t *users; /* who may attach, besides root */
+	size_t n_users;
+	gid_t *groups;
+	size_t n_groups;
+	unsigned int wait_ms; /* how long a connection waits for a credit */
+};
+
+struct config_route {
+	char *sni;   /* as in config_host.names; NULL: any */
+	char *alpn;  /* NULL: any */
+	size_t pool; /* index */
+};
+
+struct config_listener {
+	struct config_place place;
+	char *name;
+	char *host; /* numeric; NULL: all addresses */
+	uint16_t port;
+	size_t profile, pool; /* indices; pool: where no route fits */
+	struct config_route *routes;
+	size_t n_routes;
+	unsigned int backlog;
+};
+
+enum config_log_target {
+	CONFIG_LOG_STDERR,
+	CONFIG_LOG_JOURNAL,
+	CONFIG_LOG_SYSLOG,
+};
+
+enum config_log_level {
+	CONFIG_LOG_ERROR,
+	CONFIG_LOG_WARNING,
+	CONFIG_LOG_INFO,
+	CONFIG_LOG_DEBUG,
+};
+
+struct config {
+	char *path;
+	struct config_listener *listeners;
+	size_t n_listeners;
+	struct config_profile *profiles;
+	size_t n_profiles;
+	struct config_pool *pools;
+	size_t n_pools;
+	struct {
+		unsigned int handshakers; /* processes; 0 in the file: one per core */
+		unsigned int handshakes;  /* in progress at once, all together */
+		unsigned int per_source;  /* of these, from one /32 or /64 */
+		unsigned int penalty_ms;  /* of a source whose handshake crashed its process */
+		unsigned int drain_ms;    /* how long a shutdown waits for handshakes */
+	} limits;
+	struct {
+		char *socket;
+		gid_t read_group; /* (gid_t)-1: root only */
+	} admin;
+	struct {
+		enum config_log_target target;
+		enum config_log_level level;
+	} log;
+	char *user; /* whom handshakers run as */
+	uid_t uid;
+	gid_t gid;
+};
+
+/* struct config_error - what is wrong, for people: "file:line:column: what it is; what to do". */
+struct config_error {
+	struct config_place place; /* 0: of the whole file */
+	char text[512];
+};
+
+/*
+ * config_load() reads and checks @path. Certificates and keys are not opened here. Returns 0, or a
+ * negative sluice error: FILE, OPTION, OPTION_UNKNOWN, OPTION_RANGE, OPTION_CONFLICT, NOMEM.
+ */
+int config_load(struct config **ret_config, const char *path, struct config_error *ret_err);
+
+/* config_parse() does so for text in memory; @path is for errors. */
+int config_parse(struct config **ret_config, const char *path, const char *text, size_t text_len,
+		 struct config_error *ret_err);
+
+/* config_free() frees everything. NULL is fine. Returns NULL. */
+struct config *config_free(struct config *config);
+
+#endif
