@@ -25,7 +25,7 @@ int hooks_bind(SSL *ssl, struct sluice_conn *conn)
 	return SSL_set_ex_data(ssl, conn_index, conn);
 }
 
-static struct sluice_conn *conn_of(const SSL *ssl)
+struct sluice_conn *hooks_conn(const SSL *ssl)
 {
 	return SSL_get_ex_data(ssl, conn_index);
 }
@@ -46,7 +46,7 @@ static enum ssl_select_cert_result_t refuse_hello(struct sluice_conn *conn, int 
 /* End of HELLO: keep the hello, then wait for POLICY. */
 static enum ssl_select_cert_result_t on_client_hello(const SSL_CLIENT_HELLO *client_hello)
 {
-	struct sluice_conn *conn = conn_of(client_hello->ssl);
+	struct sluice_conn *conn = hooks_conn(client_hello->ssl);
 	int r;
 
 	if (conn->hs->hello_passed)
@@ -63,7 +63,7 @@ static enum ssl_select_cert_result_t on_client_hello(const SSL_CLIENT_HELLO *cli
 /* End of HANDSHAKE where the peer has a certificate: wait for VERIFY. */
 static enum ssl_verify_result_t on_verify(SSL *ssl, uint8_t *out_alert)
 {
-	struct sluice_conn *conn = conn_of(ssl);
+	struct sluice_conn *conn = hooks_conn(ssl);
 
 	if (!conn->hs->verify_known)
 		return ssl_verify_retry;
@@ -80,7 +80,7 @@ static enum ssl_verify_result_t on_verify(SSL *ssl, uint8_t *out_alert)
 static int on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
 		   unsigned int in_len, void *arg)
 {
-	const struct sluice_profile *profile = conn_of(ssl)->profile;
+	const struct sluice_profile *profile = hooks_conn(ssl)->profile;
 	int r;
 
 	if (!profile->alpn_preferred)
@@ -92,7 +92,7 @@ static int on_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_
 
 static int on_new_session(SSL *ssl, SSL_SESSION *session)
 {
-	struct sluice_conn *conn = conn_of(ssl);
+	struct sluice_conn *conn = hooks_conn(ssl);
 
 	if (conn->profile->tickets == TICKETS_DISABLED)
 		return 0;
@@ -103,7 +103,7 @@ static int on_new_session(SSL *ssl, SSL_SESSION *session)
 /* Alerts of the handshake, both ways. */
 static void on_info(const SSL *ssl, int where, int value)
 {
-	struct sluice_conn *conn = conn_of(ssl);
+	struct sluice_conn *conn = hooks_conn(ssl);
 	int alert = value & 0xff;
 
 	if (!conn || !(where & SSL_CB_ALERT))

@@ -21,4 +21,7 @@ void hooks_set_verify(SSL *ssl, int mode);
 /* hooks_bind() tells the callbacks which connection @ssl belongs to. Returns 1, or 0 on failure. */
 int hooks_bind(SSL *ssl, struct sluice_conn *conn);
 
+/* hooks_conn() returns it. */
+struct sluice_conn *hooks_conn(const SSL *ssl);
+
 #endif

@@ -83,6 +83,8 @@ struct sluice_conn *conn_free(struct sluice_conn *conn)
 	free(conn->host);
 	if (conn->fd >= 0)
 		sys->close(conn->fd);
+	if (conn->rekeyer)
+		conn->rekeyer->unref(conn->rekeyer->arg);
 	sluice_profile_unref(conn->profile);
 	sluice_unref(conn->sluice);
 	free(conn);

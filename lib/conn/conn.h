@@ -14,8 +14,10 @@
 
 #include "bssl/gate.h"
 #include "bssl/hello.h"
+#include "bssl/signer.h"
 #include "conn/store.h"
 #include "options/profile.h"
+#include "record/ktls.h"
 #include "record/record.h"
 #include "tls/control.h"
 
@@ -38,6 +40,7 @@ struct handshake {
 	struct gate gate;
 	struct addrinfo *addrs, *addr; /* client: what is still to be tried */
 	SSL_SESSION *offered;          /* client: the session to resume */
+	struct signer_job job;         /* the private key operation, where the key is elsewhere */
 	bool hello_passed;             /* the server's hello callback may let BoringSSL go on */
 	bool client_done;              /* client: the ServerHello went through the gate */
 	bool verify_known;             /* VERIFY has decided */
@@ -73,6 +76,17 @@ enum send_in_flight {
 	SEND_PENDING,
 };
 
+/*
+ * struct rekeyer - has the secrets of a connection on the kernel path that was handed over. rekey() puts
+ * the next keys of a direction into the socket. Returns 0, or -SLUICE_E_REKEY. unref() is called when
+ * the connection is freed.
+ */
+struct rekeyer {
+	int (*rekey)(void *arg, struct sluice_conn *conn, enum ktls_direction dir);
+	void (*unref)(void *arg);
+	void *arg;
+};
+
 struct sluice_conn {
 	struct sluice *sluice;
 	struct sluice_profile *profile;
@@ -95,6 +109,10 @@ struct sluice_conn {
 	uint8_t store_key[STORE_KEY_LEN];
 
 	const struct suite *suite;
+	bool keep_keys;    /* INSTALL keeps all of both directions: the connection will be moved */
+	bool cannot_rekey; /* so says the process that has the secrets */
+	const struct rekeyer *rekeyer; /* who has them; NULL: this connection */
+	uint64_t session_id;           /* as that process knows it */
 	enum sluice_path_reason ulp_reason;
 	struct traffic *rx_traffic, *tx_traffic;
 	struct record_rx *rx;

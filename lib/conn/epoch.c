@@ -7,12 +7,9 @@
  */
 #include "conn/epoch.h"
 
-#include <errno.h>
-
 #include "conn/conn.h"
 #include "conn/rio.h"
 #include "core/error.h"
-#include "core/secret.h"
 #include "core/sys.h"
 #include "record/ktls.h"
 
@@ -25,7 +22,7 @@ bool epoch_can_change(const struct sluice_conn *conn)
 {
 	const struct sluice_capabilities *caps = &conn->sluice->caps;
 
-	if (!conn->tx || conn->suite->version != TLS13)
+	if (!conn->tx || conn->suite->version != TLS13 || conn->cannot_rekey)
 		return false;
 	return conn->tx->ops->path != SLUICE_PATH_KERNEL ||
 	       (!caps->rekey_tx_errno && !caps->rekey_rx_errno);
@@ -67,20 +64,49 @@ int epoch_update(struct sluice_conn *conn, bool request, enum sluice_rekey_cause
 	return 0;
 }
 
-int epoch_sent(struct sluice_conn *conn)
+/* The secrets are elsewhere: whoever has them puts the keys into the socket. */
+static int rekey_elsewhere(struct sluice_conn *conn, enum ktls_direction dir)
 {
-	struct traffic *next = NULL;
-	int r = traffic_next_epoch(&next, conn->tx_traffic);
+	struct traffic *traffic = dir == KTLS_RX ? conn->rx_traffic : conn->tx_traffic;
+	int r = conn->rekeyer->rekey(conn->rekeyer->arg, conn, dir);
 
+	if (r < 0)
+		return r;
+	traffic->epoch++;
+	if (dir == KTLS_RX)
+		conn->rx->records = 0;
+	else
+		conn->tx->records = 0;
+	return 0;
+}
+
+/* Takes a direction to its next epoch. The old keys stay in force if that fails. */
+static int rekey(struct sluice_conn *conn, enum ktls_direction dir)
+{
+	struct traffic **current = dir == KTLS_RX ? &conn->rx_traffic : &conn->tx_traffic;
+	struct traffic *next = NULL;
+	int r;
+
+	if (conn->rekeyer)
+		return rekey_elsewhere(conn, dir);
+	r = traffic_next_epoch(&next, *current);
 	if (r == 0)
-		r = conn->tx->ops->rekey(conn->tx, next);
+		r = dir == KTLS_RX ? conn->rx->ops->rekey(conn->rx, next)
+				   : conn->tx->ops->rekey(conn->tx, next);
 	if (r < 0) {
 		traffic_free(next);
-		/* The peer expects the new epoch already: not even an alert can be read by it. */
-		return conn_fail(conn, SLUICE_E_REKEY, -1, 0, "our new keys cannot be installed");
+		return r;
 	}
-	traffic_free(conn->tx_traffic);
-	conn->tx_traffic = next;
+	traffic_free(*current);
+	*current = next;
+	return 0;
+}
+
+int epoch_sent(struct sluice_conn *conn)
+{
+	/* If it fails, the peer expects the new epoch already: not even an alert can be read by it. */
+	if (rekey(conn, KTLS_TX) < 0)
+		return conn_fail(conn, SLUICE_E_REKEY, -1, 0, "our new keys cannot be installed");
 	conn->epoch_bytes = conn->info.tx.bytes;
 	conn->confirmed = 0;
 	return 0;
@@ -88,19 +114,11 @@ int epoch_sent(struct sluice_conn *conn)
 
 int epoch_received(struct sluice_conn *conn, bool update_requested)
 {
-	struct traffic *next = NULL;
-	int r;
+	int r = rekey(conn, KTLS_RX);
 
-	r = traffic_next_epoch(&next, conn->rx_traffic);
-	if (r == 0)
-		r = conn->rx->ops->rekey(conn->rx, next);
-	if (r < 0) {
-		traffic_free(next);
+	if (r < 0)
 		return conn_fail(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, 0,
 				 "the peer's new keys cannot be installed");
-	}
-	traffic_free(conn->rx_traffic);
-	conn->rx_traffic = next;
 	conn->update_asked = false;
 	conn->update_owed |= update_requested;
 	return 0;
@@ -114,22 +132,13 @@ int epoch_received(struct sluice_conn *conn, bool update_requested)
  */
 int epoch_unblock(struct sluice_conn *conn)
 {
-	struct traffic *same;
 	int err;
 
 	if (conn->unblocked)
 		return conn_fail(conn, SLUICE_E_REKEY, SLUICE_ALERT_INTERNAL_ERROR, 0,
 				 "the kernel waits for new keys for no reason");
 	conn->unblocked = true;
-	same = secret_new(sizeof(*same));
-	if (!same)
-		return conn_fail(conn, SLUICE_E_NOMEM, SLUICE_ALERT_INTERNAL_ERROR, 0,
-				 "going on in the middle of a message");
-	*same = *conn->rx_traffic;
-	err = ktls_record_seq(conn->fd, KTLS_RX, conn->suite, &same->seq);
-	if (!err && conn->rx->ops->rekey(conn->rx, same) < 0)
-		err = EKEYREJECTED;
-	secret_free(same);
+	err = ktls_repeat(conn->fd, KTLS_RX, conn->suite);
 	if (err)
 		return conn_fail(conn, SLUICE_E_REKEY, SLUICE_ALERT_INTERNAL_ERROR, err,
 				 "going on in the middle of a message");

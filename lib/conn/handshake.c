@@ -38,6 +38,19 @@ int handshake_first(struct sluice_conn *conn, int timeout_ms, struct sluice_conn
 	return r;
 }
 
+int handshake_use_profile(struct sluice_conn *conn, struct sluice_profile *profile)
+{
+	int r = conn->ssl ? profile_apply(profile, conn->ssl) : 0;
+
+	if (r < 0) {
+		sluice_profile_unref(profile);
+		return conn_fail(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, 0, "changing the profile");
+	}
+	sluice_profile_unref(conn->profile);
+	conn->profile = profile;
+	return conn->ssl && conn->role == SLUICE_CLIENT ? session_bind(conn) : 0;
+}
+
 /* Lays @extra over the connection's profile. */
 static int derive(struct sluice_conn *conn, const struct sluice_options *extra)
 {
@@ -47,17 +60,11 @@ static int derive(struct sluice_conn *conn, const struct sluice_options *extra)
 
 	err_clear(&err);
 	r = profile_derive(&profile, conn->profile, extra, &err);
-	if (r == 0 && conn->ssl)
-		r = profile_apply(profile, conn->ssl);
-	if (r < 0) {
-		sluice_profile_unref(profile);
-		if (!conn->err.code)
-			conn->err = err;
-		return conn_fail(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, 0, "applying more options");
-	}
-	sluice_profile_unref(conn->profile);
-	conn->profile = profile;
-	return conn->ssl && conn->role == SLUICE_CLIENT ? session_bind(conn) : 0;
+	if (r == 0)
+		return handshake_use_profile(conn, profile);
+	if (!conn->err.code)
+		conn->err = err;
+	return conn_fail(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, 0, "applying more options");
 }
 
 int sluice_handshake(struct sluice_conn *conn, const struct sluice_options *extra, int timeout_ms)

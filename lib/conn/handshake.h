@@ -15,6 +15,12 @@ int handshake_wait(struct sluice_conn *conn, int timeout_ms);
 int handshake_first(struct sluice_conn *conn, int timeout_ms, struct sluice_conn **ret_conn,
 		    struct sluice_error *ret_err);
 
+/*
+ * handshake_use_profile() gives a connection that has at most read the peer's hello another profile,
+ * whose reference it owns from then on. Returns 0, or fails the connection.
+ */
+int handshake_use_profile(struct sluice_conn *conn, struct sluice_profile *profile);
+
 /* fd_conn_new() makes a connection of a connected socket; owns @fd only on success. */
 int fd_conn_new(struct sluice *sluice, int fd, const char *host, struct sluice_profile *profile,
 		struct sluice_session *session, enum sluice_role role,

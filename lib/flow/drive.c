@@ -73,6 +73,9 @@ int drive(struct sluice_conn *conn)
 		return DRIVE_HELLO;
 	case SSL_ERROR_WANT_CERTIFICATE_VERIFY:
 		return DRIVE_VERIFY;
+	case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION: /* signer_finish() ends the wait */
+		conn->events = 0;
+		return DRIVE_WAIT;
 	case SSL_ERROR_ZERO_RETURN:
 		return conn_fail(conn, SLUICE_E_CLOSED, -1, 0,
 				 "the peer sent close_notify during the handshake");

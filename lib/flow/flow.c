@@ -34,6 +34,7 @@ struct handshake *handshake_free(struct handshake *hs)
 	if (!hs)
 		return NULL;
 	gate_deinit(&hs->gate);
+	signer_deinit(&hs->job);
 	if (hs->addrs)
 		freeaddrinfo(hs->addrs);
 	SSL_SESSION_free(hs->offered);

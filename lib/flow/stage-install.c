@@ -88,7 +88,7 @@ static void keep_secrets(struct sluice_conn *conn)
 {
 	struct handshake *hs = conn->hs;
 
-	if (conn->suite->version != TLS13)
+	if (conn->suite->version != TLS13 && !conn->keep_keys)
 		return;
 	conn->rx_traffic = hs->rx;
 	conn->tx_traffic = hs->tx;

@@ -81,7 +81,7 @@ static int check_identity(const struct sluice_options *opts, enum sluice_role ro
 	if (!cert && !certfile && key)
 		return err_set(err, SLUICE_E_OPTION_CONFLICT,
 			       "a private key without certfile or cert");
-	if (cert && !certfile && !key)
+	if (cert && !certfile && !key && !opts->signer)
 		return err_set(err, SLUICE_E_OPTION_CONFLICT, "cert: needs key or keyfile");
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include <openssl/x509.h>
 
 #include "bssl/hooks.h"
+#include "bssl/signer.h"
 #include "core/error.h"
 #include "options/profile.h"
 #include "record/suite.h"
@@ -127,7 +128,8 @@ static int set_identity(SSL_CTX *ctx, const struct credentials *creds,
 			       "certfile: a chain has at most %d certificates", MAX_CHAIN);
 	for (i = 0; i < n; i++)
 		certs[i] = sk_CRYPTO_BUFFER_value(creds->chain, i);
-	if (!SSL_CTX_set_chain_and_key(ctx, certs, n, creds->key, NULL))
+	if (!SSL_CTX_set_chain_and_key(ctx, certs, n, creds->key,
+				       creds->key ? NULL : &signer_method))
 		return refused(SLUICE_E_UNSUPPORTED_KEY_TYPE, "certfile", err);
 	if (!SSL_CTX_set_signing_algorithm_prefs(ctx, protocol->sigalgs, protocol->n_sigalgs))
 		return refused(SLUICE_E_UNSUPPORTED_SIGALG, "signature_algs", err);

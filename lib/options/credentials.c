@@ -256,12 +256,15 @@ static int load_identity(struct credentials *creds, const struct sluice_options 
 	int r;
 
 	r = load_chain(creds, opts, err);
-	if (!r)
+	if (!r && !opts->signer)
 		r = load_key(creds, opts, err);
 	if (r < 0)
 		return r;
 	leaf = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(creds->chain, 0));
-	r = leaf ? check_pair(leaf, creds, opts, err) : -SLUICE_E_NOMEM;
+	if (!leaf)
+		r = -SLUICE_E_NOMEM;
+	else if (creds->key)
+		r = check_pair(leaf, creds, opts, err);
 	X509_free(leaf);
 	if (!r)
 		r = complete_chain(creds);

@@ -153,6 +153,7 @@ int sluice_options_clone(struct sluice_options **ret_opts, const struct sluice_o
 		sluice_options_free(clone);
 		return r;
 	}
+	clone->signer = opts->signer;
 	*ret_opts = clone;
 	return 0;
 }

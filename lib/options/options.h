@@ -12,6 +12,8 @@
 
 #include <sluice/options.h>
 
+struct signer;
+
 #define OPTION_MAX_STRING 4095        /* bytes of a path or name: PATH_MAX without its NUL */
 #define OPTION_MAX_PASSWORD 1023      /* what PEM's password callback has room for */
 #define OPTION_MAX_LIST 4096          /* bytes of a list as text */
@@ -61,6 +63,7 @@ struct option_value {
 
 struct sluice_options {
 	struct option_value values[SLUICE_OPTIONS];
+	const struct signer *signer; /* has the key of cert; NULL: key or keyfile is */
 };
 
 static inline bool option_is_set(const struct sluice_options *opts, enum sluice_option id)

@@ -18,8 +18,6 @@
 #include "options/credentials.h"
 #include "options/options.h"
 
-#define TICKET_KEYS_LEN 48 /* SSL_CTX_get_tlsext_ticket_keys() */
-
 static void fill(struct sluice_profile *profile, const struct settings *settings)
 {
 	const struct sluice_options *opts = profile->opts;
@@ -27,7 +25,8 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 	enum sluice_role role = profile->role;
 	size_t i;
 
-	profile->trust = profile->creds->trust;
+	profile->trust = profile->creds ? profile->creds->trust : NULL;
+	profile->signer = opts->signer;
 	profile->verify_peer = settings->verify_mode & SSL_VERIFY_PEER;
 	profile->fail_if_no_peer_cert = settings->verify_mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	profile->depth = (int)option_number(opts, SLUICE_OPT_DEPTH, role);
@@ -104,8 +103,9 @@ static int profile_alloc(struct sluice_profile **ret_profile, const struct sluic
 	return 0;
 }
 
-int sluice_profile_new(struct sluice_profile **ret_profile, const struct sluice_options *opts,
-		       enum sluice_role role, struct sluice_error *ret_err)
+int profile_new_keyless(struct sluice_profile **ret_profile, const struct sluice_options *opts,
+			enum sluice_role role, const struct signer *signer,
+			struct sluice_error *ret_err)
 {
 	struct sluice_profile *profile;
 	int r;
@@ -116,6 +116,7 @@ int sluice_profile_new(struct sluice_profile **ret_profile, const struct sluice_
 	r = profile_alloc(&profile, opts, role, ret_err);
 	if (r < 0)
 		return r;
+	profile->opts->signer = signer;
 	r = build(profile, NULL, NULL, ret_err);
 	if (r < 0) {
 		sluice_profile_unref(profile);
@@ -125,10 +126,46 @@ int sluice_profile_new(struct sluice_profile **ret_profile, const struct sluice_
 	return 0;
 }
 
+int sluice_profile_new(struct sluice_profile **ret_profile, const struct sluice_options *opts,
+		       enum sluice_role role, struct sluice_error *ret_err)
+{
+	return profile_new_keyless(ret_profile, opts, role, NULL, ret_err);
+}
+
+int profile_new_bare(struct sluice_profile **ret_profile, const struct sluice_options *opts,
+		     enum sluice_role role, struct sluice_error *ret_err)
+{
+	struct sluice_profile *profile;
+	struct settings settings;
+	int r;
+
+	err_clear(ret_err);
+	r = profile_alloc(&profile, opts, role, ret_err);
+	if (r < 0)
+		return r;
+	r = settings_get(&settings, profile->opts, role, ret_err);
+	if (r < 0) {
+		sluice_profile_unref(profile);
+		return r;
+	}
+	fill(profile, &settings);
+	*ret_profile = profile;
+	return 0;
+}
+
+int profile_set_ticket_keys(const struct sluice_profile *profile,
+			    const uint8_t keys[PROFILE_TICKET_KEYS_LEN])
+{
+	bool ok = SSL_CTX_set_tlsext_ticket_keys(profile->ctx, keys, PROFILE_TICKET_KEYS_LEN);
+
+	ERR_clear_error();
+	return ok ? 0 : -SLUICE_E_NOMEM;
+}
+
 static int share_ticket_keys(const struct sluice_profile *profile,
 			     const struct sluice_profile *base, struct sluice_error *err)
 {
-	uint8_t keys[TICKET_KEYS_LEN];
+	uint8_t keys[PROFILE_TICKET_KEYS_LEN];
 	bool ok;
 
 	if (profile->role != SLUICE_SERVER)

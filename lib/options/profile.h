@@ -46,7 +46,8 @@ struct sluice_profile {
 	unsigned int limit_key_updates;
 	unsigned int limit_control_records;
 	bool pause_hello;
-	bool keep_exporter; /* option exporter: keep what exporters need */
+	const struct signer *signer; /* who has the private key; NULL: the context has it */
+	bool keep_exporter;          /* option exporter: keep what exporters need */
 	enum tickets tickets;
 	int handshake_timeout_ms;
 	size_t max_handshake_size;
@@ -59,6 +60,26 @@ struct sluice_profile {
  */
 int profile_derive(struct sluice_profile **ret_profile, const struct sluice_profile *base,
 		   const struct sluice_options *extra, struct sluice_error *ret_err);
+
+/*
+ * profile_new_keyless() builds a profile whose private key @signer has; @signer must outlive it. The
+ * certificate is in @opts, a key is not.
+ */
+int profile_new_keyless(struct sluice_profile **ret_profile, const struct sluice_options *opts,
+			enum sluice_role role, const struct signer *signer,
+			struct sluice_error *ret_err);
+
+/*
+ * profile_new_bare() builds a profile for connections that are established elsewhere: what counts
+ * after the handshake, without context and credentials.
+ */
+int profile_new_bare(struct sluice_profile **ret_profile, const struct sluice_options *opts,
+		     enum sluice_role role, struct sluice_error *ret_err);
+
+/* profile_set_ticket_keys() makes a server's tickets those of everyone with the same 48 bytes. */
+#define PROFILE_TICKET_KEYS_LEN 48
+int profile_set_ticket_keys(const struct sluice_profile *profile,
+			    const uint8_t keys[PROFILE_TICKET_KEYS_LEN]);
 
 /*
  * profile_apply() makes @ssl, which was created from another profile and has at most read the

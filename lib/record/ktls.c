@@ -164,6 +164,26 @@ out:
 	return err;
 }
 
+int ktls_repeat(int fd, enum ktls_direction dir, const struct suite *suite)
+{
+	const struct cipher *cipher = cipher_find(suite->kernel_cipher);
+	socklen_t len;
+	uint8_t *info;
+	int err = 0;
+
+	if (!cipher)
+		return EOPNOTSUPP;
+	len = (socklen_t)cipher_info_len(cipher);
+	info = secret_new(len);
+	if (!info)
+		return ENOMEM;
+	if (sys->getsockopt(fd, KABI_SOL_TLS, direction_option(dir), info, &len) < 0 ||
+	    sys->setsockopt(fd, KABI_SOL_TLS, direction_option(dir), info, len) < 0)
+		err = errno;
+	secret_free(info);
+	return err;
+}
+
 int ktls_set_option(int fd, enum ktls_option option, uint16_t value)
 {
 	const uint32_t wide = value;

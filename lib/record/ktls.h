@@ -53,6 +53,12 @@ int ktls_set_option(int fd, enum ktls_option option, uint16_t value);
 /* ktls_record_seq() reads the live record number of a direction. Returns 0 or a positive errno. */
 int ktls_record_seq(int fd, enum ktls_direction dir, const struct suite *suite, uint64_t *ret_seq);
 
+/*
+ * ktls_repeat() puts the keys that a direction has into the socket once more, at the record where it
+ * stands. Returns 0 or an errno.
+ */
+int ktls_repeat(int fd, enum ktls_direction dir, const struct suite *suite);
+
 /* ktls_set_type() makes @msg carry a record type; @control must hold KTLS_CONTROL_LEN bytes. */
 void ktls_set_type(struct msghdr *msg, void *control, uint8_t type);
 

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * For workers of sluiced: connections arrive established, in a pool that the worker attached to. What
+ * comes is an ordinary struct sluice_conn; its private key and the secrets of its next keys stay with
+ * the daemon, which puts new keys into the socket when they change.
+ *
+ *	sluice_start(&sluice, SLUICE_TEMPORARY, &err);
+ *	sluice_worker_attach(sluice, "/run/sluice/web.sock", &worker, &err);
+ *	sluice_worker_credit(worker, 100);
+ *	while (sluice_worker_next(worker, -1, &conn) == 0)
+ *		... sluice_recv(conn, ...), sluice_send(conn, ...), sluice_close(conn) ...
+ *
+ * A worker object may be used by one thread; its connections may be used by others, also after it
+ * is gone, but then their keys cannot change any more.
+ */
+#ifndef SLUICE_WORKER_H
+#define SLUICE_WORKER_H
+
+#include <sluice/sluice.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct sluice_worker;
+
+/*
+ * sluice_worker_attach() attaches to the pool at @path. Nothing comes before sluice_worker_credit().
+ * Errors: CONNECT, POLICY (the daemon does not let this user in), PROTOCOL (another version), NOMEM.
+ */
+int sluice_worker_attach(struct sluice *sluice, const char *path, struct sluice_worker **ret_worker,
+			 struct sluice_error *ret_err);
+
+/* sluice_worker_free() detaches: what was not acknowledged goes to another worker. NULL is fine. */
+struct sluice_worker *sluice_worker_free(struct sluice_worker *worker);
+
+/* sluice_worker_fd() is readable when sluice_worker_next() has something. */
+int sluice_worker_fd(const struct sluice_worker *worker);
+
+/* sluice_worker_credit() lets @count connections more come. Errors: CLOSED, IO. */
+int sluice_worker_credit(struct sluice_worker *worker, unsigned int count);
+
+/*
+ * sluice_worker_next() returns the next connection and acknowledges it. Errors: AGAIN (with
+ * SLUICE_NOWAIT), TIMEOUT, CLOSED (the daemon is gone), PROTOCOL, NOMEM.
+ */
+int sluice_worker_next(struct sluice_worker *worker, int timeout_ms, struct sluice_conn **ret_conn);
+
+/* sluice_worker_drain() asks for no more connections; those on their way still come. */
+int sluice_worker_drain(struct sluice_worker *worker);
+
+/* sluice_conn_session() returns the daemon's number of a connection, or 0: it did not come from it. */
+uint64_t sluice_conn_session(const struct sluice_conn *conn);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One message at a time, with descriptors, over a SOCK_SEQPACKET socket: the only SCM_RIGHTS. */
+#ifndef SLUICE_HANDOVER_CHANNEL_H
+#define SLUICE_HANDOVER_CHANNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#define CHANNEL_MAX_FDS 4
+
+/* struct channel_fds - descriptors that came with a message; whoever receives them owns them. */
+struct channel_fds {
+	int fds[CHANNEL_MAX_FDS];
+	unsigned int n;
+};
+
+/* channel_pair() makes two connected ends, close-on-exec. Returns 0 or -errno. */
+int channel_pair(int ret_fds[2]);
+
+/*
+ * channel_send() sends a message without waiting; the descriptors stay the caller's. Returns 0 or
+ * -errno; -EAGAIN: the peer does not keep up.
+ */
+int channel_send(int fd, const void *buf, size_t len, const int *fds, unsigned int n_fds);
+
+/*
+ * channel_recv() receives one without waiting. Returns its length, 0 at the end, or -errno; -EMSGSIZE:
+ * it was longer than @size, or had more descriptors than anyone may send: nothing is kept of it.
+ */
+ssize_t channel_recv(int fd, void *buf, size_t size, struct channel_fds *ret_fds);
+
+/* channel_close_fds() closes those that are left; channel_take_fd() takes the first, or -1. */
+void channel_close_fds(struct channel_fds *fds);
+int channel_take_fd(struct channel_fds *fds);
+
+/* channel_peer() tells who is at the other end (SO_PEERCRED). Returns 0 or -errno. */
+int channel_peer(int fd, struct ucred *ret_cred);
+
+/* channel_listen() listens at @path, replacing a socket that nobody listens at. -errno on failure. */
+int channel_listen(const char *path, mode_t mode);
+
+/* channel_connect() connects to one. Returns the descriptor or -errno. */
+int channel_connect(const char *path);
+
+#endif

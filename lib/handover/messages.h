@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The messages between the processes and their attributes: docs/protocol.md says what each means, who
+ * may send it and when. Numbers are never given twice.
+ */
+#ifndef SLUICE_HANDOVER_MESSAGES_H
+#define SLUICE_HANDOVER_MESSAGES_H
+
+enum message_type {
+	/* worker -> broker */
+	MSG_ATTACH = 1, /* first: version, pid, which kind */
+	MSG_CREDIT,     /* so many connections more */
+	MSG_ACK,        /* the connection is taken */
+	MSG_DRAIN,      /* no more connections */
+	MSG_ENDED,      /* what became of a connection: bytes, records, reason */
+	/* broker -> worker */
+	MSG_WELCOME = 16, /* with the socket for MSG_REKEY */
+	MSG_CONNECTION,   /* with the connection's socket */
+	MSG_REFUSED,      /* why the worker may not; the channel ends */
+	/* worker -> broker on the socket of MSG_WELCOME, and the answer */
+	MSG_REKEY = 32,
+	MSG_REKEYED,
+	/* broker -> handshaker */
+	MSG_CONFIG = 48, /* with a sealed memfd: all profiles */
+	MSG_HANDSHAKE,   /* with an accepted socket */
+	MSG_CANCEL,
+	/* handshaker -> broker */
+	MSG_READY = 64,
+	MSG_ESTABLISHED, /* with the socket, and the secrets */
+	MSG_FAILED,
+	/* broker -> keeper, and the answers */
+	MSG_LOAD = 80, /* with the key file and the certificate file */
+	MSG_LOADED,
+	MSG_PERMIT,
+	MSG_FORGET,
+	/* handshaker -> keeper, and the answer */
+	MSG_SIGN = 96,
+	MSG_SIGNED,
+};
+
+enum attr_type {
+	ATTR_ERROR = 1, /* enum sluice_errno */
+	ATTR_TEXT,      /* of an error, for people */
+	ATTR_ALERT,     /* its number; with ATTR_ALERT_SENT 1: ours */
+	ATTR_ALERT_SENT,
+	ATTR_STAGE,
+	ATTR_COUNT,
+	ATTR_NAME,
+	ATTR_PID,
+
+	/* a connection */
+	ATTR_SESSION = 32, /* its id, of all the daemon's life */
+	ATTR_COOKIE,       /* SO_COOKIE of its socket */
+	ATTR_ROLE,         /* enum sluice_role */
+	ATTR_VERSION,
+	ATTR_SUITE,
+	ATTR_GROUP,
+	ATTR_SIGNATURE,
+	ATTR_RESUMED,
+	ATTR_HELLO_RETRIED,
+	ATTR_SNI,
+	ATTR_ALPN,
+	ATTR_PEER_VERIFIED,
+	ATTR_PEER_CERT, /* DER */
+	ATTR_PEER_SHA256,
+	ATTR_RX_PATH, /* enum sluice_path */
+	ATTR_TX_PATH,
+	ATTR_RX_REASON, /* enum sluice_path_reason */
+	ATTR_TX_REASON,
+	ATTR_CAN_REKEY,
+	ATTR_EARLY, /* plaintext that came with the handshake */
+	ATTR_LISTENER,
+	ATTR_POOL,
+	ATTR_HANDSHAKE_US,
+	ATTR_HANDSHAKE_IN,
+	ATTR_HANDSHAKE_OUT,
+	ATTR_HOST,
+	ATTR_LOCAL, /* "127.0.0.1:443", "[::1]:443" */
+	ATTR_PEER,
+	ATTR_DIRECTION, /* 0: receiving, 1: sending */
+	ATTR_EPOCH,
+	ATTR_RX_BYTES,
+	ATTR_TX_BYTES,
+	ATTR_RX_EPOCH,
+	ATTR_TX_EPOCH,
+	ATTR_RX_RECORDS,
+	ATTR_TX_RECORDS,
+
+	/* secrets: to the broker only, and to the worker of a connection on the user path */
+	ATTR_RX_KEYS = 96,
+	ATTR_TX_KEYS,
+
+	/* what counts after the handshake, of the profile's options */
+	ATTR_KEY_UPDATE_AT = 112,
+	ATTR_KEY_UPDATE_RECORDS,
+	ATTR_LIMIT_KEY_UPDATES,
+	ATTR_LIMIT_CONTROL_RECORDS,
+	ATTR_ALERT_TIMEOUT,
+
+	/* a private key operation */
+	ATTR_KEY_ID = 128, /* SHA-256 of the SubjectPublicKeyInfo */
+	ATTR_ALGORITHM,
+	ATTR_INPUT,
+	ATTR_OUTPUT,
+	ATTR_CERT, /* DER; repeated */
+	ATTR_PASSWORD,
+	ATTR_PROFILE, /* index */
+	ATTR_GENERATION,
+};
+
+#endif
