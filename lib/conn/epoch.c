@@ -76,7 +76,9 @@ int epoch_sent(struct sluice_conn *conn)
 		r = conn->tx->ops->rekey(conn->tx, next);
 	if (r < 0) {
 		traffic_free(next);
-		/* The peer expects the new epoch already: not even an alert can be read by it. */
+		/* The peer expects the new epoch already: it could read no alert, and no close_notify. */
+		conn->n_outgoing = 0;
+		conn->write_closed = true;
 		return conn_fail(conn, SLUICE_E_REKEY, -1, 0, "our new keys cannot be installed");
 	}
 	traffic_free(conn->tx_traffic);

@@ -38,6 +38,15 @@ int handshake_first(struct sluice_conn *conn, int timeout_ms, struct sluice_conn
 	return r;
 }
 
+/* A paused client's alert is under the keys that only the ServerHello gives. */
+static void end_handshake(struct sluice_conn *conn, int code, int alert, const char *text)
+{
+	if (conn->paused && conn->role == SLUICE_CLIENT)
+		drive_hello(conn);
+	conn->paused = false;
+	conn_fail(conn, code, alert, 0, text);
+}
+
 /* Lays @extra over the connection's profile. */
 static int derive(struct sluice_conn *conn, const struct sluice_options *extra)
 {
@@ -51,9 +60,11 @@ static int derive(struct sluice_conn *conn, const struct sluice_options *extra)
 		r = profile_apply(profile, conn->ssl);
 	if (r < 0) {
 		sluice_profile_unref(profile);
+		err.stage = conn->stage;
 		if (!conn->err.code)
 			conn->err = err;
-		return conn_fail(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, 0, "applying more options");
+		end_handshake(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, "applying more options");
+		return r;
 	}
 	sluice_profile_unref(conn->profile);
 	conn->profile = profile;
@@ -110,20 +121,11 @@ int sluice_handshake_continue(struct sluice_conn *conn, const struct sluice_opti
 	return handshake_wait(conn, timeout_ms);
 }
 
-/* A client's alert is under the keys that only the ServerHello gives. */
-static void end_paused(struct sluice_conn *conn, int code, int alert, const char *text)
-{
-	conn->paused = false;
-	if (conn->role == SLUICE_CLIENT)
-		drive_hello(conn);
-	conn_fail(conn, code, alert, 0, text);
-}
-
 int sluice_handshake_cancel(struct sluice_conn *conn)
 {
 	if (!conn->paused)
 		return -SLUICE_E_STATE;
-	end_paused(conn, SLUICE_E_HANDSHAKE, SLUICE_ALERT_USER_CANCELED, "cancelled by us");
+	end_handshake(conn, SLUICE_E_HANDSHAKE, SLUICE_ALERT_USER_CANCELED, "cancelled by us");
 	return 0;
 }
 
@@ -151,7 +153,7 @@ int sluice_abort(struct sluice_conn *conn, int alert)
 	if (!may_abort_with(alert))
 		return -SLUICE_E_INVALID;
 	if (conn->paused)
-		end_paused(conn, SLUICE_E_POLICY, alert, "ended by the program");
+		end_handshake(conn, SLUICE_E_POLICY, alert, "ended by the program");
 	else if (conn->stage == SLUICE_STAGE_LIVE && !conn->dead && !conn->write_closed)
 		conn_fail(conn, SLUICE_E_POLICY, alert, 0, "ended by the program");
 	else
