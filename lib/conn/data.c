@@ -119,7 +119,7 @@ static bool is_of_file(const struct sluice_conn *conn, int err)
 		sys->getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &pending, &len);
 		return pending == 0;
 	}
-	return err == EBADF || err == ESPIPE || err == EOVERFLOW || err == EISDIR;
+	return err == EBADF || err == EIO || err == ESPIPE || err == EOVERFLOW || err == EISDIR;
 }
 
 /* Kernel path: page cache to socket. Returns bytes, 0 at the end of the file, or an error. */
