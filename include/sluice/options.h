@@ -117,7 +117,7 @@ int sluice_options_set_data(struct sluice_options *opts, enum sluice_option id, 
 /*
  * sluice_options_parse() reads `name = value` lines over what @opts has; a bad line leaves it
  * unchanged. `#` at the start of a line or after a blank starts a comment, except in a password,
- * which goes to the end of its line. Errors as above, OPTION_MALFORMED, and OPTION_CONFLICT for an
+ * which goes to the end of its line but for the blanks around it. Errors as above, OPTION_MALFORMED, and OPTION_CONFLICT for an
  * option that the text has twice; the error's text names the line.
  */
 int sluice_options_parse(struct sluice_options *opts, const char *text, size_t text_len,

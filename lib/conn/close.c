@@ -11,28 +11,31 @@
 #include "conn/rio.h"
 #include "core/sys.h"
 
-#define CLOSE_WAIT_MS 5000 /* for a peer that does not read what was accepted */
-#define DRAIN_ROUNDS 16    /* receives at most, before an alert could be lost to a reset */
+#define CLOSE_WAIT_MS 5000   /* for a peer that does not read what was accepted */
+#define DRAIN_MAX (8u << 20) /* bytes: more than a receive buffer holds (tcp_rmem) */
 
 /*
- * Unread bytes at close(2) make TCP send a reset, which can overtake the alert. They are thrown
- * away first: raw, because nobody will open them any more.
+ * Unread bytes at close(2) make TCP send a reset, which overtakes the alert and whatever else is on
+ * its way. They are thrown away first: raw, because nobody will open them any more.
  */
 static void drain(struct sluice_conn *conn)
 {
-	char scrap[4096];
+	char scrap[16384];
 	struct iovec iov = { scrap, sizeof(scrap) };
 	char control[64];
-	int i;
+	size_t drained = 0;
+	ssize_t n;
 
-	for (i = 0; i < DRAIN_ROUNDS; i++) {
+	while (drained < DRAIN_MAX) {
 		struct msghdr msg = { .msg_iov = &iov,
 				      .msg_iovlen = 1,
 				      .msg_control = control,
 				      .msg_controllen = sizeof(control) };
 
-		if (sys->recvmsg(conn->fd, &msg, MSG_DONTWAIT) <= 0)
+		n = sys->recvmsg(conn->fd, &msg, MSG_DONTWAIT);
+		if (n <= 0)
 			return;
+		drained += n;
 	}
 }
 

@@ -76,6 +76,8 @@ struct sluice_conn *conn_free(struct sluice_conn *conn)
 	hello_free(conn->hello);
 	sk_CRYPTO_BUFFER_pop_free(conn->peer_chain, CRYPTO_BUFFER_free);
 	SSL_SESSION_free(conn->session);
+	if (conn->early)
+		secret_wipe(conn->early, conn->early_len);
 	free(conn->early);
 	if (conn->small)
 		secret_wipe(conn->small, CONN_SMALL_LEN); /* application data */
@@ -136,12 +138,10 @@ static void queue_alert(struct sluice_conn *conn, int alert)
 {
 	uint8_t bytes[ALERT_LEN];
 
-	if (conn->write_closed)
-		return;
 	conn->n_outgoing = conn->in_flight == SEND_CONTROL ? 1 : 0;
 	control_build_alert(bytes, alert);
-	if (conn_queue(conn, RECORD_ALERT, bytes, sizeof(bytes), false) == 0)
-		conn->info.alerts_sent++;
+	conn_queue(conn, RECORD_ALERT, bytes, sizeof(bytes), false);
+	conn->info.alerts_sent++;
 	conn->write_closed = true;
 	if (conn->in_flight == SEND_NONE)
 		conn_flush(conn);
@@ -150,26 +150,34 @@ static void queue_alert(struct sluice_conn *conn, int alert)
 /* BoringSSL counts its own alerts through the hooks; ours are counted where they are queued. */
 static void send_alert(struct sluice_conn *conn, int alert)
 {
+	bool by_bssl = !conn->tx && conn->ssl && conn->hs && SSL_get_wbio(conn->ssl);
+
+	if (!by_bssl && (!conn->tx || conn->write_closed))
+		return;
 	conn->err.alert = alert;
 	conn->err.alert_sent = 1;
-	if (conn->tx)
-		queue_alert(conn, alert);
-	else if (conn->ssl && conn->hs && SSL_get_wbio(conn->ssl))
+	if (by_bssl)
 		SSL_send_fatal_alert(conn->ssl, alert);
+	else
+		queue_alert(conn, alert);
 }
 
 int conn_fail(struct sluice_conn *conn, int code, int alert, int sys_errno, const char *text)
 {
 	if (!conn->dead) {
 		conn->dead = true;
+		/* What ended the sending direction alone is not the reason any more. */
+		if (conn->write_closed)
+			conn->err.code = conn->err.sys_errno = 0;
 		if (!conn->err.code)
 			conn->err.stage = conn->stage;
-		if (alert >= 0)
-			send_alert(conn, alert);
 		if (sys_errno)
 			err_set_errno(&conn->err, code, sys_errno, "%s", text);
 		else
 			err_set(&conn->err, code, "%s: %s", sluice_strerror(code), text);
+		/* If that fails, it is not the reason either. */
+		if (alert >= 0)
+			send_alert(conn, alert);
 	}
 	return -conn->err.code;
 }
@@ -229,7 +237,10 @@ int sluice_conn_timeout(const struct sluice_conn *conn)
 
 int sluice_conn_dispatch(struct sluice_conn *conn)
 {
-	int r = flow_run(conn);
+	int r;
 
-	return r == 0 ? conn_flush(conn) : r;
+	if (conn->stage < SLUICE_STAGE_LIVE)
+		return flow_run(conn);
+	r = conn_flush(conn);
+	return conn->dead ? -conn->err.code : r;
 }

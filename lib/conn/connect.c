@@ -54,7 +54,8 @@ static int host_of_peer(struct sluice_conn *conn)
 	if (sys->getpeername(conn->fd, (struct sockaddr *)&addr, &len))
 		return conn_fail(conn, SLUICE_E_IO, -1, errno, "asking for the peer's address");
 	if (getnameinfo((struct sockaddr *)&addr, len, host, sizeof(host), NULL, 0, NI_NUMERICHOST))
-		return 0; /* not an address of the internet: no name to check */
+		return 0;                /* not an address of the internet: no name to check */
+	host[strcspn(host, "%")] = '\0'; /* the zone of a link-local address is no part of it */
 	return copy_host(conn, host);
 }
 

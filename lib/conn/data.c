@@ -12,6 +12,7 @@
 #include "conn/conn.h"
 #include "conn/epoch.h"
 #include "conn/rio.h"
+#include "core/secret.h"
 #include "core/sys.h"
 
 #define FILE_CHUNK (4 * RECORD_MAX_PLAIN)
@@ -68,6 +69,8 @@ static ssize_t send_deadline(struct sluice_conn *conn, const void *buf, size_t b
 		return r;
 	while (sent < buf_len || rio_send_pending(conn)) {
 		n = send_once(conn, (const char *)buf + sent, buf_len - sent, &full);
+		if (n == -SLUICE_E_KEY_EXHAUSTED && sent)
+			break; /* these arrive; the next call says it again */
 		if (n < 0)
 			return n;
 		sent += n;
@@ -103,10 +106,20 @@ ssize_t sluice_sendv(struct sluice_conn *conn, const struct iovec *iov, int n_io
 	return total;
 }
 
-/* The errnos of sendfile(2) that are about the file: the connection can go on without it. */
-static bool is_of_file(int err)
+/*
+ * The errnos of sendfile(2) that are about the file: the connection can go on without it. EINVAL is
+ * also what the kernel says of a record that it could not read, and then it lies on the socket.
+ */
+static bool is_of_file(const struct sluice_conn *conn, int err)
 {
-	return err == EBADF || err == EINVAL || err == ESPIPE || err == EOVERFLOW || err == EISDIR;
+	socklen_t len = sizeof(int);
+	int pending = 0;
+
+	if (err == EINVAL) {
+		sys->getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &pending, &len);
+		return pending == 0;
+	}
+	return err == EBADF || err == EIO || err == ESPIPE || err == EOVERFLOW || err == EISDIR;
 }
 
 /* Kernel path: page cache to socket. Returns bytes, 0 at the end of the file, or an error. */
@@ -114,18 +127,19 @@ static ssize_t sendfile_direct(struct sluice_conn *conn, int file_fd, off_t *off
 			       bool *ret_full)
 {
 	ssize_t n;
+	int err;
 
 	do {
 		n = sys->sendfile(conn->fd, file_fd, offset, count);
 	} while (n < 0 && errno == EINTR);
-	*ret_full = n < 0 && errno == EAGAIN;
-	if (n >= 0)
-		rio_sent_direct(conn, n);
-	else if (is_of_file(errno))
+	err = n < 0 ? errno : 0;
+	*ret_full = err == EAGAIN;
+	if (err && is_of_file(conn, err))
 		return -SLUICE_E_FILE;
-	else if (!*ret_full)
-		return conn_fail(conn, sys_errno_code(errno), -1, errno, "sending a file");
-	return n < 0 ? 0 : n;
+	if (err)
+		return rio_direct_failed(conn, err);
+	rio_sent_direct(conn, n);
+	return n;
 }
 
 /* User path: read and seal. Same results. */
@@ -152,6 +166,7 @@ static ssize_t sendfile_copied(struct sluice_conn *conn, int file_fd, off_t *off
 		}
 		sent += r;
 	}
+	secret_wipe(chunk, want);
 	free(chunk);
 	if (sent > 0)
 		*offset += sent;
@@ -274,6 +289,8 @@ static int push_back(struct sluice_conn *conn, const void *buf, size_t len)
 	if (!early)
 		return -SLUICE_E_NOMEM;
 	memcpy(early, buf, len);
+	if (conn->early)
+		secret_wipe(conn->early, conn->early_len);
 	free(conn->early);
 	conn->early = early;
 	conn->early_len = len;
@@ -290,9 +307,11 @@ static ssize_t recv_cut_short(struct sluice_conn *conn, const void *buf, size_t 
 {
 	if (conn->dead || conn->read_closed)
 		conn->discarded += got;
-	else if (got && push_back(conn, buf, got) < 0)
+	else if (got && push_back(conn, buf, got) < 0) {
+		conn->discarded += got;
 		return conn_fail(conn, SLUICE_E_NOMEM, SLUICE_ALERT_INTERNAL_ERROR, 0,
 				 "keeping received bytes");
+	}
 	return why;
 }
 

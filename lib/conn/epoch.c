@@ -104,9 +104,12 @@ static int rekey(struct sluice_conn *conn, enum ktls_direction dir)
 
 int epoch_sent(struct sluice_conn *conn)
 {
-	/* If it fails, the peer expects the new epoch already: not even an alert can be read by it. */
-	if (rekey(conn, KTLS_TX) < 0)
+	if (rekey(conn, KTLS_TX) < 0) {
+		/* The peer expects the new epoch already: it could read no alert, and no close_notify. */
+		conn->n_outgoing = 0;
+		conn->write_closed = true;
 		return conn_fail(conn, SLUICE_E_REKEY, -1, 0, "our new keys cannot be installed");
+	}
 	conn->epoch_bytes = conn->info.tx.bytes;
 	conn->confirmed = 0;
 	return 0;

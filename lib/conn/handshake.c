@@ -38,13 +38,23 @@ int handshake_first(struct sluice_conn *conn, int timeout_ms, struct sluice_conn
 	return r;
 }
 
+/* A paused client's alert is under the keys that only the ServerHello gives. */
+static void end_handshake(struct sluice_conn *conn, int code, int alert, const char *text)
+{
+	if (conn->paused && conn->role == SLUICE_CLIENT)
+		drive_hello(conn);
+	conn->paused = false;
+	conn_fail(conn, code, alert, 0, text);
+}
+
 int handshake_use_profile(struct sluice_conn *conn, struct sluice_profile *profile)
 {
 	int r = conn->ssl ? profile_apply(profile, conn->ssl) : 0;
 
 	if (r < 0) {
 		sluice_profile_unref(profile);
-		return conn_fail(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, 0, "changing the profile");
+		end_handshake(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, "changing the profile");
+		return r;
 	}
 	sluice_profile_unref(conn->profile);
 	conn->profile = profile;
@@ -62,9 +72,11 @@ static int derive(struct sluice_conn *conn, const struct sluice_options *extra)
 	r = profile_derive(&profile, conn->profile, extra, &err);
 	if (r == 0)
 		return handshake_use_profile(conn, profile);
+	err.stage = conn->stage;
 	if (!conn->err.code)
 		conn->err = err;
-	return conn_fail(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, 0, "applying more options");
+	end_handshake(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, "applying more options");
+	return r;
 }
 
 int sluice_handshake(struct sluice_conn *conn, const struct sluice_options *extra, int timeout_ms)
@@ -117,20 +129,11 @@ int sluice_handshake_continue(struct sluice_conn *conn, const struct sluice_opti
 	return handshake_wait(conn, timeout_ms);
 }
 
-/* A client's alert is under the keys that only the ServerHello gives. */
-static void end_paused(struct sluice_conn *conn, int code, int alert, const char *text)
-{
-	conn->paused = false;
-	if (conn->role == SLUICE_CLIENT)
-		drive_hello(conn);
-	conn_fail(conn, code, alert, 0, text);
-}
-
 int sluice_handshake_cancel(struct sluice_conn *conn)
 {
 	if (!conn->paused)
 		return -SLUICE_E_STATE;
-	end_paused(conn, SLUICE_E_HANDSHAKE, SLUICE_ALERT_USER_CANCELED, "cancelled by us");
+	end_handshake(conn, SLUICE_E_HANDSHAKE, SLUICE_ALERT_USER_CANCELED, "cancelled by us");
 	return 0;
 }
 
@@ -158,7 +161,7 @@ int sluice_abort(struct sluice_conn *conn, int alert)
 	if (!may_abort_with(alert))
 		return -SLUICE_E_INVALID;
 	if (conn->paused)
-		end_paused(conn, SLUICE_E_POLICY, alert, "ended by the program");
+		end_handshake(conn, SLUICE_E_POLICY, alert, "ended by the program");
 	else if (conn->stage == SLUICE_STAGE_LIVE && !conn->dead && !conn->write_closed)
 		conn_fail(conn, SLUICE_E_POLICY, alert, 0, "ended by the program");
 	else

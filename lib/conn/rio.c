@@ -25,9 +25,9 @@ static int check_receiving(const struct sluice_conn *conn)
 }
 
 /* What the alert and the code are for what the record path found wrong. */
-static int fail_record(struct sluice_conn *conn, int code)
+static int fail_record(struct sluice_conn *conn, int code, int err)
 {
-	int err = 0, alert;
+	int alert;
 
 	switch (code) {
 	case SLUICE_E_BAD_RECORD_MAC:
@@ -40,17 +40,19 @@ static int fail_record(struct sluice_conn *conn, int code)
 		alert = SLUICE_ALERT_UNEXPECTED_MESSAGE;
 		break;
 	case SLUICE_E_RESET:
-		alert = -1;
-		err = ECONNRESET;
-		break;
+	case SLUICE_E_IO:
+		return conn_fail(conn, code, -1, err, "receiving");
 	default:
 		alert = SLUICE_ALERT_INTERNAL_ERROR;
 	}
-	return conn_fail(conn, code, alert, err, "receiving a record");
+	return conn_fail(conn, code, alert, 0, "receiving a record");
 }
 
-/* One outcome of the record path. Returns bytes of data, 0 for none, or an error. */
-static ssize_t take_result(struct sluice_conn *conn, int result, struct record *record)
+/*
+ * One outcome of the record path; @err is the errno of the receive, or 0. Returns bytes of data, 0 for
+ * none, or an error.
+ */
+static ssize_t take_result(struct sluice_conn *conn, int result, int err, struct record *record)
 {
 	switch (result) {
 	case RECORD_READY:
@@ -63,7 +65,7 @@ static ssize_t take_result(struct sluice_conn *conn, int result, struct record *
 	case RECORD_REKEY:
 		return epoch_unblock(conn);
 	default:
-		return fail_record(conn, -result);
+		return fail_record(conn, -result, err);
 	}
 }
 
@@ -98,7 +100,7 @@ static ssize_t take_buffered(struct sluice_conn *conn)
 	}
 	do {
 		r = conn->rx->ops->next(conn->rx, &record);
-		n = take_result(conn, r, &record);
+		n = take_result(conn, r, 0, &record);
 	} while (r == RECORD_READY && n == 0);
 	return n;
 }
@@ -153,7 +155,7 @@ ssize_t rio_recv_done(struct sluice_conn *conn, ssize_t res)
 	int r;
 
 	r = conn->rx->ops->done(conn->rx, res, &conn->recv_msg, &record);
-	n = take_result(conn, r, &record);
+	n = take_result(conn, r, res < 0 ? (int)-res : 0, &record);
 	if (n == 0 && r == RECORD_READY)
 		n = take_buffered(conn);
 	return n ? n : -SLUICE_E_AGAIN;
@@ -214,16 +216,21 @@ static int control_sent(struct sluice_conn *conn)
 
 /*
  * A peer that has closed resets what is sent to it. What it sent before can still be received, so
- * only the sending direction ends here.
+ * only the sending direction ends here. What the kernel found wrong in a record that came, it tells
+ * by whichever call is next.
  */
-static int fail_sending(struct sluice_conn *conn, int code)
+static int fail_sending(struct sluice_conn *conn, int code, int err)
 {
+	if (code == SLUICE_E_BAD_RECORD_MAC || code == SLUICE_E_RECORD_OVERFLOW ||
+	    code == SLUICE_E_PROTOCOL)
+		return fail_record(conn, code, err);
 	conn->n_outgoing = 0;
 	conn->write_closed = true;
 	if (code != SLUICE_E_RESET)
-		return conn_fail(conn, code, -1, 0, "sending");
-	if (!conn->err.code)
-		conn->err.stage = conn->stage;
+		return conn_fail(conn, code, -1, err, "sending");
+	if (conn->err.code)
+		return -conn->err.code;
+	conn->err.stage = conn->stage;
 	return err_set_errno(&conn->err, code, ECONNRESET, "sending");
 }
 
@@ -234,7 +241,7 @@ ssize_t rio_send_done(struct sluice_conn *conn, ssize_t res)
 
 	conn->in_flight = SEND_NONE;
 	if (n < 0)
-		return fail_sending(conn, -n);
+		return fail_sending(conn, -n, res < 0 ? (int)-res : 0);
 	if (in_flight == SEND_DATA) {
 		conn->info.tx.bytes += n;
 		return n;
@@ -247,6 +254,13 @@ ssize_t rio_send_done(struct sluice_conn *conn, ssize_t res)
 bool rio_sendfile_direct(const struct sluice_conn *conn)
 {
 	return conn->tx && conn->tx->ops->path == SLUICE_PATH_KERNEL;
+}
+
+int rio_direct_failed(struct sluice_conn *conn, int err)
+{
+	ssize_t n = conn->tx->ops->done(conn->tx, -err);
+
+	return n < 0 ? fail_sending(conn, -n, err) : 0;
 }
 
 void rio_sent_direct(struct sluice_conn *conn, size_t n)

@@ -40,6 +40,12 @@ bool rio_sendfile_direct(const struct sluice_conn *conn);
 void rio_sent_direct(struct sluice_conn *conn, size_t n);
 
 /*
+ * rio_direct_failed() is what splice's or sendfile's errno means for the connection. Returns 0 for one
+ * that passes (EAGAIN), or the error that ended it.
+ */
+int rio_direct_failed(struct sluice_conn *conn, int err);
+
+/*
  * rio_close_notify() queues close_notify behind everything accepted; send until !rio_send_pending(),
  * then shut the socket down and free with sluice_close(), which then waits for nothing.
  */

@@ -42,11 +42,13 @@ static int drive_failed(struct sluice_conn *conn)
 	struct gate *gate = &conn->hs->gate;
 	int alert = -1;
 
-	if (gate->status == GATE_REFUSED || gate->status == GATE_FAILED || gate->status == GATE_EOF)
+	/* A write that failed may have been BoringSSL's alert: then it has a reason of its own. */
+	if (gate->status == GATE_REFUSED || gate->status == GATE_EOF ||
+	    (gate->status == GATE_FAILED && ERR_GET_LIB(ERR_peek_error()) != ERR_LIB_SSL))
 		return drive_transport(conn, true);
 	conn->err.stage = conn->stage;
 	reason_take(&conn->err);
-	if (conn->err.alert < 0)
+	if (conn->err.alert < 0 && gate->status != GATE_FAILED)
 		alert = conn->err.code == SLUICE_E_NOMEM ? SLUICE_ALERT_INTERNAL_ERROR
 							 : SLUICE_ALERT_HANDSHAKE_FAILURE;
 	return conn_fail(conn, conn->err.code, alert, 0, "");

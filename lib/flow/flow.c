@@ -111,6 +111,8 @@ int flow_run(struct sluice_conn *conn)
 		return -conn->err.code;
 	if (conn->paused)
 		return SLUICE_PAUSED;
+	if (!conn->hs && conn->stage < SLUICE_STAGE_LIVE)
+		return -SLUICE_E_STATE; /* accepted, and sluice_handshake() was not called */
 	while (conn->stage < SLUICE_STAGE_LIVE) {
 		r = stages[conn->stage].run(conn);
 		if (r < 0)

@@ -20,26 +20,31 @@ static bool is_address(const char *host)
 	return inet_pton(AF_INET, host, addr) == 1 || inet_pton(AF_INET6, host, addr) == 1;
 }
 
-/* The name to send: the option's, else the host's unless that is an address. */
-static const char *server_name(const struct sluice_conn *conn)
+/*
+ * The name to send goes to info.sni: the option's, else the host's unless that is an address; without
+ * the dot that ends a name in the DNS (RFC 6066, 3).
+ */
+static bool server_name(struct sluice_conn *conn)
 {
 	const char *name = conn->profile->sni ? conn->profile->sni : conn->host;
+	size_t len;
 
 	if (conn->profile->sni_disabled || !name || is_address(name))
-		return NULL;
-	return name;
+		return false;
+	len = strnlen(name, sizeof(conn->info.sni) - 1);
+	if (len > 1 && name[len - 1] == '.')
+		len--;
+	memcpy(conn->info.sni, name, len);
+	conn->info.sni[len] = '\0';
+	return true;
 }
 
 static int prepare_client(struct sluice_conn *conn)
 {
-	const char *name = server_name(conn);
-
 	SSL_set_connect_state(conn->ssl);
 	SSL_set_enforce_rsa_key_usage(conn->ssl, 1); /* newer versions always do */
-	if (name && !SSL_set_tlsext_host_name(conn->ssl, name))
+	if (server_name(conn) && !SSL_set_tlsext_host_name(conn->ssl, conn->info.sni))
 		return conn_fail(conn, SLUICE_E_INVALID, -1, 0, "the server name is not one");
-	if (name)
-		strncpy(conn->info.sni, name, sizeof(conn->info.sni) - 1);
 	if (session_bind(conn) < 0)
 		return -conn->err.code;
 	return session_offer(conn);

@@ -47,12 +47,13 @@ static int give_up(struct sluice_conn *conn, int code, int err, const char *text
 	return conn_fail(conn, code, r < 0 ? -1 : SLUICE_ALERT_INTERNAL_ERROR, err, text);
 }
 
-static int use_user_path(struct sluice_conn *conn, enum sluice_path_reason reason)
+static int use_user_path(struct sluice_conn *conn, enum sluice_path_reason reason, int err)
 {
 	int r;
 
 	if (conn->profile->path_mode == PATH_KERNEL)
-		return give_up(conn, SLUICE_E_KTLS_UNAVAILABLE, 0, sluice_path_reason_text(reason));
+		return give_up(conn, SLUICE_E_KTLS_UNAVAILABLE, err,
+			       sluice_path_reason_text(reason));
 	conn->info.rx.reason = conn->info.tx.reason = reason;
 	conn->info.rx.path = conn->info.tx.path = SLUICE_PATH_USER;
 	r = record_user_rx_new(&conn->rx, conn->hs->rx);
@@ -69,7 +70,7 @@ static int use_kernel_path(struct sluice_conn *conn)
 	int r;
 
 	if (err)
-		return use_user_path(conn, refusal(err));
+		return use_user_path(conn, refusal(err), err);
 	err = ktls_install(conn->fd, KTLS_TX, conn->hs->tx);
 	if (err)
 		return give_up(conn, SLUICE_E_KTLS_INSTALL, err,
@@ -100,7 +101,7 @@ int stage_install(struct sluice_conn *conn)
 	enum sluice_path_reason reason = decide(conn);
 	int r;
 
-	r = reason == SLUICE_REASON_NONE ? use_kernel_path(conn) : use_user_path(conn, reason);
+	r = reason == SLUICE_REASON_NONE ? use_kernel_path(conn) : use_user_path(conn, reason, 0);
 	if (r < 0)
 		return r;
 	keep_secrets(conn);

@@ -54,10 +54,11 @@ static int share_der(STACK_OF(CRYPTO_BUFFER) * certs, CRYPTO_BUFFER *der)
 {
 	X509 *x509 = X509_parse_from_buffer(der);
 
+	int r = err_bssl();
+
 	X509_free(x509);
-	ERR_clear_error();
 	if (!x509)
-		return -SLUICE_E_CERT_PARSE;
+		return r == -SLUICE_E_NOMEM ? r : -SLUICE_E_CERT_PARSE;
 	if (!sk_CRYPTO_BUFFER_push(certs, der))
 		return -SLUICE_E_NOMEM;
 	CRYPTO_BUFFER_up_ref(der);

@@ -198,7 +198,7 @@ static int read_certs(STACK_OF(CRYPTO_BUFFER) * certs, BIO *bio, const char *wha
 		queue = queue_take();
 		if (r < 0)
 			return err_set(err, -r, "%s: no memory", what);
-		if (!lenient)
+		if (!lenient || queue.no_memory)
 			return fail(SLUICE_E_CERT_PARSE, what, "a certificate cannot be parsed",
 				    &queue, err);
 	}

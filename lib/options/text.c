@@ -272,7 +272,7 @@ static int parse_line(struct sluice_options *opts, const char *line, size_t len,
 		return err_set(err, SLUICE_E_OPTION_CONFLICT, "%s: is there already",
 			       option_row(id)->name);
 	*seen |= 1ull << id;
-	/* A password may hold any character, and nobody could see that it was cut. */
+	/* A password may hold any character; nobody could see that it was cut at one. */
 	if (option_row(id)->type != SLUICE_TYPE_SECRET)
 		value_len = before_comment(value, value_len);
 	trim(&value, &value_len);

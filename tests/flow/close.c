@@ -173,6 +173,36 @@ static void LC_30_closing_with_unread_data(void **state)
 	}
 }
 
+/* An answer to somebody who has not stopped talking: more of both than a few buffers. */
+static void LC_30_closing_with_much_unread_data(void **state)
+{
+	static uint8_t block[16384], in[16384];
+	size_t sent = 0, got = 0;
+	struct pair pair;
+	ssize_t n;
+	int i;
+
+	PAIR_FOR_EACH_PATH(path)
+	{
+		open_connected(&pair, path, NULL);
+		for (i = 0; i < 20; i++)
+			assert_true(sluice_send(pair.server, block, sizeof(block), SLUICE_NOWAIT) >
+				    0);
+		for (sent = i = 0; i < 12; i++) {
+			n = sluice_send(pair.client, block, sizeof(block), SLUICE_NOWAIT);
+			assert_true(n > 0 || n == -SLUICE_E_AGAIN);
+			sent += n > 0 ? n : 0;
+		}
+		assert_int_equal(sluice_close(pair.client), 0);
+		pair.client = NULL;
+		for (got = 0; (n = sluice_recv(pair.server, in, sizeof(in), TCP_WAIT_MS)) > 0;)
+			got += n;
+		assert_int_equal(n, -SLUICE_E_CLOSED);
+		assert_int_equal(got, sent);
+		pair_close(&pair);
+	}
+}
+
 /* Wherever the handshake stands: no descriptor, no secret stays behind (see leaks.h). */
 static void LC_30_closing_before_the_end_of_the_handshake(void **state)
 {
@@ -529,6 +559,7 @@ int main(void)
 		cmocka_unit_test(LC_30_close_waits_only_so_long),
 		cmocka_unit_test(LC_30_both_close_at_once),
 		cmocka_unit_test(LC_30_closing_with_unread_data),
+		cmocka_unit_test(LC_30_closing_with_much_unread_data),
 		cmocka_unit_test(LC_30_closing_before_the_end_of_the_handshake),
 		cmocka_unit_test(LC_30_closing_after_a_failed_handshake),
 		cmocka_unit_test(LC_31_close_waits_for_the_peers_close_notify),

@@ -119,7 +119,7 @@ void http_file_done(struct op *op, int res)
 	struct exchange *exchange = exchange_of(peer);
 
 	if (peer->state != PEER_LIVE) {
-		if (exchange->opening && res >= 0)
+		if (exchange && exchange->opening && res >= 0)
 			close(res);
 		if (peer->state == PEER_DEAD)
 			peer_release(peer);

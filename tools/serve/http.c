@@ -125,6 +125,9 @@ static void http_data(struct peer *peer)
 	struct http *http = peer->app_data;
 	int r;
 
+	/* A request that is completed while it is refused (408): the answer is on its way, then the end. */
+	if (http->exchange)
+		return;
 	if (!discard_body(peer, http) || peer->rx_len == 0) {
 		peer_receive(peer);
 		return;

@@ -13,6 +13,7 @@
 
 #define FLUSH_MS 5000  /* for a peer that does not read */
 #define LINGER_MS 1000 /* for a peer that does not end */
+#define ALERT_MS 5000  /* for one that has yet to read our alert */
 
 void peer_finish(struct peer *peer)
 {
@@ -61,6 +62,6 @@ void peer_close_step(struct peer *peer)
 	}
 	shutdown(peer->fd, SHUT_WR);
 	peer->state = PEER_LINGER;
-	peer_deadline(peer, LINGER_MS);
+	peer_deadline(peer, peer->end_code < 0 ? ALERT_MS : LINGER_MS);
 	peer_linger_receive(peer);
 }

@@ -149,8 +149,8 @@ static void splice_out_done(struct peer *peer, struct peer_file *file, int res)
 		return;
 	}
 	if (res <= 0) {
-		peer_abort(peer,
-			   res == -ECONNRESET || res == -EPIPE ? -SLUICE_E_RESET : -SLUICE_E_IO);
+		peer_send_failed(peer,
+				 res < 0 ? rio_direct_failed(peer->conn, -res) : -SLUICE_E_IO);
 		return;
 	}
 	file->in_pipe -= (size_t)res;

@@ -130,6 +130,14 @@ static void raw_receive(struct peer *peer)
 		peer_abort(peer, 0);
 }
 
+/* Our alert is on its way: closing over unread bytes would send a reset behind it. */
+static void wait_for_end(struct peer *peer)
+{
+	peer->rx_step = RX_END;
+	if (loop_poll(&peer->worker->loop, &peer->rx, peer->fd, POLLRDHUP) < 0)
+		peer_abort(peer, 0);
+}
+
 static void raw_done(struct peer *peer, int res)
 {
 	peer->rx_len = 0;
@@ -137,6 +145,8 @@ static void raw_done(struct peer *peer, int res)
 		raw_receive(peer);
 	else if (res == -EAGAIN)
 		wait_readable(peer);
+	else if (res < 0 && peer_kernel_tx(peer) && peer->end_code < 0)
+		wait_for_end(peer); /* what the kernel cannot decrypt, nobody can take away */
 	else
 		peer_abort(peer, 0);
 }
@@ -145,6 +155,7 @@ void peer_linger_receive(struct peer *peer)
 {
 	if (peer->rx.busy)
 		return;
+	peer->rx_len = 0; /* nobody wants what has come */
 	if (peer->rx_ended)
 		peer_abort(peer, 0);
 	else if (peer->rx_raw)
@@ -169,6 +180,9 @@ void peer_rx_done(struct op *op, int res)
 		return;
 	case RX_RAW:
 		raw_done(peer, res);
+		return;
+	case RX_END:
+		peer_abort(peer, 0);
 		return;
 	}
 }

@@ -88,12 +88,21 @@ void peer_tx_idle(struct peer *peer)
 	peer->worker->server->app->sent(peer);
 }
 
+/* A peer that sent what it should not is told, and waited for; one that is gone is not. */
+void peer_send_failed(struct peer *peer, int code)
+{
+	if (peer->state == PEER_LIVE && code != -SLUICE_E_RESET && code != -SLUICE_E_IO)
+		peer_fail(peer, code);
+	else
+		peer_abort(peer, code);
+}
+
 static void message_done(struct peer *peer, int res)
 {
 	ssize_t n = rio_send_done(peer->conn, res);
 
 	if (n < 0 && n != -SLUICE_E_AGAIN) {
-		peer_abort(peer, (int)n);
+		peer_send_failed(peer, (int)n);
 		return;
 	}
 	if (n > 0) {

@@ -42,6 +42,7 @@ enum rx_step {
 	RX_POLL,
 	RX_MESSAGE,
 	RX_RAW, /* discarding bytes of a connection that failed */
+	RX_END, /* waiting for the peer's end */
 };
 
 enum tx_step {
@@ -125,6 +126,9 @@ void peer_deadline(struct peer *peer, int64_t ms);
 
 /* peer_finish() ends in order: what is left, close_notify, the transport. */
 void peer_finish(struct peer *peer);
+
+/* peer_send_failed() ends after a send that failed with @code: in order, or at once if the peer is gone. */
+void peer_send_failed(struct peer *peer, int code);
 
 /* peer_fail() ends after @code (-SLUICE_E_*): what the library has to say, then the transport. */
 void peer_fail(struct peer *peer, int code);

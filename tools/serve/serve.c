@@ -122,9 +122,15 @@ static int parse(struct serve_settings *settings, int argc, char **argv)
 	}
 	if (settings->listen.n == 0)
 		settings->listen.items[settings->listen.n++] = "127.0.0.1:8443";
-	/* A worker without a share of the connections would only wait. */
-	if (settings->max_conns && settings->workers > settings->max_conns)
-		settings->workers = settings->max_conns;
+	/* A place is for each address at least, or an address would never be served. */
+	if (settings->max_conns && (size_t)settings->max_conns < settings->listen.n) {
+		fprintf(stderr, "sluice serve: --max-conns: at least %zu, one for each address\n",
+			(size_t)settings->listen.n);
+		return -1;
+	}
+	if (settings->max_conns &&
+	    settings->workers > settings->max_conns / (int64_t)settings->listen.n)
+		settings->workers = settings->max_conns / (int64_t)settings->listen.n;
 	return 0;
 }
 
