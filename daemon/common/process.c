@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define MAX_CHANNELS 4
+#define ABOVE_CHANNELS 64 /* room to move descriptors in without treading on one */
+
+/* The program beside this one. */
+static int sibling(const char *program, char *out, size_t out_size)
+{
+	ssize_t n = readlink("/proc/self/exe", out, out_size - 1);
+	char *slash;
+
+	if (n < 0)
+		return -errno;
+	out[n] = '\0';
+	slash = strrchr(out, '/');
+	if (!slash || (size_t)(slash - out) + strlen(program) + 2 > out_size)
+		return -ENAMETOOLONG;
+	strcpy(slash + 1, program);
+	return 0;
+}
+
+/* Only async-signal-safe calls: the parent may have threads. */
+static void __attribute__((noreturn)) become(const char *path, const char *program, const int *fds,
+					      unsigned int n_fds)
+{
+	char *const argv[] = { (char *)program, NULL };
+	char *const envp[] = { NULL };
+	unsigned int i;
+	int moved[MAX_CHANNELS];
+
+	for (i = 0; i < n_fds; i++) {
+		moved[i] = fcntl(fds[i], F_DUPFD, ABOVE_CHANNELS);
+		if (moved[i] < 0)
+			_exit(126);
+	}
+	for (i = 0; i < n_fds; i++)
+		if (dup2(moved[i], CHILD_BROKER_FD + (int)i) < 0)
+			_exit(126);
+	if (close_range(CHILD_BROKER_FD + n_fds, ~0u, 0))
+		_exit(126);
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would talk to it any more */
+	execve(path, argv, envp);
+	_exit(127);
+}
+
+pid_t process_spawn(const char *program, const int *fds, unsigned int n_fds)
+{
+	char path[PATH_MAX];
+	int r = sibling(program, path, sizeof(path));
+	pid_t pid;
+
+	if (r < 0)
+		return r;
+	if (n_fds > MAX_CHANNELS)
+		return -EINVAL;
+	pid = fork();
+	if (pid == 0)
+		become(path, program, fds, n_fds);
+	return pid < 0 ? -errno : pid;
+}
+
+static const int keeper_calls[] = {
+	SCMP_SYS(read),		SCMP_SYS(write),	SCMP_SYS(close),
+	SCMP_SYS(recvmsg),	SCMP_SYS(sendmsg),	SCMP_SYS(poll),
+	SCMP_SYS(ppoll),	SCMP_SYS(epoll_wait),	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_ctl),	SCMP_SYS(fstat),	SCMP_SYS(newfstatat),
+	SCMP_SYS(lseek),	SCMP_SYS(brk),		SCMP_SYS(mmap),
+	SCMP_SYS(munmap),	SCMP_SYS(mremap),	SCMP_SYS(mlock),
+	SCMP_SYS(mlock2),	SCMP_SYS(munlock),	SCMP_SYS(madvise),
+	SCMP_SYS(mprotect),	SCMP_SYS(futex),	SCMP_SYS(getrandom),
+	SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(getpid),
+	SCMP_SYS(rt_sigreturn),	SCMP_SYS(rt_sigprocmask), SCMP_SYS(exit),
+	SCMP_SYS(exit_group),	SCMP_SYS(restart_syscall), SCMP_SYS(sigaltstack),
+};
+
+/* Besides those: what a handshake does with its socket. */
+static const int handshaker_calls[] = {
+	SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
+	SCMP_SYS(shutdown),   SCMP_SYS(fcntl),
+};
+
+static int allow(scmp_filter_ctx ctx, const int *calls, size_t n)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; r == 0 && i < n; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, calls[i], 0);
+	return r;
+}
+
+static int filter(enum confinement confinement)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r;
+
+	if (!ctx)
+		return -ENOMEM;
+	r = allow(ctx, keeper_calls, sizeof(keeper_calls) / sizeof(keeper_calls[0]));
+	if (r == 0 && confinement == CONFINE_HANDSHAKER)
+		r = allow(ctx, handshaker_calls,
+			  sizeof(handshaker_calls) / sizeof(handshaker_calls[0]));
+	if (r == 0)
+		r = seccomp_load(ctx);
+	seccomp_release(ctx);
+	return r;
+}
+
+static int drop_user(uid_t uid, gid_t gid)
+{
+	if (uid == 0)
+		return 0;
+	if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
+		return -errno;
+	return 0;
+}
+
+int process_confine(enum confinement confinement, uid_t uid, gid_t gid)
+{
+	const struct rlimit none = { 0, 0 };
+	int r = geteuid() == 0 ? drop_user(uid, gid) : 0;
+
+	if (r < 0)
+		return r;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0) ||
+	    setrlimit(RLIMIT_CORE, &none))
+		return -errno;
+	return filter(confinement);
+}

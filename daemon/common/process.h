@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The processes of the daemon: how they are started, and what they give up. */
+#ifndef SLUICED_COMMON_PROCESS_H
+#define SLUICED_COMMON_PROCESS_H
+
+#include <sys/types.h>
+
+/* Descriptors that a child finds its channels at. */
+#define CHILD_BROKER_FD 3
+#define CHILD_KEEPER_FD 4 /* handshaker only */
+
+/*
+ * process_spawn() starts @program, a sibling of this program, with @fds at 3 and up, and nothing else
+ * but standard output and error. Returns its pid or -errno.
+ */
+pid_t process_spawn(const char *program, const int *fds, unsigned int n_fds);
+
+/* enum confinement - what a process needs no more once it is set up. */
+enum confinement {
+	CONFINE_KEEPER,     /* no network, no new files */
+	CONFINE_HANDSHAKER, /* sockets that it is given, no files */
+};
+
+/*
+ * process_confine() drops privileges for good: another user (@uid 0: stays), no new privileges, not
+ * dumpable, no core, then a list of system calls that are left (seccomp); any other one ends the
+ * process. Returns 0 or -errno.
+ */
+int process_confine(enum confinement confinement, uid_t uid, gid_t gid);
+
+#endif
