@@ -101,7 +101,7 @@ static int set_text(struct parse *p, const char *name, const struct node *value,
 static int set_value(struct parse *p, const struct sluice_option_info *info,
 		     const struct node *value, struct sluice_options *options)
 {
-	char *joined;
+	char *joined = NULL;
 	int r;
 
 	if (value->kind == NODE_LIST && info->type == SLUICE_TYPE_LIST) {

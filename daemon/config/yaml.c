@@ -288,6 +288,19 @@ static int run(struct builder *b)
 	return r;
 }
 
+/* What an error left of the text; libyaml frees it as it is. */
+static void wipe(yaml_parser_t *yaml)
+{
+	yaml_token_t *token;
+
+	for (token = yaml->tokens.head; token != yaml->tokens.tail; token++)
+		if (token->type == YAML_SCALAR_TOKEN)
+			secret_wipe(token->data.scalar.value, token->data.scalar.length);
+	secret_wipe(yaml->buffer.start, (size_t)(yaml->buffer.end - yaml->buffer.start));
+	secret_wipe(yaml->raw_buffer.start,
+		    (size_t)(yaml->raw_buffer.end - yaml->raw_buffer.start));
+}
+
 int node_parse(struct parse *p, const char *text, size_t text_len, struct node **ret_root)
 {
 	struct builder b = { .p = p, .text = text, .len = text_len };
@@ -298,9 +311,7 @@ int node_parse(struct parse *p, const char *text, size_t text_len, struct node *
 	yaml_parser_set_encoding(&b.yaml, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&b.yaml, (const unsigned char *)text, text_len);
 	r = run(&b);
-	secret_wipe(b.yaml.buffer.start, (size_t)(b.yaml.buffer.end - b.yaml.buffer.start));
-	secret_wipe(b.yaml.raw_buffer.start,
-		    (size_t)(b.yaml.raw_buffer.end - b.yaml.raw_buffer.start));
+	wipe(&b.yaml);
 	yaml_parser_delete(&b.yaml);
 	if (r < 0) {
 		node_free(b.root);
