@@ -67,8 +67,8 @@ struct config_listener {
 	char *name;
 	char *host; /* numeric; NULL: all addresses */
 	uint16_t port;
-	size_t profile, pool; /* indices; pool: where no route fits */
-	struct config_route *routes;
+	size_t profile, pool;        /* indices; pool: where no route fits */
+	struct config_route *routes; /* the first that fits is taken */
 	size_t n_routes;
 	unsigned int backlog;
 };
@@ -122,7 +122,9 @@ struct config_error {
 
 /*
  * config_load() reads and checks @path. Certificates and keys are not opened here. Returns 0, or a
- * negative sluice error: FILE, OPTION, OPTION_UNKNOWN, OPTION_RANGE, OPTION_CONFLICT, NOMEM.
+ * negative sluice error: FILE, OPTION, OPTION_UNKNOWN, OPTION_RANGE, OPTION_CONFLICT, OPTION_ROLE,
+ * OPTION_MALFORMED (not YAML, not UTF-8), UNSUPPORTED and UNSUPPORTED_*, NOMEM. @ret_err may be NULL.
+ * Not for threads: users and groups are looked up by getpwnam(3) and getgrnam(3).
  */
 int config_load(struct config **ret_config, const char *path, struct config_error *ret_err);
 

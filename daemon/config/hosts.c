@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SNI hosts: their names, and their options over those of their profile. There may be tens of
+ * thousands, so nothing here compares each with each.
+ */
+#include "config/parse.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_HOST 253 /* RFC 1035, 2.3.4: 255 bytes on the wire */
+#define MAX_LABEL 63
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* RFC 1123, 2.1, with the underscores that there are in the wild. */
+static bool is_dns_name(const char *name)
+{
+	size_t len;
+
+	for (;; name += len + 1) {
+		len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_");
+		if (!len || len > MAX_LABEL || name[0] == '-' || name[len - 1] == '-')
+			return false;
+		if (!name[len])
+			return true;
+		if (name[len] != '.')
+			return false;
+	}
+}
+
+/* What is wrong with a name in lower case, and what to do; NULL: nothing. */
+static const char *judge(const char *host)
+{
+	struct in_addr ignored;
+	const char *c;
+
+	for (c = host; *c; c++)
+		if (!isascii(*c))
+			return "is not ASCII; write what DNS has, \"xn--...\"";
+	if (inet_pton(AF_INET, host, &ignored) == 1 || strchr(host, ':'))
+		return "is an address or has a port, and clients send names (RFC 6066, 3); take "
+		       "it out";
+	if (host[strlen(host) - 1] == '.')
+		return "ends with a dot, and what clients send does not; take the dot away";
+	if (!strcmp(host, "*"))
+		return "would be every name; what has no host of its own gets the profile's "
+		       "options anyway";
+	if (!strncmp(host, "*.", 2))
+		host += 2;
+	if (strchr(host, '*'))
+		return "has a \"*\" that is not all of the first label; write \"*.example.org\"";
+	return is_dns_name(host) ? NULL : "is not a DNS name; write one like \"www.example.org\"";
+}
+
+int host_name_read(struct parse *p, const char *name, const struct node *node, char **ret_host)
+{
+	char quote[PARSE_QUOTE_LEN], *host, *c;
+	const char *fault;
+	int r = node_expect_line(p, name, node, MAX_HOST);
+
+	if (r < 0)
+		return r;
+	host = strdup(node->text);
+	if (!host)
+		return parse_nomem(p);
+	for (c = host; *c; c++)
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	fault = judge(host);
+	if (fault) {
+		free(host);
+		return parse_fail(p, SLUICE_E_OPTION, node->place, "%s: \"%s\" %s", name,
+				  parse_quote(quote, node->text), fault);
+	}
+	*ret_host = host;
+	return 0;
+}
+
+/* --- hosts ------------------------------------------------------------------------------------ */
+
+static int host_names(struct parse *p, const struct field *field, const struct node *value,
+		      void *member)
+{
+	char **names;
+	size_t i;
+	int r = node_expect(p, field->name, value, NODE_LIST);
+
+	if (r < 0)
+		return r;
+	if (!value->n_items)
+		return parse_fail(p, SLUICE_E_OPTION, value->place,
+				  "names: the list is empty; write the names of this host");
+	names = calloc(value->n_items + 1, sizeof(*names));
+	if (!names)
+		return parse_nomem(p);
+	*(char ***)member = names;
+	for (i = 0; !r && i < value->n_items; i++)
+		r = host_name_read(p, field->name, value->items[i], &names[i]);
+	return r;
+}
+
+static const struct field host_rows[] = {
+	{ .name = "names",
+	  .read = host_names,
+	  .offset = offsetof(struct config_host, names),
+	  .required = true },
+};
+
+static const struct fields host_fields = {
+	.what = "a host",
+	.rows = host_rows,
+	.n = ARRAY_LEN(host_rows),
+	.has_options = true,
+};
+
+static int read_host(struct parse *p, const struct node *node, const struct config_profile *profile,
+		     struct config_host *host)
+{
+	int r;
+
+	host->place = node->place;
+	r = fields_read(p, &host_fields, node, host);
+	if (r < 0)
+		return r;
+	if (sluice_options_clone(&host->options, profile->options) < 0)
+		return parse_nomem(p);
+	return options_read(p, &host_fields, node, profile->role, host->options);
+}
+
+static int check_duplicates(struct parse *p, const struct node *list,
+			    const struct config_profile *profile)
+{
+	const struct node *names;
+	struct index index;
+	size_t i, j, n = 0;
+	int r;
+
+	for (i = 0; i < list->n_items; i++)
+		n += node_get(list->items[i], "names")->n_items;
+	r = index_init(p, &index, n);
+	if (r < 0)
+		return r;
+	for (i = 0; i < list->n_items; i++) {
+		names = node_get(list->items[i], "names");
+		for (j = 0; j < names->n_items; j++)
+			index_add(&index, profile->hosts[i].names[j], NULL, names->items[j]->place,
+				  i);
+	}
+	r = index_sort(p, &index, "the host");
+	index_free(&index);
+	return r;
+}
+
+int hosts_read(struct parse *p, const struct node *list, struct config_profile *profile)
+{
+	size_t i;
+	int r = node_expect(p, "hosts", list, NODE_LIST);
+
+	if (r < 0)
+		return r;
+	profile->hosts = calloc(list->n_items + 1, sizeof(*profile->hosts));
+	if (!profile->hosts)
+		return parse_nomem(p);
+	profile->n_hosts = list->n_items;
+	for (i = 0; !r && i < list->n_items; i++)
+		r = read_host(p, list->items[i], profile, &profile->hosts[i]);
+	return r < 0 ? r : check_duplicates(p, list, profile);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The section `profiles`: what a TLS connection is like, by name. */
+#include "config/parse.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const no_match_words[] = {
+	[CONFIG_NO_MATCH_DEFAULT] = "default",
+	[CONFIG_NO_MATCH_REFUSE] = "refuse",
+	NULL,
+};
+
+static int read_role(struct parse *p, const struct field *field, const struct node *value,
+		     void *member)
+{
+	unsigned int word;
+	int r = field_word(p, field, value, &word);
+
+	if (!r)
+		*(enum sluice_role *)member = word ? SLUICE_CLIENT : SLUICE_SERVER;
+	return r;
+}
+
+/* struct section - what a profile has besides options. */
+struct section {
+	enum sluice_role role;
+	enum config_no_match no_match;
+	const struct node *hosts;
+};
+
+static const char *const role_words[] = { "server", "client", NULL };
+
+static const struct field rows[] = {
+	{ .name = "role",
+	  .read = read_role,
+	  .offset = offsetof(struct section, role),
+	  .words = role_words },
+	{ .name = "hosts", .read = field_node, .offset = offsetof(struct section, hosts) },
+	{ .name = "no_match",
+	  .read = field_word,
+	  .offset = offsetof(struct section, no_match),
+	  .words = no_match_words },
+};
+
+static const struct fields fields = {
+	.what = "a profile",
+	.rows = rows,
+	.n = ARRAY_LEN(rows),
+	.has_options = true,
+};
+
+/* Hosts are chosen by what a client sends. */
+static int check_meaning(struct parse *p, const struct node *map, const struct section *section)
+{
+	const struct node *no_match = node_get(map, "no_match");
+
+	if (section->role == SLUICE_CLIENT && (section->hosts || no_match))
+		return parse_fail(p, SLUICE_E_OPTION_CONFLICT,
+				  section->hosts ? section->hosts->place : no_match->place,
+				  "%s: only for the role server; take it out",
+				  section->hosts ? "hosts" : "no_match");
+	if (section->no_match == CONFIG_NO_MATCH_REFUSE && !section->hosts)
+		return parse_fail(p, SLUICE_E_OPTION_CONFLICT, no_match->place,
+				  "no_match: refuse without hosts refuses everybody; add hosts, or "
+				  "take it out");
+	return 0;
+}
+
+static int read_profile(struct parse *p, const struct node *map, struct config_profile *profile)
+{
+	struct section section = { .role = SLUICE_SERVER };
+	int r = fields_read(p, &fields, map, &section);
+
+	if (!r)
+		r = check_meaning(p, map, &section);
+	if (r < 0)
+		return r;
+	profile->role = section.role;
+	profile->no_match = section.no_match;
+	if (sluice_options_new(&profile->options) < 0)
+		return parse_nomem(p);
+	r = options_read(p, &fields, map, profile->role, profile->options);
+	/* Hosts begin with all options of their profile, wherever it has them. */
+	if (!r && section.hosts)
+		r = hosts_read(p, section.hosts, profile);
+	return r;
+}
+
+int profiles_read(struct parse *p, const struct node *map)
+{
+	struct config *config = p->config;
+	struct config_profile *profile;
+	const struct node *key;
+	size_t i, n;
+	int r = node_expect(p, "profiles", map, NODE_MAP);
+
+	if (r < 0)
+		return r;
+	n = map->n_items / 2;
+	config->profiles = calloc(n + 1, sizeof(*config->profiles));
+	if (!config->profiles)
+		return parse_nomem(p);
+	r = index_init(p, &p->profiles, n);
+	for (i = 0; !r && i < n; i++) {
+		key = map->items[2 * i];
+		profile = &config->profiles[config->n_profiles++];
+		profile->place = key->place;
+		r = fields_check_name(p, "profiles", key);
+		if (r < 0)
+			return r;
+		profile->name = strdup(key->text);
+		if (!profile->name)
+			return parse_nomem(p);
+		index_add(&p->profiles, profile->name, NULL, key->place, i);
+		r = read_profile(p, map->items[2 * i + 1], profile);
+	}
+	return r < 0 ? r : index_sort(p, &p->profiles, "the profile");
+}
