@@ -34,8 +34,8 @@ static int sibling(const char *program, char *out, size_t out_size)
 }
 
 /* Only async-signal-safe calls: the parent may have threads. */
-static void __attribute__((noreturn)) become(const char *path, const char *program, const int *fds,
-					      unsigned int n_fds)
+static void __attribute__((noreturn))
+become(const char *path, const char *program, const int *fds, unsigned int n_fds)
 {
 	char *const argv[] = { (char *)program, NULL };
 	char *const envp[] = { NULL };
@@ -74,23 +74,29 @@ pid_t process_spawn(const char *program, const int *fds, unsigned int n_fds)
 }
 
 static const int keeper_calls[] = {
-	SCMP_SYS(read),		SCMP_SYS(write),	SCMP_SYS(close),
-	SCMP_SYS(recvmsg),	SCMP_SYS(sendmsg),	SCMP_SYS(poll),
-	SCMP_SYS(ppoll),	SCMP_SYS(epoll_wait),	SCMP_SYS(epoll_pwait),
-	SCMP_SYS(epoll_ctl),	SCMP_SYS(fstat),	SCMP_SYS(newfstatat),
-	SCMP_SYS(lseek),	SCMP_SYS(brk),		SCMP_SYS(mmap),
-	SCMP_SYS(munmap),	SCMP_SYS(mremap),	SCMP_SYS(mlock),
-	SCMP_SYS(mlock2),	SCMP_SYS(munlock),	SCMP_SYS(madvise),
-	SCMP_SYS(mprotect),	SCMP_SYS(futex),	SCMP_SYS(getrandom),
-	SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday), SCMP_SYS(getpid),
-	SCMP_SYS(rt_sigreturn),	SCMP_SYS(rt_sigprocmask), SCMP_SYS(exit),
-	SCMP_SYS(exit_group),	SCMP_SYS(restart_syscall), SCMP_SYS(sigaltstack),
+	SCMP_SYS(read),           SCMP_SYS(write),
+	SCMP_SYS(close),          SCMP_SYS(recvmsg),
+	SCMP_SYS(sendmsg),        SCMP_SYS(poll),
+	SCMP_SYS(ppoll),          SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),    SCMP_SYS(epoll_ctl),
+	SCMP_SYS(fstat),          SCMP_SYS(newfstatat),
+	SCMP_SYS(lseek),          SCMP_SYS(brk),
+	SCMP_SYS(mmap),           SCMP_SYS(munmap),
+	SCMP_SYS(mremap),         SCMP_SYS(mlock),
+	SCMP_SYS(mlock2),         SCMP_SYS(munlock),
+	SCMP_SYS(madvise),        SCMP_SYS(mprotect),
+	SCMP_SYS(futex),          SCMP_SYS(getrandom),
+	SCMP_SYS(clock_gettime),  SCMP_SYS(gettimeofday),
+	SCMP_SYS(getpid),         SCMP_SYS(rt_sigreturn),
+	SCMP_SYS(rt_sigprocmask), SCMP_SYS(exit),
+	SCMP_SYS(exit_group),     SCMP_SYS(restart_syscall),
+	SCMP_SYS(sigaltstack),
 };
 
 /* Besides those: what a handshake does with its socket. */
 static const int handshaker_calls[] = {
-	SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(getsockname), SCMP_SYS(getpeername),
-	SCMP_SYS(shutdown),   SCMP_SYS(fcntl),
+	SCMP_SYS(getsockopt),  SCMP_SYS(setsockopt), SCMP_SYS(getsockname),
+	SCMP_SYS(getpeername), SCMP_SYS(shutdown),   SCMP_SYS(fcntl),
 };
 
 static int allow(scmp_filter_ctx ctx, const int *calls, size_t n)

@@ -31,8 +31,10 @@ enum message_type {
 	/* broker -> keeper, and the answers */
 	MSG_LOAD = 80, /* with the key file and the certificate file */
 	MSG_LOADED,
-	MSG_PERMIT,
-	MSG_FORGET,
+	MSG_PERMIT,  /* one private key operation for a session */
+	MSG_FORGET,  /* its handshake is over */
+	MSG_CHANNEL, /* with a handshaker's end */
+	MSG_CONFINE, /* the start is over: give up what is not needed any more */
 	/* handshaker -> keeper, and the answer */
 	MSG_SIGN = 96,
 	MSG_SIGNED,
@@ -106,6 +108,12 @@ enum attr_type {
 	ATTR_PASSWORD,
 	ATTR_PROFILE, /* index */
 	ATTR_GENERATION,
+	ATTR_HOST_NAME, /* of a profile's SNI hosts; repeated */
+	ATTR_NO_MATCH,
+	ATTR_TICKET_KEYS,
+
+	/* an option set: the option's number is added */
+	ATTR_OPTION = 1024,
 };
 
 #endif

@@ -87,6 +87,17 @@ static int read_all(int fd, struct pem_file *file)
 	}
 }
 
+int pem_file_read_fd(struct pem_file *ret_file, int fd)
+{
+	int err;
+
+	*ret_file = (struct pem_file){ NULL };
+	err = read_all(fd, ret_file);
+	if (err)
+		pem_file_free(ret_file);
+	return err;
+}
+
 int pem_file_read(struct pem_file *ret_file, const char *option, const char *path,
 		  struct sluice_error *ret_err)
 {

@@ -27,6 +27,9 @@ int pem_file_read(struct pem_file *ret_file, const char *option, const char *pat
 		  struct sluice_error *ret_err);
 void pem_file_free(struct pem_file *file);
 
+/* pem_file_read_fd() reads an open file from where it stands. Returns 0 or an errno. */
+int pem_file_read_fd(struct pem_file *ret_file, int fd);
+
 /*
  * pem_parse_certs() gives every certificate of a PEM text, in order; there is at least one. @what
  * names the text in errors. With @lenient, certificates that BoringSSL cannot parse are left out:
