@@ -168,7 +168,7 @@ static int take_id(const struct inet_diag_msg *msg, struct diag_socket *socket)
 
 int diag_parse(const void *bytes, size_t len, struct diag_socket *ret_socket)
 {
-	struct diag_socket socket = { 0 };
+	struct diag_socket socket;
 	struct inet_diag_msg msg;
 	size_t head = NLMSG_ALIGN(sizeof(msg));
 	int r;
@@ -176,6 +176,7 @@ int diag_parse(const void *bytes, size_t len, struct diag_socket *ret_socket)
 	if (len < head)
 		return -EBADMSG;
 	memcpy(&msg, bytes, sizeof(msg));
+	memset(&socket, 0, sizeof(socket));
 	r = take_id(&msg, &socket);
 	if (r == 0)
 		r = each_attr((const uint8_t *)bytes + head, len - head, take_top, &socket);
