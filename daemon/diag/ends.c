@@ -23,7 +23,8 @@
 void ends_open(struct ends *ends, diag_each *on_end, void *arg)
 {
 	static const int groups[] = { SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY };
-	int memory = EVENT_MEMORY, fd;
+	struct sockaddr_nl any = { .nl_family = AF_NETLINK };
+	int memory = EVENT_MEMORY, fd, r;
 	size_t i;
 
 	ends->on_end = on_end;
@@ -34,13 +35,13 @@ void ends_open(struct ends *ends, diag_each *on_end, void *arg)
 	/* By force past net.core.rmem_max; without CAP_NET_ADMIN what is allowed has to do. */
 	if (sys->setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &memory, sizeof(memory)) < 0)
 		sys->setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &memory, sizeof(memory));
-	for (i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-		if (sys->setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],
-				    sizeof(groups[i])) < 0) {
-			netlink_close(&ends->netlink);
-			return;
-		}
-	}
+	/* Without an address of its own a socket joins, too, but is passed over. */
+	r = sys->bind(fd, (struct sockaddr *)&any, sizeof(any));
+	for (i = 0; r == 0 && i < sizeof(groups) / sizeof(groups[0]); i++)
+		r = sys->setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i],
+				    sizeof(groups[i]));
+	if (r < 0)
+		netlink_close(&ends->netlink);
 }
 
 /* An end that cannot be read is as good as lost. */
