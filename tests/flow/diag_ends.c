@@ -48,7 +48,7 @@ static void lost_ends_are_reported_and_later_ones_told(void **state)
 {
 	struct wanted end = { 0 };
 	struct diag *diag = diag_open(want, &end);
-	struct pollfd pfd = { .fd = diag_fd(diag), .events = POLLIN };
+	struct pollfd pfd = { .fd = diag_fd(diag) };
 	int little = 1, much = 100000, i, r;
 	struct tcp tcp;
 
@@ -60,11 +60,9 @@ static void lost_ends_are_reported_and_later_ones_told(void **state)
 		reset_side(&tcp.client);
 		close_side(&tcp.server);
 	}
-	do {
-		assert_int_equal(poll(&pfd, 1, TCP_WAIT_MS), 1);
-		r = diag_dispatch(diag);
-	} while (r >= 0);
-	assert_int_equal(r, -ENOBUFS);
+	/* POLLERR, which is always asked for, without reading: the kernel tells them in its own time. */
+	assert_int_equal(poll(&pfd, 1, TCP_WAIT_MS), 1);
+	assert_int_equal(diag_dispatch(diag), -ENOBUFS);
 
 	/* Ends of the fifty may still be on their way. */
 	assert_int_equal(setsockopt(diag_fd(diag), SOL_SOCKET, SO_RCVBUF, &much, sizeof(much)), 0);
