@@ -27,7 +27,7 @@ struct diag_socket {
 	uint64_t bytes_out; /* tcpi_bytes_acked; a SYN and a FIN that were acknowledged count too */
 	uint32_t rtt_us;
 	uint32_t retransmits; /* segments, since it was connected */
-	bool has_tls;         /* the tls ULP is on it; some kernels tell only CAP_NET_ADMIN */
+	bool has_tls;         /* the tls ULP is on it; Linux 6.12 tells only CAP_NET_ADMIN */
 	uint16_t tls_version; /* 0 before the first key */
 	uint16_t tls_cipher;
 	uint16_t tls_tx, tls_rx; /* 1 base, 2 software, 3 hardware, 4 hardware records */
