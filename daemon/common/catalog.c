@@ -20,8 +20,8 @@
 #define MAX_PROFILES 65536
 #define MAX_NAME 256
 
-/* struct entry - a profile or a host, and what was built of it. */
-struct entry {
+/* struct item (entry is search.h's) - a profile or a host, and what was built of it. */
+struct item {
 	const uint8_t *message;
 	size_t len;
 	const uint8_t *key_id; /* into the message */
@@ -32,16 +32,17 @@ struct entry {
 struct host {
 	size_t profile;
 	char *name;
-	struct entry *entry;
+	struct item *entry;
 };
 
 struct catalog {
+	unsigned int refs;
 	uint8_t *map;
 	size_t map_len;
-	struct entry **profiles;
+	struct item **profiles;
 	size_t n_profiles;
 	bool *refuses; /* of each profile: an unknown name */
-	struct entry **entries;
+	struct item **entries;
 	size_t n_entries;
 	void *hosts; /* tsearch(3) by profile and name */
 	const uint8_t *ticket_keys;
@@ -65,11 +66,17 @@ static void free_host(void *p)
 	free(host);
 }
 
-struct catalog *catalog_free(struct catalog *catalog)
+struct catalog *catalog_ref(struct catalog *catalog)
+{
+	catalog->refs++;
+	return catalog;
+}
+
+struct catalog *catalog_unref(struct catalog *catalog)
 {
 	size_t i;
 
-	if (!catalog)
+	if (!catalog || --catalog->refs)
 		return NULL;
 	tdestroy(catalog->hosts, free_host);
 	for (i = 0; i < catalog->n_entries; i++) {
@@ -105,7 +112,7 @@ static int grow(void *array_ptr, size_t n, size_t size)
 	return 0;
 }
 
-static int add_host(struct catalog *catalog, struct entry *entry, const struct attr *attr)
+static int add_host(struct catalog *catalog, struct item *entry, const struct attr *attr)
 {
 	struct host *host = calloc(1, sizeof(*host)), **found;
 
@@ -125,9 +132,9 @@ static int add_host(struct catalog *catalog, struct entry *entry, const struct a
 }
 
 static int add_entry(struct catalog *catalog, const uint8_t *message, size_t len,
-		     struct entry **ret_entry)
+		     struct item **ret_entry)
 {
-	struct entry *entry;
+	struct item *entry;
 
 	if (grow(&catalog->entries, catalog->n_entries, sizeof(*catalog->entries)) < 0)
 		return -SLUICE_E_NOMEM;
@@ -141,7 +148,7 @@ static int add_entry(struct catalog *catalog, const uint8_t *message, size_t len
 	return 0;
 }
 
-static int add_profile(struct catalog *catalog, struct entry *entry)
+static int add_profile(struct catalog *catalog, struct item *entry)
 {
 	size_t n = catalog->n_profiles;
 
@@ -156,7 +163,7 @@ static int add_profile(struct catalog *catalog, struct entry *entry)
 	return 0;
 }
 
-static int take_attr(struct catalog *catalog, struct entry *entry, const struct attr *attr)
+static int take_attr(struct catalog *catalog, struct item *entry, const struct attr *attr)
 {
 	uint64_t value;
 
@@ -187,7 +194,7 @@ static int take_entry(struct catalog *catalog, const uint8_t *message, size_t le
 {
 	struct wire_reader reader;
 	struct wire_head head;
-	struct entry *entry;
+	struct item *entry;
 	struct attr attr;
 	int r;
 
@@ -233,16 +240,19 @@ int catalog_open(struct catalog **ret_catalog, int fd)
 	}
 	close(fd);
 	if (r < 0) {
-		catalog_free(catalog);
+		if (catalog)
+			catalog->refs = 1;
+		catalog_unref(catalog);
 		return r;
 	}
+	catalog->refs = 1;
 	*ret_catalog = catalog;
 	return 0;
 }
 
 /* --- profiles ------------------------------------------------------------------------------- */
 
-static int read_options(struct sluice_options *opts, const struct entry *entry,
+static int read_options(struct sluice_options *opts, const struct item *entry,
 			enum sluice_role *ret_role)
 {
 	struct wire_reader reader, again;
@@ -264,7 +274,7 @@ static int read_options(struct sluice_options *opts, const struct entry *entry,
 }
 
 /* What the broker has checked builds here too; only memory can be short. */
-static struct sluice_profile *build(struct catalog *catalog, struct entry *entry)
+static struct sluice_profile *build(struct catalog *catalog, struct item *entry)
 {
 	enum sluice_role role = SLUICE_SERVER;
 	struct sluice_options *opts;
@@ -274,6 +284,7 @@ static struct sluice_profile *build(struct catalog *catalog, struct entry *entry
 		return NULL;
 	if (read_options(opts, entry, &role) == 0 &&
 	    profile_new_keyless(&profile, opts, role, catalog->signer, NULL) == 0) {
+		profile->origin = entry;
 		profile->pause_hello = role == SLUICE_SERVER;
 		if (role == SLUICE_SERVER && catalog->ticket_keys)
 			profile_set_ticket_keys(profile, catalog->ticket_keys);
@@ -282,7 +293,7 @@ static struct sluice_profile *build(struct catalog *catalog, struct entry *entry
 	return profile;
 }
 
-static struct sluice_profile *profile_of(struct catalog *catalog, struct entry *entry)
+static struct sluice_profile *profile_of(struct catalog *catalog, struct item *entry)
 {
 	if (!entry->profile)
 		entry->profile = build(catalog, entry);
@@ -296,7 +307,7 @@ struct sluice_profile *catalog_profile(struct catalog *catalog, size_t index)
 	return profile_of(catalog, catalog->profiles[index]);
 }
 
-static struct entry *find_host(const struct catalog *catalog, size_t index, char *name)
+static struct item *find_host(const struct catalog *catalog, size_t index, char *name)
 {
 	struct host wanted = { .profile = index, .name = name }, **found;
 
@@ -307,7 +318,7 @@ static struct entry *find_host(const struct catalog *catalog, size_t index, char
 struct sluice_profile *catalog_host(struct catalog *catalog, size_t index, const char *sni)
 {
 	char name[MAX_NAME], *dot;
-	struct entry *entry = NULL;
+	struct item *entry = NULL;
 	size_t i, len = sni ? strnlen(sni, sizeof(name)) : 0;
 
 	if (index >= catalog->n_profiles || len == sizeof(name))
@@ -327,12 +338,9 @@ struct sluice_profile *catalog_host(struct catalog *catalog, size_t index, const
 	return profile_of(catalog, entry ? entry : catalog->profiles[index]);
 }
 
-const uint8_t *catalog_key_id(const struct catalog *catalog, const struct sluice_profile *profile)
+const uint8_t *catalog_key_id(const struct sluice_profile *profile)
 {
-	size_t i;
+	const struct item *entry = profile->origin;
 
-	for (i = 0; i < catalog->n_entries; i++)
-		if (catalog->entries[i]->profile == profile)
-			return catalog->entries[i]->key_id;
-	return NULL;
+	return entry ? entry->key_id : NULL;
 }

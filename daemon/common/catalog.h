@@ -27,7 +27,10 @@ struct catalog;
 
 /* catalog_open() reads a sealed file; owns @fd. Errors: PROTOCOL, NOMEM. */
 int catalog_open(struct catalog **ret_catalog, int fd);
-struct catalog *catalog_free(struct catalog *catalog);
+
+/* catalog_ref() takes another reference, catalog_unref() drops one; NULL is fine. One thread. */
+struct catalog *catalog_ref(struct catalog *catalog);
+struct catalog *catalog_unref(struct catalog *catalog);
 
 /*
  * catalog_profile() returns a new reference to profile @index as it is before a host is known, or NULL.
@@ -42,7 +45,7 @@ struct sluice_profile *catalog_profile(struct catalog *catalog, size_t index);
 struct sluice_profile *catalog_host(struct catalog *catalog, size_t index, const char *sni);
 
 /* catalog_key_id() returns the SHA-256 of the public key of a profile's certificate, or NULL. */
-const uint8_t *catalog_key_id(const struct catalog *catalog, const struct sluice_profile *profile);
+const uint8_t *catalog_key_id(const struct sluice_profile *profile);
 
 /* catalog_set_signer() says who signs for all profiles. Before the first is wanted. */
 void catalog_set_signer(struct catalog *catalog, const struct signer *signer);

@@ -28,6 +28,7 @@ struct sluice_profile {
 	atomic_uint refs;
 	enum sluice_role role;
 	struct sluice_options *opts; /* as given: what a derived profile starts from */
+	const void *origin;          /* whoever built it: what it was built of */
 	SSL_CTX *ctx;
 	struct credentials *creds; /* own chain and key, CA certificates */
 	X509_STORE *trust;         /* of @creds; NULL: no trust anchors */

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The keeper and the handshakers: started, given what they need, and started again when they die. What
+ * a handshaker was doing when it died is lost; nothing else is.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <sluice/sluice.h>
+
+#include "broker/broker.h"
+#include "common/process.h"
+#include "core/secret.h"
+#include "handover/messages.h"
+
+#define SMALL_LEN 256
+#define CHANNEL_BUFFER (4 << 20) /* bytes: thousands of messages may wait */
+#define BACKOFF_MS 100           /* doubles with each crash */
+#define MAX_BACKOFF_MS 10000
+#define CALM_MS 60000
+
+static int wide_pair(int pair[2])
+{
+	int size = CHANNEL_BUFFER, i, r = channel_pair(pair);
+
+	for (i = 0; r == 0 && i < 2; i++)
+		if (setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)))
+			setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	return r;
+}
+
+/* --- the keeper ----------------------------------------------------------------------------------- */
+
+static void keeper_ready(struct watch *watch, uint32_t events)
+{
+	struct broker *broker =
+		(struct broker *)((char *)watch - offsetof(struct broker, keeper.watch));
+	struct channel_fds fds;
+	uint8_t buf[SMALL_LEN];
+	ssize_t n = channel_recv(watch->fd, buf, sizeof(buf), &fds);
+
+	if (n == -EAGAIN)
+		return;
+	channel_close_fds(&fds);
+	if (n > 0)
+		return; /* an answer that nobody waits for any more */
+	loop_forget(&broker->loop, watch);
+}
+
+int children_start(struct broker *broker)
+{
+	struct keeper *keeper = &broker->keeper;
+	int pair[2], r = wide_pair(pair);
+
+	if (r < 0)
+		return r;
+	keeper->pid = process_spawn("sluice-keeper", &pair[1], 1);
+	close(pair[1]);
+	if (keeper->pid < 0) {
+		close(pair[0]);
+		return keeper->pid;
+	}
+	keeper->watch = (struct watch){ .fd = pair[0], .ready = keeper_ready };
+	return loop_watch(&broker->loop, &keeper->watch, EPOLLIN);
+}
+
+static void tell_keeper(struct broker *broker, enum message_type type, uint64_t session,
+			const int *fd)
+{
+	uint8_t buf[SMALL_LEN];
+	struct wire wire;
+
+	wire_begin(&wire, buf, sizeof(buf), type, 0);
+	if (session)
+		wire_put_u64(&wire, ATTR_SESSION, session);
+	wire_put_u64(&wire, ATTR_ROLE, SLUICE_SERVER);
+	channel_send(broker->keeper.watch.fd, buf, wire_end(&wire), fd, fd ? 1 : 0);
+}
+
+void children_forget(struct broker *broker, uint64_t session)
+{
+	tell_keeper(broker, MSG_FORGET, session, NULL);
+}
+
+/* --- what handshakers tell ------------------------------------------------------------------------ */
+
+static uint64_t session_of(struct wire_reader reader)
+{
+	struct attr attr;
+	uint64_t id;
+
+	while (wire_next(&reader, &attr) == 1)
+		if (attr.type == ATTR_SESSION && attr_u64(&attr, &id))
+			return id;
+	return 0;
+}
+
+static void leave(struct broker *broker, struct session *session)
+{
+	session->handshaker->in_progress--;
+	broker->in_progress--;
+	LIST_REMOVE(session, of_owner);
+	session->handshaker = NULL;
+	listeners_room(broker);
+}
+
+static bool host_matches(const char *pattern, const char *name)
+{
+	const char *dot;
+
+	if (!pattern)
+		return true;
+	if (!name)
+		return false;
+	if (strncmp(pattern, "*.", 2) != 0)
+		return strcasecmp(pattern, name) == 0;
+	dot = strchr(name, '.');
+	return dot && strcasecmp(pattern + 1, dot) == 0;
+}
+
+static size_t choose_pool(const struct config_listener *listener, const struct session *session)
+{
+	size_t i;
+
+	for (i = 0; i < listener->n_routes; i++)
+		if (host_matches(listener->routes[i].sni, session->sni) &&
+		    (!listener->routes[i].alpn ||
+		     (session->alpn && strcmp(listener->routes[i].alpn, session->alpn) == 0)))
+			return listener->routes[i].pool;
+	return listener->pool;
+}
+
+/* What the worker gets: what the handshaker said, less the secrets that stay here, and our own. */
+static bool make_message(struct broker *broker, struct session *session, struct wire_reader reader)
+{
+	const struct config_listener *listener = &broker->config->listeners[session->listener];
+	bool keeps = session->rx_path == SLUICE_PATH_KERNEL;
+	uint8_t *buf = secret_new(WIRE_MAX);
+	struct wire wire;
+	struct attr attr;
+
+	if (!buf)
+		return false;
+	wire_begin(&wire, buf, WIRE_MAX, MSG_CONNECTION, (uint32_t)session->id);
+	wire_put_u64(&wire, ATTR_COOKIE, session->cookie);
+	wire_put_text(&wire, ATTR_LISTENER, listener->name);
+	wire_put_text(&wire, ATTR_POOL, broker->config->pools[session->pool].name);
+	while (wire_next(&reader, &attr) == 1)
+		if (!keeps || (attr.type != ATTR_RX_KEYS && attr.type != ATTR_TX_KEYS))
+			wire_put(&wire, attr.type, attr.bytes, attr.len);
+	session->message_len = wire_end(&wire);
+	session->message = session->message_len ? malloc(session->message_len) : NULL;
+	if (session->message)
+		memcpy(session->message, buf, session->message_len);
+	secret_free(buf);
+	return session->message;
+}
+
+static void established(struct broker *broker, struct session *session, struct wire_reader reader,
+			struct channel_fds *fds)
+{
+	leave(broker, session);
+	session->fd = channel_take_fd(fds);
+	session->established_ms = broker->loop.now_ms;
+	if (session->fd < 0 || !session_established(session, reader)) {
+		session_end(broker, session, "its handshaker lies");
+		return;
+	}
+	session->pool =
+		(uint16_t)choose_pool(&broker->config->listeners[session->listener], session);
+	if (!make_message(broker, session, reader)) {
+		session_end(broker, session, "no memory for it");
+		return;
+	}
+	broker->stats.established++;
+	pools_offer(broker, session);
+}
+
+static void failed(struct broker *broker, struct session *session, struct wire_reader reader)
+{
+	uint64_t code = 0, alert = UINT64_MAX, sent = 0;
+	char text[200] = "", reason[320];
+	struct attr attr;
+
+	while (wire_next(&reader, &attr) == 1) {
+		if (attr.type == ATTR_ERROR)
+			attr_u64(&attr, &code);
+		else if (attr.type == ATTR_ALERT)
+			attr_u64(&attr, &alert);
+		else if (attr.type == ATTR_ALERT_SENT)
+			attr_u64(&attr, &sent);
+		else if (attr.type == ATTR_TEXT)
+			attr_text(&attr, text, sizeof(text));
+	}
+	snprintf(reason, sizeof(reason), "%s: %s%s%s%s", sluice_error_name(-(int)code), text,
+		 alert <= 255 ? ", alert " : "", alert <= 255 ? sluice_alert_name((int)alert) : "",
+		 alert > 255 ? "" : sent ? " sent" : " received");
+	broker->stats.failed++;
+	children_forget(broker, session->id);
+	session_end(broker, session, reason);
+}
+
+static void configure(struct handshaker *handshaker)
+{
+	struct broker *broker = handshaker->broker;
+	uint8_t buf[SMALL_LEN];
+	struct wire wire;
+
+	wire_begin(&wire, buf, sizeof(buf), MSG_CONFIG, 0);
+	channel_send(handshaker->watch.fd, buf, wire_end(&wire), &broker->catalog_fd, 1);
+}
+
+static void handshaker_ready(struct watch *watch, uint32_t events)
+{
+	struct handshaker *handshaker = (struct handshaker *)watch;
+	struct broker *broker = handshaker->broker;
+	struct wire_reader reader;
+	struct channel_fds fds;
+	struct session *session;
+	struct wire_head head;
+	ssize_t n = channel_recv(watch->fd, broker->buf, WIRE_MAX, &fds);
+
+	if (n == -EAGAIN)
+		return;
+	if (n <= 0 || !wire_open(&reader, broker->buf, (size_t)n, &head)) {
+		loop_forget(&broker->loop, watch); /* SIGCHLD follows, or is made to */
+		kill(handshaker->pid, SIGKILL);
+		return;
+	}
+	session = session_find(broker, session_of(reader));
+	if (head.type == MSG_READY)
+		handshaker->ready = true;
+	else if (session && session->handshaker == handshaker && head.type == MSG_ESTABLISHED)
+		established(broker, session, reader, &fds);
+	else if (session && session->handshaker == handshaker && head.type == MSG_FAILED)
+		failed(broker, session, reader);
+	channel_close_fds(&fds);
+	secret_wipe(broker->buf, (size_t)n);
+	if (head.type == MSG_READY)
+		listeners_room(broker);
+}
+
+/* --- handshakers ---------------------------------------------------------------------------------- */
+
+static int start_handshaker(struct handshaker *handshaker)
+{
+	struct broker *broker = handshaker->broker;
+	int ours[2], keepers[2], fds[2], r;
+
+	r = wide_pair(ours);
+	if (r < 0)
+		return r;
+	r = wide_pair(keepers);
+	if (r < 0) {
+		close(ours[0]);
+		close(ours[1]);
+		return r;
+	}
+	fds[0] = ours[1];
+	fds[1] = keepers[1];
+	handshaker->pid = process_spawn("sluice-handshaker", fds, 2);
+	tell_keeper(broker, MSG_CHANNEL, 0, &keepers[0]);
+	close(ours[1]);
+	close(keepers[0]);
+	close(keepers[1]);
+	if (handshaker->pid < 0) {
+		close(ours[0]);
+		return handshaker->pid;
+	}
+	handshaker->ready = false;
+	handshaker->restart_ms = 0;
+	handshaker->watch = (struct watch){ .fd = ours[0], .ready = handshaker_ready };
+	r = loop_watch(&broker->loop, &handshaker->watch, EPOLLIN);
+	configure(handshaker);
+	return r;
+}
+
+int children_configure(struct broker *broker, int catalog_fd)
+{
+	size_t i, n = broker->config->limits.handshakers;
+	int r = 0;
+
+	if (broker->catalog_fd >= 0)
+		close(broker->catalog_fd);
+	broker->catalog_fd = catalog_fd;
+	if (broker->handshakers) { /* as many as at the start: a reload changes what they have */
+		for (i = 0; i < broker->n_handshakers; i++)
+			if (!broker->handshakers[i].restart_ms)
+				configure(&broker->handshakers[i]);
+		return 0;
+	}
+	broker->handshakers = calloc(n, sizeof(*broker->handshakers));
+	if (!broker->handshakers)
+		return -ENOMEM;
+	broker->n_handshakers = n;
+	for (i = 0; i < n; i++) {
+		broker->handshakers[i].broker = broker;
+		broker->handshakers[i].watch.fd = -1;
+	}
+	for (i = 0; r >= 0 && i < n; i++)
+		r = start_handshaker(&broker->handshakers[i]);
+	return r;
+}
+
+int children_handshake(struct broker *broker, struct session *session, int fd)
+{
+	struct handshaker *best = NULL, *handshaker;
+	uint8_t buf[SMALL_LEN];
+	struct wire wire;
+	size_t i;
+	int r;
+
+	for (i = 0; i < broker->n_handshakers; i++) {
+		handshaker = &broker->handshakers[i];
+		if (handshaker->ready && (!best || handshaker->in_progress < best->in_progress))
+			best = handshaker;
+	}
+	if (!best)
+		return -EAGAIN;
+	tell_keeper(broker, MSG_PERMIT, session->id, NULL);
+	wire_begin(&wire, buf, sizeof(buf), MSG_HANDSHAKE, 0);
+	wire_put_u64(&wire, ATTR_SESSION, session->id);
+	wire_put_u64(&wire, ATTR_PROFILE,
+		     broker->config->listeners[session->listener].profile);
+	r = channel_send(best->watch.fd, buf, wire_end(&wire), &fd, 1);
+	if (r < 0) {
+		children_forget(broker, session->id);
+		return r;
+	}
+	session->handshaker = best;
+	best->in_progress++;
+	broker->in_progress++;
+	LIST_INSERT_HEAD(&best->sessions, session, of_owner);
+	return 0;
+}
+
+static void handshaker_died(struct handshaker *handshaker, int status)
+{
+	struct broker *broker = handshaker->broker;
+	struct session *session;
+	uint64_t wait = BACKOFF_MS;
+	unsigned int i;
+
+	if (!broker->stopping) {
+		broker->stats.handshaker_crashes++;
+		log_line(broker, CONFIG_LOG_WARNING,
+			 "a handshaker (pid %d) ended by %s %d: %u handshakes are lost",
+			 (int)handshaker->pid, WIFSIGNALED(status) ? "signal" : "status",
+			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+			 handshaker->in_progress);
+	}
+	loop_forget(&broker->loop, &handshaker->watch);
+	close(handshaker->watch.fd);
+	handshaker->watch.fd = -1;
+	handshaker->ready = false;
+	while ((session = LIST_FIRST(&handshaker->sessions))) {
+		children_forget(broker, session->id);
+		broker->stats.failed++;
+		session_end(broker, session, "its handshaker died");
+	}
+	for (i = 0; i < handshaker->crashes && wait < MAX_BACKOFF_MS; i++)
+		wait *= 2;
+	handshaker->crashes++;
+	handshaker->restart_ms = broker->loop.now_ms + wait;
+}
+
+void children_reap(struct broker *broker)
+{
+	int status;
+	pid_t pid;
+	size_t i;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == broker->keeper.pid) {
+			broker->stats.keeper_crashes += !broker->stopping;
+			log_line(broker, CONFIG_LOG_ERROR, "the keeper (pid %d) is gone", (int)pid);
+			broker->keeper.pid = 0;
+		}
+		for (i = 0; i < broker->n_handshakers; i++)
+			if (broker->handshakers[i].pid == pid)
+				handshaker_died(&broker->handshakers[i], status);
+	}
+}
+
+void children_tick(struct broker *broker)
+{
+	struct handshaker *handshaker;
+	size_t i;
+
+	for (i = 0; i < broker->n_handshakers && !broker->stopping; i++) {
+		handshaker = &broker->handshakers[i];
+		if (handshaker->restart_ms && broker->loop.now_ms >= handshaker->restart_ms &&
+		    start_handshaker(handshaker) < 0)
+			handshaker->restart_ms = broker->loop.now_ms + MAX_BACKOFF_MS;
+		else if (handshaker->crashes && handshaker->ready &&
+			 broker->loop.now_ms - handshaker->restart_ms > CALM_MS)
+			handshaker->crashes = 0;
+	}
+}
+
+void children_stop(struct broker *broker)
+{
+	struct session *session;
+	size_t i;
+
+	broker->stopping = true;
+	for (i = 0; i < broker->n_handshakers; i++) {
+		while ((session = LIST_FIRST(&broker->handshakers[i].sessions)))
+			session_end(broker, session, "the daemon ends");
+		if (broker->handshakers[i].watch.fd < 0)
+			continue;
+		loop_forget(&broker->loop, &broker->handshakers[i].watch);
+		close(broker->handshakers[i].watch.fd);
+		kill(broker->handshakers[i].pid, SIGTERM);
+	}
+	loop_forget(&broker->loop, &broker->keeper.watch);
+	close(broker->keeper.watch.fd);
+	if (broker->keeper.pid > 0)
+		kill(broker->keeper.pid, SIGTERM);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+	free(broker->handshakers);
+	broker->handshakers = NULL;
+	broker->n_handshakers = 0;
+}

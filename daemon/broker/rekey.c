@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * New keys for sockets that workers have: the worker passes the socket, its cookie says that it is the
+ * session's, and the next keys go into it. A worker sees keys of the present, never the secret from
+ * which the next ones come.
+ */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "broker/broker.h"
+#include "handover/messages.h"
+#include "record/ktls.h"
+
+#define ANSWER_LEN 64
+
+static int advance(struct session *session, enum ktls_direction dir, int fd)
+{
+	struct traffic **current = dir == KTLS_RX ? &session->rx : &session->tx;
+	struct traffic *next;
+	int err;
+
+	if (!*current || traffic_next_epoch(&next, *current) < 0)
+		return SLUICE_E_REKEY;
+	err = ktls_install(fd, dir, next);
+	if (err) {
+		traffic_free(next);
+		return SLUICE_E_REKEY;
+	}
+	traffic_free(*current);
+	*current = next;
+	return 0;
+}
+
+/* Whose socket is it? Returns an error code or 0. */
+static int serve(struct broker *broker, struct worker *worker, uint64_t id, uint64_t direction,
+		 int fd)
+{
+	struct session *session = session_find(broker, id);
+	socklen_t len = sizeof(uint64_t);
+	uint64_t cookie;
+
+	if (!session || session->worker != worker || fd < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) || cookie != session->cookie)
+		return SLUICE_E_POLICY;
+	return advance(session, direction ? KTLS_TX : KTLS_RX, fd);
+}
+
+bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *message, size_t len,
+		  struct channel_fds *fds)
+{
+	uint64_t id = 0, direction = 0;
+	uint8_t buf[ANSWER_LEN];
+	struct wire_reader reader;
+	struct wire_head head;
+	struct attr attr;
+	struct wire wire;
+	int code;
+
+	if (!wire_open(&reader, message, len, &head) || head.type != MSG_REKEY || fds->n != 1)
+		return false;
+	while (wire_next(&reader, &attr) == 1) {
+		if (attr.type == ATTR_SESSION)
+			attr_u64(&attr, &id);
+		if (attr.type == ATTR_DIRECTION)
+			attr_u64(&attr, &direction);
+	}
+	code = serve(broker, worker, id, direction, fds->fds[0]);
+	if (!code) {
+		broker->stats.rekeys++;
+		worker->rekeys++;
+	}
+	wire_begin(&wire, buf, sizeof(buf), MSG_REKEYED, head.id);
+	if (code)
+		wire_put_u64(&wire, ATTR_ERROR, (uint64_t)code);
+	return channel_send(worker->rekey.fd, buf, wire_end(&wire), NULL, 0) == 0;
+}

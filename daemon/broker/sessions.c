@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The table of sessions, from accept to the end, by number and by socket cookie. */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sluice/sluice.h>
+
+#include "broker/broker.h"
+#include "core/secret.h"
+#include "handover/messages.h"
+#include "handover/state.h"
+
+static size_t bucket(uint64_t key)
+{
+	return key % SESSION_BUCKETS;
+}
+
+struct session *session_new(struct broker *broker)
+{
+	struct sessions *table = &broker->sessions;
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (!session)
+		return NULL;
+	session->id = ++table->last_id;
+	session->fd = -1;
+	session->accepted_ms = broker->loop.now_ms;
+	LIST_INSERT_HEAD(&table->by_id[bucket(session->id)], session, by_id);
+	table->n++;
+	return session;
+}
+
+struct session *session_find(struct broker *broker, uint64_t id)
+{
+	struct session *session;
+
+	LIST_FOREACH(session, &broker->sessions.by_id[bucket(id)], by_id)
+		if (session->id == id)
+			return session;
+	return NULL;
+}
+
+struct session *session_find_cookie(struct broker *broker, uint64_t cookie)
+{
+	struct session *session;
+
+	LIST_FOREACH(session, &broker->sessions.by_cookie[bucket(cookie)], by_cookie)
+		if (session->cookie == cookie)
+			return session;
+	return NULL;
+}
+
+void session_set_cookie(struct broker *broker, struct session *session, uint64_t cookie)
+{
+	session->cookie = cookie;
+	LIST_INSERT_HEAD(&broker->sessions.by_cookie[bucket(cookie)], session, by_cookie);
+}
+
+/* --- what the handshaker tells ----------------------------------------------------------------- */
+
+static bool read_number(struct session *session, const struct attr *attr)
+{
+	uint64_t value;
+
+	if (!attr_u64(attr, &value))
+		return false;
+	switch (attr->type) {
+	case ATTR_VERSION:
+		session->version = (uint16_t)value;
+		break;
+	case ATTR_SUITE:
+		session->suite = (uint16_t)value;
+		break;
+	case ATTR_GROUP:
+		session->group = (uint16_t)value;
+		break;
+	case ATTR_RESUMED:
+		session->resumed = value;
+		break;
+	case ATTR_PEER_VERIFIED:
+		session->peer_verified = value;
+		break;
+	case ATTR_RX_PATH:
+		session->rx_path = (uint8_t)value;
+		break;
+	case ATTR_TX_PATH:
+		session->tx_path = (uint8_t)value;
+		break;
+	case ATTR_RX_REASON:
+		session->rx_reason = (uint8_t)value;
+		break;
+	case ATTR_TX_REASON:
+		session->tx_reason = (uint8_t)value;
+		break;
+	case ATTR_CAN_REKEY:
+		session->can_rekey = value;
+		break;
+	case ATTR_HANDSHAKE_US:
+		session->handshake_us = (uint32_t)value;
+		break;
+	}
+	return true;
+}
+
+static bool read_attr(struct session *session, const struct attr *attr)
+{
+	switch (attr->type) {
+	case ATTR_SNI:
+		session->sni = strndup((const char *)attr->bytes, attr->len);
+		return session->sni;
+	case ATTR_ALPN:
+		session->alpn = strndup((const char *)attr->bytes, attr->len);
+		return session->alpn;
+	case ATTR_PEER_SHA256:
+		session->has_peer = attr->len == sizeof(session->peer_sha256);
+		if (session->has_peer)
+			memcpy(session->peer_sha256, attr->bytes, attr->len);
+		return session->has_peer;
+	case ATTR_VERSION:
+	case ATTR_SUITE:
+	case ATTR_GROUP:
+	case ATTR_RESUMED:
+	case ATTR_PEER_VERIFIED:
+	case ATTR_RX_PATH:
+	case ATTR_TX_PATH:
+	case ATTR_RX_REASON:
+	case ATTR_TX_REASON:
+	case ATTR_CAN_REKEY:
+	case ATTR_HANDSHAKE_US:
+		return read_number(session, attr);
+	default:
+		return true;
+	}
+}
+
+/* The secrets of the kernel path stay here; those of the user path are the worker's. */
+static bool keep_keys(struct session *session, const struct attr *rx, const struct attr *tx)
+{
+	const struct suite *suite = suite_find(session->suite);
+
+	if (!suite || suite->version != session->version)
+		return false;
+	if (session->rx_path != SLUICE_PATH_KERNEL || suite->version != TLS13)
+		return true;
+	return rx->bytes && tx->bytes && keys_read(&session->rx, rx, suite) == 0 &&
+	       keys_read(&session->tx, tx, suite) == 0;
+}
+
+bool session_established(struct session *session, struct wire_reader reader)
+{
+	struct attr attr, rx = { 0 }, tx = { 0 };
+	int r;
+
+	while ((r = wire_next(&reader, &attr)) == 1) {
+		if (attr.type == ATTR_RX_KEYS)
+			rx = attr;
+		else if (attr.type == ATTR_TX_KEYS)
+			tx = attr;
+		else if (!read_attr(session, &attr))
+			return false;
+	}
+	return r == 0 && keep_keys(session, &rx, &tx);
+}
+
+/* --- the end ----------------------------------------------------------------------------------- */
+
+void session_settled(struct session *session)
+{
+	if (session->fd >= 0)
+		close(session->fd);
+	session->fd = -1;
+	if (session->message)
+		secret_wipe(session->message, session->message_len);
+	free(session->message);
+	session->message = NULL;
+}
+
+static void detach(struct broker *broker, struct session *session)
+{
+	if (session->handshaker) {
+		LIST_REMOVE(session, of_owner);
+		session->handshaker->in_progress--;
+		broker->in_progress--;
+	}
+	if (session->worker) {
+		LIST_REMOVE(session, of_owner);
+		session->worker->n_sessions--;
+	}
+	if (session->state == SESSION_QUEUED) {
+		TAILQ_REMOVE(&broker->pools[session->pool].queue, session, in_pool);
+		broker->pools[session->pool].n_queued--;
+	}
+}
+
+void session_end(struct broker *broker, struct session *session, const char *reason)
+{
+	char peer[INET6_ADDRSTRLEN] = "?";
+	bool negotiating = session->handshaker;
+
+	inet_ntop(AF_INET6, &session->peer.sin6_addr, peer, sizeof(peer));
+	log_line(broker, CONFIG_LOG_INFO,
+		 "session %llu: [%s]:%u: %s; %s %s, %s path, %llu ms, in %llu, out %llu",
+		 (unsigned long long)session->id, peer, ntohs(session->peer.sin6_port), reason,
+		 session->version ? (session->version == TLS13 ? "TLSv1.3" : "TLSv1.2") : "no TLS",
+		 session->sni ? session->sni : "-", sluice_path_name(session->tx_path),
+		 (unsigned long long)(broker->loop.now_ms - session->accepted_ms),
+		 (unsigned long long)session->rx_bytes, (unsigned long long)session->tx_bytes);
+	detach(broker, session);
+	LIST_REMOVE(session, by_id);
+	if (session->cookie)
+		LIST_REMOVE(session, by_cookie);
+	broker->sessions.n--;
+	broker->stats.ended++;
+	session_settled(session);
+	traffic_free(session->rx);
+	traffic_free(session->tx);
+	free(session->sni);
+	free(session->alpn);
+	free(session);
+	if (negotiating)
+		listeners_room(broker);
+}

@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Pools and their workers: who attaches, who has room, what is on its way, and what becomes of it when a
+ * worker dies. Until a worker acknowledges a connection the broker keeps its socket and its message, so
+ * that another can have it; from then on it keeps neither.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <sluice/error.h>
+
+#include "broker/broker.h"
+#include "core/secret.h"
+#include "handover/messages.h"
+
+#define SMALL_LEN 512
+#define MAX_WORKERS 1024   /* of a pool */
+#define MAX_CREDITS 100000 /* of a worker */
+
+static void serve_queue(struct broker *broker, struct pool *pool);
+
+/* --- giving -------------------------------------------------------------------------------------- */
+
+/* The one with the fewest sessions among those that have room. */
+static struct worker *choose(struct pool *pool)
+{
+	struct worker *worker, *best = NULL;
+
+	LIST_FOREACH(worker, &pool->workers, in_pool) {
+		if (!worker->attached || worker->draining || !worker->credits)
+			continue;
+		if (!best || worker->n_sessions < best->n_sessions)
+			best = worker;
+	}
+	return best;
+}
+
+static bool offer(struct session *session, struct worker *worker)
+{
+	if (channel_send(worker->watch.fd, session->message, session->message_len, &session->fd,
+			 1) < 0)
+		return false;
+	worker->credits--;
+	worker->n_sessions++;
+	session->worker = worker;
+	session->state = SESSION_OFFERED;
+	LIST_INSERT_HEAD(&worker->sessions, session, of_owner);
+	return true;
+}
+
+static void enqueue(struct broker *broker, struct pool *pool, struct session *session)
+{
+	session->state = SESSION_QUEUED;
+	session->queued_ms = broker->loop.now_ms;
+	TAILQ_INSERT_TAIL(&pool->queue, session, in_pool);
+	pool->n_queued++;
+}
+
+void pools_offer(struct broker *broker, struct session *session)
+{
+	struct pool *pool = &broker->pools[session->pool];
+	struct worker *worker = pool->n_queued ? NULL : choose(pool); /* nobody overtakes */
+
+	if (!worker || !offer(session, worker))
+		enqueue(broker, pool, session);
+}
+
+static void serve_queue(struct broker *broker, struct pool *pool)
+{
+	struct session *session;
+	struct worker *worker;
+
+	while ((session = TAILQ_FIRST(&pool->queue)) && (worker = choose(pool))) {
+		TAILQ_REMOVE(&pool->queue, session, in_pool);
+		pool->n_queued--;
+		if (!offer(session, worker)) {
+			worker->credits = 0; /* it does not read: its next credit counts */
+			TAILQ_INSERT_HEAD(&pool->queue, session, in_pool);
+			pool->n_queued++;
+		}
+	}
+}
+
+/* --- workers ------------------------------------------------------------------------------------- */
+
+/* What it never acknowledged goes to another; the rest ended with it. */
+static void lose_sessions(struct broker *broker, struct worker *worker)
+{
+	struct session *session;
+
+	while ((session = LIST_FIRST(&worker->sessions))) {
+		if (session->state != SESSION_OFFERED) {
+			session_end(broker, session, "its worker is gone");
+			continue;
+		}
+		LIST_REMOVE(session, of_owner);
+		session->worker = NULL;
+		worker->pool->requeued++;
+		enqueue(broker, worker->pool, session);
+	}
+}
+
+static void drop(struct worker *worker, const char *why)
+{
+	struct pool *pool = worker->pool;
+	struct broker *broker = pool->broker;
+
+	log_line(broker, CONFIG_LOG_INFO, "worker %llu of pool %s: %s",
+		 (unsigned long long)worker->number, pool->config->name, why);
+	LIST_REMOVE(worker, in_pool);
+	loop_forget(&broker->loop, &worker->watch);
+	close(worker->watch.fd);
+	if (worker->rekey.fd >= 0) {
+		loop_forget(&broker->loop, &worker->rekey);
+		close(worker->rekey.fd);
+	}
+	lose_sessions(broker, worker);
+	free(worker);
+	serve_queue(broker, pool);
+}
+
+static void rekey_ready(struct watch *watch, uint32_t events)
+{
+	struct worker *worker = (struct worker *)((char *)watch - offsetof(struct worker, rekey));
+	struct broker *broker = worker->pool->broker;
+	struct channel_fds fds;
+	ssize_t n = channel_recv(watch->fd, broker->buf, WIRE_MAX, &fds);
+	bool good;
+
+	if (n == -EAGAIN)
+		return;
+	good = n > 0 && rekey_answer(broker, worker, broker->buf, (size_t)n, &fds);
+	if (n > 0)
+		channel_close_fds(&fds);
+	if (!good)
+		drop(worker, n > 0 ? "it asks for keys out of order" : "it detached");
+}
+
+static int welcome(struct worker *worker)
+{
+	struct broker *broker = worker->pool->broker;
+	uint8_t buf[SMALL_LEN];
+	struct wire wire;
+	int pair[2], r;
+
+	r = channel_pair(pair);
+	if (r < 0)
+		return r;
+	worker->rekey = (struct watch){ .fd = pair[0], .ready = rekey_ready };
+	r = loop_watch(&broker->loop, &worker->rekey, EPOLLIN);
+	wire_begin(&wire, buf, sizeof(buf), MSG_WELCOME, 0);
+	wire_put_text(&wire, ATTR_POOL, worker->pool->config->name);
+	wire_put_u64(&wire, ATTR_COUNT, worker->number);
+	if (r == 0)
+		r = channel_send(worker->watch.fd, buf, wire_end(&wire), &pair[1], 1);
+	close(pair[1]);
+	return r;
+}
+
+static bool take_credit(struct worker *worker, struct wire_reader *reader)
+{
+	struct attr attr;
+	uint64_t count = 0;
+
+	while (wire_next(reader, &attr) == 1)
+		if (attr.type == ATTR_COUNT && !attr_u64(&attr, &count))
+			return false;
+	if (!count || count > MAX_CREDITS - worker->credits)
+		return false;
+	worker->credits += (unsigned int)count;
+	return true;
+}
+
+static bool take_ack(struct worker *worker, uint32_t id)
+{
+	struct session *session;
+
+	LIST_FOREACH(session, &worker->sessions, of_owner) {
+		if ((uint32_t)session->id != id)
+			continue;
+		if (session->state != SESSION_OFFERED)
+			return false;
+		session->state = SESSION_LIVE;
+		session_settled(session);
+		worker->pool->handed_over++;
+		return true;
+	}
+	return false;
+}
+
+static bool take_ended(struct worker *worker, struct wire_reader *reader)
+{
+	struct broker *broker = worker->pool->broker;
+	uint64_t id = 0, rx = 0, tx = 0;
+	struct session *session;
+	char text[100] = "ended";
+	struct attr attr;
+
+	while (wire_next(reader, &attr) == 1) {
+		if (attr.type == ATTR_SESSION)
+			attr_u64(&attr, &id);
+		else if (attr.type == ATTR_RX_BYTES)
+			attr_u64(&attr, &rx);
+		else if (attr.type == ATTR_TX_BYTES)
+			attr_u64(&attr, &tx);
+		else if (attr.type == ATTR_TEXT)
+			attr_text(&attr, text, sizeof(text));
+	}
+	session = session_find(broker, id);
+	if (!session)
+		return true; /* the kernel told first */
+	if (session->worker != worker || session->state != SESSION_LIVE)
+		return false;
+	session->rx_bytes = rx;
+	session->tx_bytes = tx;
+	session_end(broker, session, text);
+	return true;
+}
+
+/* One message. Returns why the worker is dropped, or NULL. */
+static const char *take(struct worker *worker, size_t len)
+{
+	struct broker *broker = worker->pool->broker;
+	struct wire_reader reader;
+	struct wire_head head;
+
+	if (!wire_open(&reader, broker->buf, len, &head))
+		return "it speaks another version";
+	if (!worker->attached) {
+		if (head.type != MSG_ATTACH || welcome(worker) < 0)
+			return "it did not attach";
+		worker->attached = true;
+		log_line(broker, CONFIG_LOG_INFO, "worker %llu of pool %s: attached, pid %d",
+			 (unsigned long long)worker->number, worker->pool->config->name,
+			 (int)worker->pid);
+		return NULL;
+	}
+	switch (head.type) {
+	case MSG_CREDIT:
+		return take_credit(worker, &reader) ? NULL : "its credits are out of range";
+	case MSG_ACK:
+		return take_ack(worker, head.id) ? NULL : "it acknowledged what it never got";
+	case MSG_ENDED:
+		return take_ended(worker, &reader) ? NULL : "it ended what is not its own";
+	case MSG_DRAIN:
+		worker->draining = true;
+		return NULL;
+	default:
+		return "it sent a message that is not a worker's";
+	}
+}
+
+static void worker_ready(struct watch *watch, uint32_t events)
+{
+	struct worker *worker = (struct worker *)watch;
+	struct broker *broker = worker->pool->broker;
+	struct channel_fds fds;
+	const char *why;
+	ssize_t n = channel_recv(watch->fd, broker->buf, WIRE_MAX, &fds);
+
+	if (n == -EAGAIN)
+		return;
+	if (n <= 0) {
+		drop(worker, n == -EMSGSIZE ? "its message is too long" : "it detached");
+		return;
+	}
+	channel_close_fds(&fds);
+	why = take(worker, (size_t)n);
+	if (why)
+		drop(worker, why);
+	else
+		serve_queue(broker, worker->pool);
+}
+
+/* --- attaching ------------------------------------------------------------------------------------ */
+
+static bool may_attach(const struct pool *pool, const struct ucred *cred)
+{
+	size_t i;
+
+	if (cred->uid == 0)
+		return true;
+	for (i = 0; i < pool->config->n_users; i++)
+		if (pool->config->users[i] == cred->uid)
+			return true;
+	for (i = 0; i < pool->config->n_groups; i++)
+		if (pool->config->groups[i] == cred->gid)
+			return true;
+	return false;
+}
+
+static void refuse(int fd, const char *text)
+{
+	uint8_t buf[SMALL_LEN];
+	struct wire wire;
+
+	wire_begin(&wire, buf, sizeof(buf), MSG_REFUSED, 0);
+	wire_put_text(&wire, ATTR_TEXT, text);
+	channel_send(fd, buf, wire_end(&wire), NULL, 0);
+	close(fd);
+}
+
+static size_t count_workers(const struct pool *pool)
+{
+	const struct worker *worker;
+	size_t n = 0;
+
+	LIST_FOREACH(worker, &pool->workers, in_pool)
+		n++;
+	return n;
+}
+
+static void pool_ready(struct watch *watch, uint32_t events)
+{
+	struct pool *pool = (struct pool *)watch;
+	struct worker *worker;
+	struct ucred cred;
+	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd < 0)
+		return;
+	if (channel_peer(fd, &cred) < 0 || !may_attach(pool, &cred)) {
+		refuse(fd, "this user may not attach to this pool");
+		return;
+	}
+	worker = count_workers(pool) < MAX_WORKERS ? calloc(1, sizeof(*worker)) : NULL;
+	if (!worker) {
+		refuse(fd, "there are too many workers");
+		return;
+	}
+	worker->pool = pool;
+	worker->pid = cred.pid;
+	worker->uid = cred.uid;
+	worker->number = ++pool->broker->last_worker;
+	worker->watch = (struct watch){ .fd = fd, .ready = worker_ready };
+	worker->rekey.fd = -1;
+	LIST_INSERT_HEAD(&pool->workers, worker, in_pool);
+	if (loop_watch(&pool->broker->loop, &worker->watch, EPOLLIN) < 0)
+		drop(worker, "no memory");
+}
+
+/* Who may connect is decided by who connects (SO_PEERCRED), not by the mode of a file. */
+static int pool_open(struct broker *broker, struct pool *pool, struct config_error *err)
+{
+	int fd = channel_listen(pool->config->socket, 0666);
+
+	if (fd < 0) {
+		err->place = pool->config->place;
+		snprintf(err->text, sizeof(err->text), "%s:%u:%u: pool %s: %s: %s",
+			 broker->config->path, err->place.line, err->place.column,
+			 pool->config->name, pool->config->socket, strerror(-fd));
+		return -SLUICE_E_IO;
+	}
+	pool->watch = (struct watch){ .fd = fd, .ready = pool_ready };
+	return loop_watch(&broker->loop, &pool->watch, EPOLLIN) < 0 ? -SLUICE_E_NOMEM : 0;
+}
+
+int pools_open(struct broker *broker, struct config_error *ret_err)
+{
+	const struct config *config = broker->config;
+	size_t i;
+	int r = 0;
+
+	broker->pools = calloc(config->n_pools ? config->n_pools : 1, sizeof(*broker->pools));
+	if (!broker->pools)
+		return -SLUICE_E_NOMEM;
+	broker->n_pools = config->n_pools;
+	for (i = 0; i < config->n_pools; i++) {
+		broker->pools[i] = (struct pool){ .broker = broker,
+						  .config = &config->pools[i],
+						  .index = i,
+						  .watch.fd = -1 };
+		TAILQ_INIT(&broker->pools[i].queue);
+	}
+	for (i = 0; r == 0 && i < config->n_pools; i++)
+		r = pool_open(broker, &broker->pools[i], ret_err);
+	return r;
+}
+
+/* Whom nobody took in time. */
+void pools_tick(struct broker *broker)
+{
+	struct session *session;
+	struct pool *pool;
+	size_t i;
+
+	for (i = 0; i < broker->n_pools; i++) {
+		pool = &broker->pools[i];
+		while ((session = TAILQ_FIRST(&pool->queue)) &&
+		       broker->loop.now_ms - session->queued_ms >= pool->config->wait_ms) {
+			pool->timed_out++;
+			session_end(broker, session, "no worker had room in time");
+		}
+	}
+}
+
+void pools_close(struct broker *broker)
+{
+	struct session *session;
+	struct worker *worker;
+	struct pool *pool;
+	size_t i;
+
+	for (i = 0; i < broker->n_pools; i++) {
+		pool = &broker->pools[i];
+		while ((session = TAILQ_FIRST(&pool->queue)))
+			session_end(broker, session, "the daemon ends");
+		while ((worker = LIST_FIRST(&pool->workers)))
+			drop(worker, "the daemon ends");
+		while ((session = TAILQ_FIRST(&pool->queue)))
+			session_end(broker, session, "the daemon ends");
+		if (pool->watch.fd < 0)
+			continue;
+		loop_forget(&broker->loop, &pool->watch);
+		close(pool->watch.fd);
+		unlink(pool->config->socket);
+	}
+	free(broker->pools);
+	broker->pools = NULL;
+	broker->n_pools = 0;
+}
