@@ -88,7 +88,7 @@ void listeners_room(struct broker *broker);
 
 enum session_state {
 	SESSION_HANDSHAKE,
-	SESSION_QUEUED, /* established; no worker has room */
+	SESSION_QUEUED,  /* established; no worker has room */
 	SESSION_OFFERED, /* on its way to a worker, not acknowledged */
 	SESSION_LIVE,
 };
@@ -194,7 +194,8 @@ void admin_close(struct broker *broker);
 
 struct stats {
 	uint64_t accepted, established, failed, ended;
-	uint64_t handshaker_crashes, keeper_crashes, rekeys, accept_paused, reloads, reloads_refused;
+	uint64_t handshaker_crashes, keeper_crashes, rekeys, accept_paused, reloads,
+		reloads_refused;
 };
 
 struct broker {

@@ -142,7 +142,7 @@ static bool make_message(struct broker *broker, struct session *session, struct 
 {
 	const struct config_listener *listener = &broker->config->listeners[session->listener];
 	bool keeps = session->rx_path == SLUICE_PATH_KERNEL;
-	uint8_t *buf = secret_new(WIRE_MAX);
+	uint8_t *buf = wire_buffer_new();
 	struct wire wire;
 	struct attr attr;
 
@@ -159,7 +159,7 @@ static bool make_message(struct broker *broker, struct session *session, struct 
 	session->message = session->message_len ? malloc(session->message_len) : NULL;
 	if (session->message)
 		memcpy(session->message, buf, session->message_len);
-	secret_free(buf);
+	wire_buffer_free(buf);
 	return session->message;
 }
 
@@ -201,7 +201,9 @@ static void failed(struct broker *broker, struct session *session, struct wire_r
 	}
 	snprintf(reason, sizeof(reason), "%s: %s%s%s%s", sluice_error_name(-(int)code), text,
 		 alert <= 255 ? ", alert " : "", alert <= 255 ? sluice_alert_name((int)alert) : "",
-		 alert > 255 ? "" : sent ? " sent" : " received");
+		 alert > 255 ? ""
+		 : sent      ? " sent"
+			     : " received");
 	broker->stats.failed++;
 	children_forget(broker, session->id);
 	session_end(broker, session, reason);
@@ -327,8 +329,7 @@ int children_handshake(struct broker *broker, struct session *session, int fd)
 	tell_keeper(broker, MSG_PERMIT, session->id, NULL);
 	wire_begin(&wire, buf, sizeof(buf), MSG_HANDSHAKE, 0);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
-	wire_put_u64(&wire, ATTR_PROFILE,
-		     broker->config->listeners[session->listener].profile);
+	wire_put_u64(&wire, ATTR_PROFILE, broker->config->listeners[session->listener].profile);
 	r = channel_send(best->watch.fd, buf, wire_end(&wire), &fd, 1);
 	if (r < 0) {
 		children_forget(broker, session->id);

@@ -37,8 +37,8 @@ struct session *session_find(struct broker *broker, uint64_t id)
 	struct session *session;
 
 	LIST_FOREACH(session, &broker->sessions.by_id[bucket(id)], by_id)
-		if (session->id == id)
-			return session;
+	if (session->id == id)
+		return session;
 	return NULL;
 }
 
@@ -47,8 +47,8 @@ struct session *session_find_cookie(struct broker *broker, uint64_t cookie)
 	struct session *session;
 
 	LIST_FOREACH(session, &broker->sessions.by_cookie[bucket(cookie)], by_cookie)
-		if (session->cookie == cookie)
-			return session;
+	if (session->cookie == cookie)
+		return session;
 	return NULL;
 }
 

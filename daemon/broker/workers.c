@@ -5,6 +5,7 @@
  * that another can have it; from then on it keeps neither.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -30,7 +31,8 @@ static struct worker *choose(struct pool *pool)
 {
 	struct worker *worker, *best = NULL;
 
-	LIST_FOREACH(worker, &pool->workers, in_pool) {
+	LIST_FOREACH(worker, &pool->workers, in_pool)
+	{
 		if (!worker->attached || worker->draining || !worker->credits)
 			continue;
 		if (!best || worker->n_sessions < best->n_sessions)
@@ -179,7 +181,8 @@ static bool take_ack(struct worker *worker, uint32_t id)
 {
 	struct session *session;
 
-	LIST_FOREACH(session, &worker->sessions, of_owner) {
+	LIST_FOREACH(session, &worker->sessions, of_owner)
+	{
 		if ((uint32_t)session->id != id)
 			continue;
 		if (session->state != SESSION_OFFERED)
@@ -310,7 +313,7 @@ static size_t count_workers(const struct pool *pool)
 	size_t n = 0;
 
 	LIST_FOREACH(worker, &pool->workers, in_pool)
-		n++;
+	n++;
 	return n;
 }
 
@@ -370,10 +373,9 @@ int pools_open(struct broker *broker, struct config_error *ret_err)
 		return -SLUICE_E_NOMEM;
 	broker->n_pools = config->n_pools;
 	for (i = 0; i < config->n_pools; i++) {
-		broker->pools[i] = (struct pool){ .broker = broker,
-						  .config = &config->pools[i],
-						  .index = i,
-						  .watch.fd = -1 };
+		broker->pools[i] = (struct pool){
+			.broker = broker, .config = &config->pools[i], .index = i, .watch.fd = -1
+		};
 		TAILQ_INIT(&broker->pools[i].queue);
 	}
 	for (i = 0; r == 0 && i < config->n_pools; i++)

@@ -270,7 +270,7 @@ static int read_options(struct sluice_options *opts, const struct item *entry,
 		if (attr.type == ATTR_ROLE && attr_u64(&attr, &role))
 			*ret_role = (enum sluice_role)role;
 	}
-	return r < 0 ? r : options_read(opts, again);
+	return r < 0 ? r : option_set_read(opts, again);
 }
 
 /* What the broker has checked builds here too; only memory can be short. */

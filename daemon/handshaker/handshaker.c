@@ -381,7 +381,7 @@ static int prepare(void)
 	for (i = 0; i < MAX_HANDSHAKES; i++)
 		self.free_slots[self.n_free++] = MAX_HANDSHAKES - 1 - i;
 	self.signer = (struct signer){ ask_keeper, NULL };
-	self.buf = secret_new(WIRE_MAX);
+	self.buf = wire_buffer_new();
 	r = self.buf ? loop_init(&self.loop, tick, NULL) : -ENOMEM;
 	if (r == 0 && sluice_start(&self.sluice, SLUICE_PERMANENT, &err) < 0)
 		r = -ENOMEM;

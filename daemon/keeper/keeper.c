@@ -421,7 +421,7 @@ int main(void)
 	/* Parsed keys are on BoringSSL's heap. Without the limit a later mmap(2) would fail. */
 	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0)
 		mlockall(MCL_CURRENT | MCL_FUTURE);
-	keeper.buf = secret_new(WIRE_MAX);
+	keeper.buf = wire_buffer_new();
 	keeper.broker = (struct watch){ .fd = CHILD_BROKER_FD, .ready = broker_ready };
 	if (r == 0)
 		r = keeper.buf ? loop_watch(&keeper.loop, &keeper.broker, EPOLLIN) : -ENOMEM;

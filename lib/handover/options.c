@@ -33,7 +33,7 @@ static void write_ders(const struct option_value *value, struct wire *wire, int 
 	}
 }
 
-void options_write(const struct sluice_options *opts, struct wire *wire)
+void option_set_write(const struct sluice_options *opts, struct wire *wire)
 {
 	const struct option_value *value;
 	int id;
@@ -78,7 +78,7 @@ static int read_value(struct sluice_options *opts, int id, const struct attr *at
 	return 0;
 }
 
-int options_read(struct sluice_options *opts, struct wire_reader reader)
+int option_set_read(struct sluice_options *opts, struct wire_reader reader)
 {
 	struct attr attr;
 	int r, id;

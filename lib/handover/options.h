@@ -10,13 +10,13 @@
 
 #include "handover/wire.h"
 
-/* options_write() appends what is set in @opts. */
-void options_write(const struct sluice_options *opts, struct wire *wire);
+/* option_set_write() appends what is set in @opts. */
+void option_set_write(const struct sluice_options *opts, struct wire *wire);
 
 /*
- * options_read() sets what options_write() wrote; attributes that are not its own are passed over.
+ * option_set_read() sets what option_set_write() wrote; attributes that are not its own are passed over.
  * Errors: PROTOCOL, NOMEM.
  */
-int options_read(struct sluice_options *opts, struct wire_reader reader);
+int option_set_read(struct sluice_options *opts, struct wire_reader reader);
 
 #endif

@@ -2,6 +2,10 @@
 #include "handover/wire.h"
 
 #include <string.h>
+#include <sys/mman.h>
+
+#include "core/secret.h"
+#include "core/sys.h"
 
 #define ATTR_HEAD_LEN 4
 
@@ -20,6 +24,31 @@ static uint64_t get_le(const uint8_t *in, size_t len)
 	while (len--)
 		value = value << 8 | in[len];
 	return value;
+}
+
+uint8_t *wire_buffer_new(void)
+{
+	uint8_t *buf = sys->mmap(NULL, WIRE_MAX, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (buf == MAP_FAILED)
+		return NULL;
+	if (sys->madvise(buf, WIRE_MAX, MADV_DONTDUMP) < 0 ||
+	    sys->madvise(buf, WIRE_MAX, MADV_WIPEONFORK) < 0) {
+		sys->munmap(buf, WIRE_MAX);
+		return NULL;
+	}
+	sys->mlock(buf, WIRE_MAX);
+	return buf;
+}
+
+uint8_t *wire_buffer_free(uint8_t *buf)
+{
+	if (!buf)
+		return NULL;
+	secret_wipe(buf, WIRE_MAX);
+	sys->munmap(buf, WIRE_MAX);
+	return NULL;
 }
 
 void wire_begin(struct wire *wire, uint8_t *buf, size_t size, uint8_t type, uint32_t id)

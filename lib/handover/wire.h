@@ -16,6 +16,13 @@
 #define WIRE_MAX (64 * 1024) /* bytes of a message */
 #define WIRE_HEAD_LEN 8
 
+/*
+ * wire_buffer_new() makes WIRE_MAX bytes for messages that may hold secrets: locked where the limit
+ * allows, in no core dump, not inherited. wire_buffer_free() wipes and frees; NULL is fine. Returns NULL.
+ */
+uint8_t *wire_buffer_new(void);
+uint8_t *wire_buffer_free(uint8_t *buf);
+
 /* struct wire_head - what a message begins with. */
 struct wire_head {
 	uint8_t version;

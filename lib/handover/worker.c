@@ -185,7 +185,7 @@ int sluice_worker_attach(struct sluice *sluice, const char *path, struct sluice_
 		return err_set(ret_err, SLUICE_E_NOMEM, "attaching to a pool");
 	worker->sluice = sluice_ref(sluice);
 	worker->link = link_new();
-	worker->buf = secret_new(WIRE_MAX);
+	worker->buf = wire_buffer_new();
 	worker->fd = channel_connect(path);
 	if (worker->fd < 0)
 		r = err_set_errno(ret_err, SLUICE_E_CONNECT, -worker->fd, "attaching to %s", path);
@@ -210,7 +210,7 @@ struct sluice_worker *sluice_worker_free(struct sluice_worker *worker)
 	if (worker->fd >= 0)
 		sys->close(worker->fd);
 	link_unref(worker->link);
-	secret_free(worker->buf);
+	wire_buffer_free(worker->buf);
 	sluice_unref(worker->sluice);
 	free(worker);
 	return NULL;

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Accepting: no more than can be negotiated at once, and no longer than there are descriptors and
+ * memory for. What waits, waits in the kernel's backlog.
+ */
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <sluice/error.h>
+
+#include "broker/broker.h"
+
+#define PAUSE_MS 100
+
+static void accept_until(struct broker *broker, bool accepting)
+{
+	size_t i;
+
+	if (broker->accepting == accepting)
+		return;
+	broker->accepting = accepting;
+	for (i = 0; i < broker->n_listeners; i++)
+		loop_watch(&broker->loop, &broker->listeners[i].watch, accepting ? EPOLLIN : 0);
+}
+
+static bool have_room(const struct broker *broker)
+{
+	return !broker->stopping && broker->loop.now_ms >= broker->resume_ms &&
+	       broker->in_progress < broker->config->limits.handshakes;
+}
+
+void listeners_room(struct broker *broker)
+{
+	accept_until(broker, have_room(broker));
+}
+
+void listeners_tick(struct broker *broker)
+{
+	listeners_room(broker);
+}
+
+static void pause_accepting(struct broker *broker, int err)
+{
+	if (broker->accepting)
+		log_line(broker, CONFIG_LOG_WARNING, "accepting pauses: %s", strerror(err));
+	broker->stats.accept_paused++;
+	broker->resume_ms = broker->loop.now_ms + PAUSE_MS;
+	accept_until(broker, false);
+}
+
+/* IPv4 addresses are kept mapped. */
+static struct sockaddr_in6 mapped(const struct sockaddr_storage *addr)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)addr;
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
+
+	if (addr->ss_family == AF_INET6)
+		return *(const struct sockaddr_in6 *)addr;
+	in6.sin6_port = in->sin_port;
+	in6.sin6_addr.s6_addr[10] = in6.sin6_addr.s6_addr[11] = 0xff;
+	memcpy(in6.sin6_addr.s6_addr + 12, &in->sin_addr, 4);
+	return in6;
+}
+
+static void describe(struct broker *broker, struct session *session, int fd,
+		     const struct sockaddr_storage *peer)
+{
+	struct sockaddr_storage local = { 0 };
+	socklen_t len = sizeof(local);
+	uint64_t cookie = 0;
+	int on = 1;
+
+	session->peer = mapped(peer);
+	if (getsockname(fd, (struct sockaddr *)&local, &len) == 0)
+		session->local = mapped(&local);
+	len = sizeof(cookie);
+	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
+		session_set_cookie(broker, session, cookie);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+static void accepted(struct listener *listener, int fd, const struct sockaddr_storage *peer)
+{
+	struct broker *broker = listener->broker;
+	struct session *session = session_new(broker);
+	int r;
+
+	listener->accepted++;
+	broker->stats.accepted++;
+	if (!session) {
+		close(fd);
+		pause_accepting(broker, ENOMEM);
+		return;
+	}
+	session->listener = (uint16_t)listener->index;
+	describe(broker, session, fd, peer);
+	r = children_handshake(broker, session, fd);
+	close(fd);
+	if (r == 0) {
+		listeners_room(broker);
+		return;
+	}
+	session_end(broker, session, "no handshaker takes it");
+	pause_accepting(broker, -r);
+}
+
+static void listener_ready(struct watch *watch, uint32_t events)
+{
+	struct listener *listener = (struct listener *)watch;
+	struct sockaddr_storage peer = { 0 };
+	socklen_t len = sizeof(peer);
+	int fd = accept4(watch->fd, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+	if (fd >= 0)
+		accepted(listener, fd, &peer);
+	else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+		pause_accepting(listener->broker, errno);
+	/* Anything else is about one connection that is gone already. */
+}
+
+static int listen_on(const struct config_listener *config)
+{
+	struct addrinfo hints = { .ai_family = AF_UNSPEC,
+				  .ai_socktype = SOCK_STREAM,
+				  .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV };
+	struct addrinfo *addr;
+	char port[8];
+	int fd, on = 1, off = 0, err;
+
+	if (!config->host)
+		hints.ai_family = AF_INET6; /* both families */
+	snprintf(port, sizeof(port), "%u", config->port);
+	if (getaddrinfo(config->host, port, &hints, &addr))
+		return -EINVAL;
+	fd = socket(addr->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	err = fd < 0 ? errno : 0;
+	if (!err) {
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		if (addr->ai_family == AF_INET6)
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, config->host ? &on : &off,
+				   sizeof(on));
+		if (bind(fd, addr->ai_addr, addr->ai_addrlen) || listen(fd, (int)config->backlog))
+			err = errno;
+	}
+	freeaddrinfo(addr);
+	if (!err)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -err;
+}
+
+int listeners_open(struct broker *broker, struct config_error *ret_err)
+{
+	const struct config *config = broker->config;
+	struct listener *listener;
+	size_t i;
+	int fd;
+
+	broker->listeners =
+		calloc(config->n_listeners ? config->n_listeners : 1, sizeof(*broker->listeners));
+	if (!broker->listeners)
+		return -SLUICE_E_NOMEM;
+	for (i = 0; i < config->n_listeners; i++) {
+		fd = listen_on(&config->listeners[i]);
+		if (fd < 0) {
+			ret_err->place = config->listeners[i].place;
+			snprintf(ret_err->text, sizeof(ret_err->text),
+				 "%s:%u:%u: listener %s: port %u: %s", config->path,
+				 ret_err->place.line, ret_err->place.column,
+				 config->listeners[i].name, config->listeners[i].port,
+				 strerror(-fd));
+			return -SLUICE_E_IO;
+		}
+		listener = &broker->listeners[broker->n_listeners++];
+		*listener = (struct listener){ { .fd = fd, .ready = listener_ready }, broker, i };
+		loop_watch(&broker->loop, &listener->watch, 0);
+	}
+	return 0;
+}
+
+void listeners_close(struct broker *broker)
+{
+	size_t i;
+
+	for (i = 0; i < broker->n_listeners; i++) {
+		loop_forget(&broker->loop, &broker->listeners[i].watch);
+		close(broker->listeners[i].watch.fd);
+	}
+	free(broker->listeners);
+	broker->listeners = NULL;
+	broker->n_listeners = 0;
+	broker->accepting = false;
+}
