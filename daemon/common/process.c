@@ -74,22 +74,17 @@ pid_t process_spawn(const char *program, const int *fds, unsigned int n_fds)
 }
 
 static const int keeper_calls[] = {
-	SCMP_SYS(read),           SCMP_SYS(write),
-	SCMP_SYS(close),          SCMP_SYS(recvmsg),
-	SCMP_SYS(sendmsg),        SCMP_SYS(poll),
-	SCMP_SYS(ppoll),          SCMP_SYS(epoll_wait),
-	SCMP_SYS(epoll_pwait),    SCMP_SYS(epoll_ctl),
-	SCMP_SYS(fstat),          SCMP_SYS(newfstatat),
-	SCMP_SYS(lseek),          SCMP_SYS(brk),
-	SCMP_SYS(mmap),           SCMP_SYS(munmap),
-	SCMP_SYS(mremap),         SCMP_SYS(mlock),
-	SCMP_SYS(mlock2),         SCMP_SYS(munlock),
-	SCMP_SYS(madvise),        SCMP_SYS(mprotect),
-	SCMP_SYS(futex),          SCMP_SYS(getrandom),
-	SCMP_SYS(clock_gettime),  SCMP_SYS(gettimeofday),
-	SCMP_SYS(getpid),         SCMP_SYS(rt_sigreturn),
-	SCMP_SYS(rt_sigprocmask), SCMP_SYS(exit),
-	SCMP_SYS(exit_group),     SCMP_SYS(restart_syscall),
+	SCMP_SYS(read),        SCMP_SYS(write),         SCMP_SYS(close),
+	SCMP_SYS(recvmsg),     SCMP_SYS(sendmsg),       SCMP_SYS(poll),
+	SCMP_SYS(ppoll),       SCMP_SYS(epoll_wait),    SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_ctl),   SCMP_SYS(fstat),         SCMP_SYS(newfstatat),
+	SCMP_SYS(lseek),       SCMP_SYS(brk),           SCMP_SYS(mmap),
+	SCMP_SYS(munmap),      SCMP_SYS(mremap),        SCMP_SYS(mlock),
+	SCMP_SYS(mlock2),      SCMP_SYS(munlock),       SCMP_SYS(madvise),
+	SCMP_SYS(mprotect),    SCMP_SYS(futex),         SCMP_SYS(getrandom),
+	SCMP_SYS(time),        SCMP_SYS(clock_gettime), SCMP_SYS(gettimeofday),
+	SCMP_SYS(getpid),      SCMP_SYS(rt_sigreturn),  SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(exit),        SCMP_SYS(exit_group),    SCMP_SYS(restart_syscall),
 	SCMP_SYS(sigaltstack),
 };
 
