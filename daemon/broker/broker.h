@@ -107,6 +107,7 @@ struct session {
 	uint16_t version, suite, group;
 	uint8_t rx_path, tx_path, rx_reason, tx_reason;
 	bool resumed, peer_verified, can_rekey;
+	bool ended; /* OFFERED: its worker has told of its end before it was heard to take it */
 	uint32_t handshake_us;
 	char *sni, *alpn;
 	uint8_t peer_sha256[32];

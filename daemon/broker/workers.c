@@ -95,7 +95,7 @@ static void lose_sessions(struct broker *broker, struct worker *worker)
 	struct session *session;
 
 	while ((session = LIST_FIRST(&worker->sessions))) {
-		if (session->state != SESSION_OFFERED) {
+		if (session->state != SESSION_OFFERED || session->ended) {
 			session_end(broker, session, "its worker is gone");
 			continue;
 		}
@@ -125,6 +125,22 @@ static void drop(struct worker *worker, const char *why)
 	serve_queue(broker, pool);
 }
 
+static bool take_ended(struct worker *worker, struct wire_reader *reader);
+
+/* The second socket is that of the connections themselves, whatever thread has them. */
+static bool take_second(struct worker *worker, size_t len, struct channel_fds *fds)
+{
+	struct broker *broker = worker->pool->broker;
+	struct wire_reader reader;
+	struct wire_head head;
+
+	if (!wire_open(&reader, broker->buf, len, &head))
+		return false;
+	if (head.type == MSG_ENDED)
+		return take_ended(worker, &reader);
+	return rekey_answer(broker, worker, broker->buf, len, fds);
+}
+
 static void rekey_ready(struct watch *watch, uint32_t events)
 {
 	struct worker *worker = (struct worker *)((char *)watch - offsetof(struct worker, rekey));
@@ -135,11 +151,11 @@ static void rekey_ready(struct watch *watch, uint32_t events)
 
 	if (n == -EAGAIN)
 		return;
-	good = n > 0 && rekey_answer(broker, worker, broker->buf, (size_t)n, &fds);
+	good = n > 0 && take_second(worker, (size_t)n, &fds);
 	if (n > 0)
 		channel_close_fds(&fds);
 	if (!good)
-		drop(worker, n > 0 ? "it asks for keys out of order" : "it detached");
+		drop(worker, n > 0 ? "it says what it may not" : "it detached");
 }
 
 static int welcome(struct worker *worker)
@@ -190,6 +206,8 @@ static bool take_ack(struct worker *worker, uint32_t id)
 		session->state = SESSION_LIVE;
 		session_settled(session);
 		worker->pool->handed_over++;
+		if (session->ended)
+			session_end(worker->pool->broker, session, "closed");
 		return true;
 	}
 	return false;
@@ -216,11 +234,14 @@ static bool take_ended(struct worker *worker, struct wire_reader *reader)
 	session = session_find(broker, id);
 	if (!session)
 		return true; /* the kernel told first */
-	if (session->worker != worker || session->state != SESSION_LIVE)
+	if (session->worker != worker)
 		return false;
 	session->rx_bytes = rx;
 	session->tx_bytes = tx;
-	session_end(broker, session, text);
+	if (session->state == SESSION_LIVE)
+		session_end(broker, session, text);
+	else
+		session->ended = true; /* its MSG_ACK is on the other socket */
 	return true;
 }
 

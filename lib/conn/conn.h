@@ -77,13 +77,13 @@ enum send_in_flight {
 };
 
 /*
- * struct rekeyer - has the secrets of a connection on the kernel path that was handed over. rekey() puts
- * the next keys of a direction into the socket. Returns 0, or -SLUICE_E_REKEY. unref() is called when
- * the connection is freed.
+ * struct home - the process that a connection was handed over from. On the kernel path it has the secrets:
+ * rekey() has it put the next keys of a direction into the socket, and returns 0 or -SLUICE_E_REKEY.
+ * ended() tells it what became of the connection, which is about to be freed.
  */
-struct rekeyer {
+struct home {
 	int (*rekey)(void *arg, struct sluice_conn *conn, enum ktls_direction dir);
-	void (*unref)(void *arg);
+	void (*ended)(void *arg, struct sluice_conn *conn);
 	void *arg;
 };
 
@@ -111,8 +111,8 @@ struct sluice_conn {
 	const struct suite *suite;
 	bool keep_keys;    /* INSTALL keeps all of both directions: the connection will be moved */
 	bool cannot_rekey; /* so says the process that has the secrets */
-	const struct rekeyer *rekeyer; /* who has them; NULL: this connection */
-	uint64_t session_id;           /* as that process knows it */
+	const struct home *home; /* where it was handed over from; NULL: made here */
+	uint64_t session_id;     /* as that process knows it */
 	enum sluice_path_reason ulp_reason;
 	struct traffic *rx_traffic, *tx_traffic;
 	struct record_rx *rx;

@@ -24,10 +24,10 @@
 
 /* struct link - what the connections of a worker need of it; lives as long as one of them. */
 struct link {
-	struct rekeyer rekeyer;
+	struct home home;
 	atomic_uint refs;
 	pthread_mutex_t lock;
-	int fd; /* for MSG_REKEY */
+	int fd; /* for MSG_REKEY and MSG_ENDED */
 };
 
 struct sluice_worker {
@@ -99,16 +99,35 @@ static int rekey(void *arg, struct sluice_conn *conn, enum ktls_direction dir)
 	return r;
 }
 
-static void link_unref(void *arg)
+static void link_unref(struct link *link)
 {
-	struct link *link = arg;
-
 	if (!link || atomic_fetch_sub(&link->refs, 1) != 1)
 		return;
 	if (link->fd >= 0)
 		sys->close(link->fd);
 	pthread_mutex_destroy(&link->lock);
 	free(link);
+}
+
+/* For the daemon's records. If it is gone, or does not keep up, nobody waits for it. */
+static void ended(void *arg, struct sluice_conn *conn)
+{
+	struct link *link = arg;
+	struct sluice_conn_info info;
+	uint8_t buf[SMALL_LEN];
+	struct wire wire;
+
+	sluice_conn_info(conn, &info, sizeof(info));
+	wire_begin(&wire, buf, sizeof(buf), MSG_ENDED, 0);
+	wire_put_u64(&wire, ATTR_SESSION, conn->session_id);
+	wire_put_u64(&wire, ATTR_RX_BYTES, info.rx.bytes);
+	wire_put_u64(&wire, ATTR_TX_BYTES, info.tx.bytes);
+	wire_put_u64(&wire, ATTR_RX_EPOCH, info.rx.epoch);
+	wire_put_u64(&wire, ATTR_TX_EPOCH, info.tx.epoch);
+	wire_put_text(&wire, ATTR_TEXT,
+		      conn->err.code ? sluice_error_name(conn->err.code) : "closed");
+	channel_send(link->fd, buf, wire_end(&wire), NULL, 0);
+	link_unref(link);
 }
 
 static struct link *link_new(void)
@@ -120,7 +139,7 @@ static struct link *link_new(void)
 	atomic_init(&link->refs, 1);
 	pthread_mutex_init(&link->lock, NULL);
 	link->fd = -1;
-	link->rekeyer = (struct rekeyer){ rekey, link_unref, link };
+	link->home = (struct home){ rekey, ended, link };
 	return link;
 }
 
@@ -262,10 +281,8 @@ static int take(struct sluice_worker *worker, size_t len, struct channel_fds *fd
 		return r;
 	fds->n = 0;
 	conn->session_id = session;
-	if (conn->info.rx.path == SLUICE_PATH_KERNEL) {
-		atomic_fetch_add(&worker->link->refs, 1);
-		conn->rekeyer = &worker->link->rekeyer;
-	}
+	atomic_fetch_add(&worker->link->refs, 1);
+	conn->home = &worker->link->home;
 	r = send_simple(worker, MSG_ACK, head.id, 0);
 	if (r < 0) {
 		conn_free(conn);
