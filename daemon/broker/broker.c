@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <syslog.h>
@@ -184,6 +185,7 @@ static void tick(struct loop *loop, void *arg)
 
 	children_tick(broker);
 	pools_tick(broker);
+	sources_tick(broker);
 	if (broker->stopping) {
 		if (!broker->in_progress || loop->now_ms >= broker->stop_ms)
 			loop->stop = true;
@@ -329,6 +331,7 @@ static int run(struct broker *broker, bool only_check)
 	admin_close(broker);
 	pools_close(broker);
 	children_stop(broker);
+	sources_free(broker);
 	diag_free(broker->diag);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -350,6 +353,8 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	broker.started_ms = broker.loop.now_ms;
+	if (getrandom(&broker.sources.seed, sizeof(broker.sources.seed), 0) < 0)
+		broker.sources.seed = broker.started_ms; /* spreads worse, and nothing else */
 	broker.admin.fd = broker.keeper.watch.fd = -1;
 	status = run(&broker, only_check);
 	wire_buffer_free(broker.buf);

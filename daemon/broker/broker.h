@@ -84,6 +84,25 @@ void listeners_close(struct broker *broker);
 /* listeners_room() is called when a handshake ends: accepting may go on. */
 void listeners_room(struct broker *broker);
 
+/* --- sources (sources.c) ---------------------------------------------------------------------- */
+
+#define SOURCE_BUCKETS 4096
+
+struct sources {
+	LIST_HEAD(, source) buckets[SOURCE_BUCKETS];
+	size_t n, swept;
+	uint64_t seed;
+};
+
+/* source_enter() counts a handshake of an address. Returns NULL, or why it may not begin. */
+const char *source_enter(struct broker *broker, const struct sockaddr_in6 *addr);
+void source_leave(struct broker *broker, const struct sockaddr_in6 *addr);
+
+/* source_penalise() keeps an address out for limits.penalty. */
+void source_penalise(struct broker *broker, const struct sockaddr_in6 *addr);
+void sources_tick(struct broker *broker);
+void sources_free(struct broker *broker);
+
 /* --- sessions (sessions.c) -------------------------------------------------------------------- */
 
 enum session_state {
@@ -194,7 +213,7 @@ void admin_close(struct broker *broker);
 /* --- all of it (broker.c) --------------------------------------------------------------------- */
 
 struct stats {
-	uint64_t accepted, established, failed, ended;
+	uint64_t accepted, established, failed, ended, refused;
 	uint64_t handshaker_crashes, keeper_crashes, rekeys, accept_paused, reloads,
 		reloads_refused;
 };
@@ -214,6 +233,7 @@ struct broker {
 	unsigned int in_progress;
 	struct pool *pools;
 	size_t n_pools;
+	struct sources sources;
 	struct sessions sessions;
 	struct watch admin;
 	struct watch diag_watch;

@@ -25,6 +25,7 @@
 #define BACKOFF_MS 100           /* doubles with each crash */
 #define MAX_BACKOFF_MS 10000
 #define CALM_MS 60000
+#define MAX_SUSPECTS 8
 
 static int wide_pair(int pair[2])
 {
@@ -108,6 +109,7 @@ static void leave(struct broker *broker, struct session *session)
 	broker->in_progress--;
 	LIST_REMOVE(session, of_owner);
 	session->handshaker = NULL;
+	source_leave(broker, &session->peer);
 	listeners_room(broker);
 }
 
@@ -347,6 +349,8 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 	struct broker *broker = handshaker->broker;
 	struct session *session;
 	uint64_t wait = BACKOFF_MS;
+	bool crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && !broker->stopping &&
+		       handshaker->in_progress <= MAX_SUSPECTS;
 	unsigned int i;
 
 	if (!broker->stopping) {
@@ -364,6 +368,9 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 	while ((session = LIST_FIRST(&handshaker->sessions))) {
 		children_forget(broker, session->id);
 		broker->stats.failed++;
+		/* Any of them may have done it: of many nobody is accused. */
+		if (crashed)
+			source_penalise(broker, &session->peer);
 		session_end(broker, session, "its handshaker died");
 	}
 	for (i = 0; i < handshaker->crashes && wait < MAX_BACKOFF_MS; i++)

@@ -90,6 +90,7 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 {
 	struct broker *broker = listener->broker;
 	struct session *session = session_new(broker);
+	const char *refusal;
 	int r;
 
 	listener->accepted++;
@@ -101,12 +102,20 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 	}
 	session->listener = (uint16_t)listener->index;
 	describe(broker, session, fd, peer);
+	refusal = source_enter(broker, &session->peer);
+	if (refusal) {
+		broker->stats.refused++;
+		close(fd);
+		session_end(broker, session, refusal);
+		return;
+	}
 	r = children_handshake(broker, session, fd);
 	close(fd);
 	if (r == 0) {
 		listeners_room(broker);
 		return;
 	}
+	source_leave(broker, &session->peer);
 	session_end(broker, session, "no handshaker takes it");
 	pause_accepting(broker, -r);
 }
