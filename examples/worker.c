@@ -26,14 +26,19 @@ static void echo(struct sluice_conn *conn)
 static int serve(struct sluice_worker *worker)
 {
 	struct sluice_conn *conn;
-	int r = sluice_worker_credit(worker, AT_ONCE);
+	int r = 0, room = 0;
 
 	while (r == 0) {
-		r = sluice_worker_next(worker, SLUICE_INFINITY, &conn);
+		if (room < AT_ONCE / 2) {
+			r = sluice_worker_credit(worker, AT_ONCE - room);
+			room = AT_ONCE;
+		}
+		if (r == 0)
+			r = sluice_worker_next(worker, SLUICE_INFINITY, &conn);
 		if (r < 0)
 			break;
+		room--;
 		echo(conn);
-		r = sluice_worker_credit(worker, 1); /* there is room for one more */
 	}
 	return r;
 }

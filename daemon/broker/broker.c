@@ -347,7 +347,8 @@ int main(int argc, char **argv)
 	protect();
 	raise_files();
 	broker.buf = wire_buffer_new();
-	if (!broker.buf || loop_init(&broker.loop, tick, &broker) < 0 ||
+	broker.out = wire_buffer_new();
+	if (!broker.buf || !broker.out || loop_init(&broker.loop, tick, &broker) < 0 ||
 	    open_signals(&broker) < 0) {
 		perror("sluiced");
 		return EXIT_FAILURE;
@@ -358,6 +359,7 @@ int main(int argc, char **argv)
 	broker.admin.fd = broker.keeper.watch.fd = -1;
 	status = run(&broker, only_check);
 	wire_buffer_free(broker.buf);
+	wire_buffer_free(broker.out);
 	config_free(broker.config);
 	return status;
 }

@@ -241,7 +241,7 @@ struct broker {
 	struct watch signals;
 	struct stats stats;
 	uint64_t started_ms;
-	uint8_t *buf; /* WIRE_MAX bytes; secret memory */
+	uint8_t *buf, *out; /* wire_buffer_new(): what came, what is being written */
 	bool stopping;
 	uint64_t stop_ms;
 	uint64_t last_worker;

@@ -144,12 +144,10 @@ static bool make_message(struct broker *broker, struct session *session, struct 
 {
 	const struct config_listener *listener = &broker->config->listeners[session->listener];
 	bool keeps = session->rx_path == SLUICE_PATH_KERNEL;
-	uint8_t *buf = wire_buffer_new();
+	uint8_t *buf = broker->out;
 	struct wire wire;
 	struct attr attr;
 
-	if (!buf)
-		return false;
 	wire_begin(&wire, buf, WIRE_MAX, MSG_CONNECTION, (uint32_t)session->id);
 	wire_put_u64(&wire, ATTR_COOKIE, session->cookie);
 	wire_put_text(&wire, ATTR_LISTENER, listener->name);
@@ -161,7 +159,7 @@ static bool make_message(struct broker *broker, struct session *session, struct 
 	session->message = session->message_len ? malloc(session->message_len) : NULL;
 	if (session->message)
 		memcpy(session->message, buf, session->message_len);
-	wire_buffer_free(buf);
+	secret_wipe(buf, wire.len);
 	return session->message;
 }
 

@@ -75,7 +75,6 @@ static void describe(struct broker *broker, struct session *session, int fd,
 	struct sockaddr_storage local = { 0 };
 	socklen_t len = sizeof(local);
 	uint64_t cookie = 0;
-	int on = 1;
 
 	session->peer = mapped(peer);
 	if (getsockname(fd, (struct sockaddr *)&local, &len) == 0)
@@ -83,7 +82,6 @@ static void describe(struct broker *broker, struct session *session, int fd,
 	len = sizeof(cookie);
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
 		session_set_cookie(broker, session, cookie);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 static void accepted(struct listener *listener, int fd, const struct sockaddr_storage *peer)
@@ -152,6 +150,7 @@ static int listen_on(const struct config_listener *config)
 	err = fd < 0 ? errno : 0;
 	if (!err) {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* inherited */
 		if (addr->ai_family == AF_INET6)
 			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, config->host ? &on : &off,
 				   sizeof(on));
