@@ -140,6 +140,7 @@ void broker_stop(struct broker *broker)
 	broker->stopping = true;
 	broker->stop_ms = broker->loop.now_ms + broker->config->limits.drain_ms;
 	listeners_close(broker);
+	service_stopping();
 	log_line(broker, CONFIG_LOG_INFO, "ending: %u handshakes are under way",
 		 broker->in_progress);
 }
@@ -186,6 +187,7 @@ static void tick(struct loop *loop, void *arg)
 	children_tick(broker);
 	pools_tick(broker);
 	sources_tick(broker);
+	service_tick(broker);
 	if (broker->stopping) {
 		if (!broker->in_progress || loop->now_ms >= broker->stop_ms)
 			loop->stop = true;
@@ -325,6 +327,7 @@ static int run(struct broker *broker, bool only_check)
 		log_line(broker, CONFIG_LOG_INFO,
 			 "serving: %zu listeners, %zu pools, %zu handshakers", broker->n_listeners,
 			 broker->n_pools, broker->n_handshakers);
+		service_ready(broker);
 		r = loop_run(&broker->loop);
 	}
 	listeners_close(broker);

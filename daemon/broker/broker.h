@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "common/loop.h"
@@ -210,6 +211,15 @@ bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *m
 int admin_open(struct broker *broker, struct config_error *ret_err);
 void admin_close(struct broker *broker);
 
+/* --- the service manager (service.c) ---------------------------------------------------------- */
+
+void service_ready(struct broker *broker);
+void service_stopping(void);
+void service_tick(struct broker *broker);
+
+/* service_socket() returns an inherited socket that listens at this address, or -1. */
+int service_socket(const struct sockaddr *addr, socklen_t len);
+
 /* --- all of it (broker.c) --------------------------------------------------------------------- */
 
 struct stats {
@@ -241,6 +251,7 @@ struct broker {
 	struct watch signals;
 	struct stats stats;
 	uint64_t started_ms;
+	uint64_t watchdog_ms, watchdog_due_ms;
 	uint8_t *buf, *out; /* wire_buffer_new(): what came, what is being written */
 	bool stopping;
 	uint64_t stop_ms;

@@ -4,6 +4,7 @@
  * memory for. What waits, waits in the kernel's backlog.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -146,6 +147,13 @@ static int listen_on(const struct config_listener *config)
 	snprintf(port, sizeof(port), "%u", config->port);
 	if (getaddrinfo(config->host, port, &hints, &addr))
 		return -EINVAL;
+	fd = service_socket(addr->ai_addr, addr->ai_addrlen);
+	if (fd >= 0) {
+		freeaddrinfo(addr);
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+		return fd;
+	}
 	fd = socket(addr->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	err = fd < 0 ? errno : 0;
 	if (!err) {
