@@ -163,13 +163,28 @@ static bool make_message(struct broker *broker, struct session *session, struct 
 	return session->message;
 }
 
+/* A handshaker that a peer has taken over has others' sockets too. */
+static bool is_its_socket(const struct session *session)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	return session->fd >= 0 &&
+	       getsockopt(session->fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 &&
+	       cookie == session->cookie;
+}
+
 static void established(struct broker *broker, struct session *session, struct wire_reader reader,
 			struct channel_fds *fds)
 {
 	leave(broker, session);
 	session->fd = channel_take_fd(fds);
 	session->established_ms = broker->loop.now_ms;
-	if (session->fd < 0 || !session_established(session, reader)) {
+	if (fds->lost) {
+		session_end(broker, session, "there was no descriptor for it");
+		return;
+	}
+	if (!is_its_socket(session) || !session_established(session, reader)) {
 		session_end(broker, session, "its handshaker lies");
 		return;
 	}

@@ -309,14 +309,13 @@ static void take_handshake(struct wire_reader *reader, struct channel_fds *fds)
 		if (attr.type == ATTR_PROFILE)
 			attr_u64(&attr, &profile);
 	}
-	if (fd < 0)
-		return;
-	session = session_new(id, profile);
+	session = fd < 0 ? NULL : session_new(id, profile);
 	if (session) {
 		start(session, fd);
 		return;
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	session = &(struct session){ .id = id };
 	tell_failure(session, -SLUICE_E_NOMEM);
 }
