@@ -46,11 +46,11 @@ static void keeper_ready(struct watch *watch, uint32_t events)
 	uint8_t buf[SMALL_LEN];
 	ssize_t n = channel_recv(watch->fd, buf, sizeof(buf), &fds);
 
-	if (n == -EAGAIN)
+	if (n == -EAGAIN || n == -EMSGSIZE)
 		return;
 	channel_close_fds(&fds);
 	if (n > 0)
-		return; /* an answer that nobody waits for any more */
+		return; /* an answer that nobody waits for any more, as the long ones are */
 	loop_forget(&broker->loop, watch);
 }
 
@@ -178,6 +178,7 @@ static void established(struct broker *broker, struct session *session, struct w
 			struct channel_fds *fds)
 {
 	leave(broker, session);
+	children_forget(broker, session->id); /* a resumption needs no signature */
 	session->fd = channel_take_fd(fds);
 	session->established_ms = broker->loop.now_ms;
 	if (fds->lost) {
@@ -231,7 +232,9 @@ static void configure(struct handshaker *handshaker)
 	struct wire wire;
 
 	wire_begin(&wire, buf, sizeof(buf), MSG_CONFIG, 0);
-	channel_send(handshaker->watch.fd, buf, wire_end(&wire), &broker->catalog_fd, 1);
+	if (channel_send(handshaker->watch.fd, buf, wire_end(&wire), &broker->catalog_fd, 1) < 0)
+		kill(handshaker->pid,
+		     SIGKILL); /* it does not read; the next one gets the new one */
 }
 
 static void handshaker_ready(struct watch *watch, uint32_t events)
@@ -293,6 +296,7 @@ static int start_handshaker(struct handshaker *handshaker)
 	}
 	handshaker->ready = false;
 	handshaker->restart_ms = 0;
+	handshaker->started_ms = broker->loop.now_ms;
 	handshaker->watch = (struct watch){ .fd = ours[0], .ready = handshaker_ready };
 	r = loop_watch(&broker->loop, &handshaker->watch, EPOLLIN);
 	configure(handshaker);
@@ -375,6 +379,7 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 	loop_forget(&broker->loop, &handshaker->watch);
 	close(handshaker->watch.fd);
 	handshaker->watch.fd = -1;
+	handshaker->pid = 0;
 	handshaker->ready = false;
 	while ((session = LIST_FIRST(&handshaker->sessions))) {
 		children_forget(broker, session->id);
@@ -416,7 +421,7 @@ void children_tick(struct broker *broker)
 		    start_handshaker(handshaker) < 0)
 			handshaker->restart_ms = broker->loop.now_ms + MAX_BACKOFF_MS;
 		else if (handshaker->crashes && handshaker->ready &&
-			 broker->loop.now_ms - handshaker->restart_ms > CALM_MS)
+			 broker->loop.now_ms - handshaker->started_ms > CALM_MS)
 			handshaker->crashes = 0;
 	}
 }
@@ -434,12 +439,12 @@ void children_stop(struct broker *broker)
 			continue;
 		loop_forget(&broker->loop, &broker->handshakers[i].watch);
 		close(broker->handshakers[i].watch.fd);
-		kill(broker->handshakers[i].pid, SIGTERM);
+		kill(broker->handshakers[i].pid, SIGKILL); /* one that is stopped too */
 	}
 	loop_forget(&broker->loop, &broker->keeper.watch);
 	close(broker->keeper.watch.fd);
 	if (broker->keeper.pid > 0)
-		kill(broker->keeper.pid, SIGTERM);
+		kill(broker->keeper.pid, SIGKILL);
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 	free(broker->handshakers);

@@ -108,9 +108,11 @@ static bool read_attr(struct session *session, const struct attr *attr)
 {
 	switch (attr->type) {
 	case ATTR_SNI:
+		free(session->sni);
 		session->sni = strndup((const char *)attr->bytes, attr->len);
 		return session->sni;
 	case ATTR_ALPN:
+		free(session->alpn);
 		session->alpn = strndup((const char *)attr->bytes, attr->len);
 		return session->alpn;
 	case ATTR_PEER_SHA256:
