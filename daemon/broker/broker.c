@@ -267,7 +267,7 @@ static int start(struct broker *broker, struct config_error *err)
 {
 	int fd, r;
 
-	r = children_start(broker);
+	r = keeper_start(broker);
 	if (r < 0) {
 		snprintf(err->text, sizeof(err->text), "starting sluice-keeper: %s", strerror(-r));
 		return r;
@@ -293,7 +293,7 @@ static int start(struct broker *broker, struct config_error *err)
 /* Everything of the configuration, and the files it names, without serving anybody. */
 static int check(struct broker *broker, struct config_error *err)
 {
-	int fd, r = children_start(broker);
+	int fd, r = keeper_start(broker);
 
 	if (r < 0) {
 		snprintf(err->text, sizeof(err->text), "starting sluice-keeper: %s", strerror(-r));

@@ -18,6 +18,7 @@
 #include "config/config.h"
 #include "diag/diag.h"
 #include "handover/channel.h"
+#include "handover/messages.h"
 #include "handover/wire.h"
 #include "record/traffic.h"
 
@@ -25,12 +26,29 @@ struct broker;
 struct session;
 struct worker;
 
-/* --- children (children.c) -------------------------------------------------------------------- */
+/* --- the keeper (keeper.c) --------------------------------------------------------------------- */
 
 struct keeper {
 	struct watch watch;
 	pid_t pid;
+	bool ready;          /* it has the keys of the catalogue */
+	uint64_t restart_ms; /* not running: when it is started again; 0: running */
+	uint64_t started_ms;
+	unsigned int crashes;
 };
+
+/* keeper_start() starts the keeper, which has no keys then. Returns 0 or -errno. */
+int keeper_start(struct broker *broker);
+
+/* keeper_tell() sends it a message about a session, or 0, with or without a descriptor. */
+void keeper_tell(struct broker *broker, enum message_type type, uint64_t session, const int *fd);
+
+/* keeper_died() is for its SIGCHLD. keeper_tick() starts it again. */
+void keeper_died(struct broker *broker, int status);
+void keeper_tick(struct broker *broker);
+void keeper_stop(struct broker *broker);
+
+/* --- children (children.c) -------------------------------------------------------------------- */
 
 struct handshaker {
 	struct watch watch;
@@ -44,11 +62,11 @@ struct handshaker {
 	LIST_HEAD(, session) sessions; /* being negotiated by it */
 };
 
-/* children_start() starts the keeper. Returns 0 or -errno. */
-int children_start(struct broker *broker);
-
 /* children_configure() gives every handshaker the catalogue, and starts those that are missing. */
 int children_configure(struct broker *broker, int catalog_fd);
+
+/* children_ready() tells whether handshakes can be made: there is a keeper and a handshaker. */
+bool children_ready(const struct broker *broker);
 void children_tick(struct broker *broker);
 void children_stop(struct broker *broker);
 
@@ -57,6 +75,12 @@ void children_reap(struct broker *broker);
 
 /* children_handshake() gives a socket to the handshaker with the least to do. Returns 0 or -errno. */
 int children_handshake(struct broker *broker, struct session *session, int fd);
+
+/* children_pair() makes a channel in which thousands of messages may wait. Returns 0 or -errno. */
+int children_pair(int ret_fds[2]);
+
+/* children_backoff() tells how many milliseconds a child waits for its restart. */
+uint64_t children_backoff(unsigned int crashes);
 
 /* children_forget() takes back what the keeper may do for a session. */
 void children_forget(struct broker *broker, uint64_t session);
@@ -207,6 +231,8 @@ struct broker {
 	struct keeper keeper;
 	struct handshaker *handshakers;
 	size_t n_handshakers;
+	uint64_t handshake_ms; /* the longest that any may take */
+	uint64_t watched_ms;   /* when hanging ones were looked for */
 	struct listener *listeners;
 	size_t n_listeners;
 	bool accepting;

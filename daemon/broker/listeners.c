@@ -33,7 +33,7 @@ static void accept_until(struct broker *broker, bool accepting)
 static bool have_room(const struct broker *broker)
 {
 	return !broker->stopping && broker->loop.now_ms >= broker->resume_ms &&
-	       broker->in_progress < broker->config->limits.handshakes;
+	       children_ready(broker) && broker->in_progress < broker->config->limits.handshakes;
 }
 
 void listeners_room(struct broker *broker)
