@@ -139,8 +139,9 @@ void broker_stop(struct broker *broker)
 	broker->stopping = true;
 	broker->stop_ms = broker->loop.now_ms + broker->config->limits.drain_ms;
 	listeners_close(broker);
-	log_line(broker, CONFIG_LOG_INFO, "ending: %u handshakes are under way",
-		 broker->in_progress);
+	log_line(broker, CONFIG_LOG_INFO,
+		 "ending: %u handshakes are under way, %u connections on their way to workers",
+		 broker->in_progress, broker->n_held);
 }
 
 static void signals_ready(struct watch *watch, uint32_t events)
@@ -185,7 +186,7 @@ static void tick(struct loop *loop, void *arg)
 	children_tick(broker);
 	pools_tick(broker);
 	if (broker->stopping) {
-		if (!broker->in_progress || loop->now_ms >= broker->stop_ms)
+		if (!(broker->in_progress || broker->n_held) || loop->now_ms >= broker->stop_ms)
 			loop->stop = true;
 		return;
 	}

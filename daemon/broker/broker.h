@@ -162,7 +162,7 @@ void session_set_cookie(struct broker *broker, struct session *session, uint64_t
 bool session_established(struct session *session, struct wire_reader reader);
 
 /* session_settled() frees what only an unacknowledged session needs, its descriptor included. */
-void session_settled(struct session *session);
+void session_settled(struct broker *broker, struct session *session);
 
 /* session_end() logs the end, counts it and frees all. */
 void session_end(struct broker *broker, struct session *session, const char *reason);
@@ -177,6 +177,7 @@ struct pool {
 	LIST_HEAD(, worker) workers;
 	TAILQ_HEAD(, session) queue;
 	size_t n_queued;
+	bool pausing; /* nobody can attach: no descriptors */
 	uint64_t handed_over, timed_out, requeued;
 };
 
@@ -189,6 +190,8 @@ struct worker {
 	uint64_t number;
 	unsigned int credits;
 	bool attached, draining;
+	bool full; /* its socket: nothing is offered until it says something, or a tick later */
+	uint64_t since_ms;
 	LIST_HEAD(, session) sessions;
 	size_t n_sessions;
 	uint64_t rekeys;
@@ -251,6 +254,9 @@ struct broker {
 	bool stopping;
 	uint64_t stop_ms;
 	uint64_t last_worker;
+	unsigned int n_held; /* sessions that have a descriptor here: not acknowledged yet */
+	unsigned int n_workers;
+	uint64_t max_files; /* RLIMIT_NOFILE, as it was a tick ago */
 };
 
 /* broker_reload() reads the configuration again: all of it is taken, or nothing. */

@@ -144,6 +144,7 @@ static void established(struct broker *broker, struct session *session, struct w
 	leave(broker, session);
 	children_forget(broker, session->id); /* a resumption needs no signature */
 	session->fd = channel_take_fd(fds);
+	broker->n_held += session->fd >= 0;
 	session->established_ms = broker->loop.now_ms;
 	if (fds->lost) {
 		session_end(broker, session, "there was no descriptor for it");
