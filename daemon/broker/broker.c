@@ -40,7 +40,53 @@ static void diag_ready(struct watch *watch, uint32_t events)
 		(struct broker *)((char *)watch - offsetof(struct broker, diag_watch));
 
 	if (diag_dispatch(broker->diag) == -ENOBUFS)
-		log_line(broker, CONFIG_LOG_WARNING, "ends of connections were missed");
+		broker->poll_ms = broker->loop.now_ms; /* ends were missed */
+}
+
+static void socket_lives(void *arg, const struct diag_socket *socket)
+{
+	struct broker *broker = arg;
+	struct session *session = session_find_cookie(broker, socket->cookie);
+
+	if (!session)
+		return;
+	session->seen = broker->polls;
+	session->rx_bytes = socket->bytes_in;
+	session->tx_bytes = socket->bytes_out;
+}
+
+/* Not in the list, and not to be found by itself either. */
+static bool is_gone(struct broker *broker, const struct session *session)
+{
+	struct sockaddr_storage local = { 0 }, peer = { 0 };
+	struct diag_socket socket;
+
+	if (session->state != SESSION_LIVE || session->seen == broker->polls)
+		return false;
+	memcpy(&local, &session->local, sizeof(session->local));
+	memcpy(&peer, &session->peer, sizeof(session->peer));
+	return diag_find(broker->diag, &local, &peer, session->cookie, &socket) == -ENOENT;
+}
+
+/* Where the kernel does not tell of ends, or they were too many to be told. */
+static void poll_sockets(struct broker *broker)
+{
+	struct session *session, *next;
+	size_t i;
+
+	if (!broker->diag || !broker->poll_ms || broker->loop.now_ms < broker->poll_ms)
+		return;
+	broker->poll_ms = diag_has_events(broker->diag) ? 0 : broker->loop.now_ms + POLL_MS;
+	broker->polls++;
+	if (!broker->sessions.n || diag_dump(broker->diag, AF_INET, socket_lives, broker) < 0 ||
+	    diag_dump(broker->diag, AF_INET6, socket_lives, broker) < 0)
+		return;
+	for (i = 0; i < SESSION_BUCKETS; i++)
+		for (session = LIST_FIRST(&broker->sessions.by_id[i]); session; session = next) {
+			next = LIST_NEXT(session, by_id);
+			if (is_gone(broker, session))
+				session_end(broker, session, "closed");
+		}
 }
 
 static int open_diag(struct broker *broker)
@@ -53,8 +99,10 @@ static int open_diag(struct broker *broker)
 		broker->diag = NULL;
 		return 0;
 	}
-	if (!diag_has_events(broker->diag))
+	if (!diag_has_events(broker->diag)) {
+		broker->poll_ms = broker->loop.now_ms + POLL_MS;
 		return 0;
+	}
 	broker->diag_watch = (struct watch){ .fd = diag_fd(broker->diag), .ready = diag_ready };
 	return loop_watch(&broker->loop, &broker->diag_watch, EPOLLIN);
 }
@@ -185,6 +233,7 @@ static void tick(struct loop *loop, void *arg)
 
 	children_tick(broker);
 	pools_tick(broker);
+	poll_sockets(broker);
 	if (broker->stopping) {
 		if (!(broker->in_progress || broker->n_held) || loop->now_ms >= broker->stop_ms)
 			loop->stop = true;

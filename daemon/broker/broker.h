@@ -132,6 +132,8 @@ struct session {
 	uint16_t version, suite, group;
 	uint8_t rx_path, tx_path, rx_reason, tx_reason;
 	bool resumed, peer_verified, can_rekey;
+	bool ended;        /* before its MSG_ACK, which comes another way */
+	unsigned int seen; /* in which poll of the kernel's list */
 	uint32_t handshake_us;
 	char *sni, *alpn;
 	uint8_t peer_sha256[32];
@@ -247,6 +249,8 @@ struct broker {
 	struct watch admin;
 	struct watch diag_watch;
 	struct diag *diag;
+	uint64_t poll_ms; /* when the kernel's list is read next; 0: it tells by itself */
+	unsigned int polls;
 	struct watch signals;
 	struct stats stats;
 	uint64_t started_ms;

@@ -97,7 +97,7 @@ static void lose_sessions(struct broker *broker, struct worker *worker)
 	struct session *session;
 
 	while ((session = LIST_FIRST(&worker->sessions))) {
-		if (session->state != SESSION_OFFERED) {
+		if (session->state != SESSION_OFFERED || session->ended) {
 			session_end(broker, session, "its worker is gone");
 			continue;
 		}
@@ -130,6 +130,51 @@ static void drop(struct worker *worker, const char *why, bool closing)
 		serve_queue(broker, pool);
 }
 
+static bool take_ended(struct worker *worker, struct wire_reader *reader)
+{
+	struct broker *broker = worker->pool->broker;
+	uint64_t id = 0, rx = 0, tx = 0;
+	struct session *session;
+	char text[100] = "closed";
+	struct attr attr;
+
+	while (wire_next(reader, &attr) == 1) {
+		if (attr.type == ATTR_SESSION)
+			attr_u64(&attr, &id);
+		else if (attr.type == ATTR_RX_BYTES)
+			attr_u64(&attr, &rx);
+		else if (attr.type == ATTR_TX_BYTES)
+			attr_u64(&attr, &tx);
+		else if (attr.type == ATTR_TEXT)
+			attr_text(&attr, text, sizeof(text));
+	}
+	session = session_find(broker, id);
+	if (!session)
+		return true; /* the kernel told first */
+	if (session->worker != worker)
+		return false;
+	session->rx_bytes = rx;
+	session->tx_bytes = tx;
+	session->ended = true;
+	if (session->state == SESSION_LIVE)
+		session_end(broker, session, text);
+	return true;
+}
+
+/* What does not wait for anybody but the broker: new keys, and ends. */
+static bool serve_link(struct worker *worker, size_t len, struct channel_fds *fds)
+{
+	struct broker *broker = worker->pool->broker;
+	struct wire_reader reader;
+	struct wire_head head;
+
+	if (!wire_open(&reader, broker->buf, len, &head))
+		return false;
+	if (head.type == MSG_ENDED)
+		return take_ended(worker, &reader);
+	return rekey_answer(broker, worker, broker->buf, len, fds);
+}
+
 static void rekey_ready(struct watch *watch, uint32_t events)
 {
 	struct worker *worker = (struct worker *)((char *)watch - offsetof(struct worker, rekey));
@@ -140,11 +185,11 @@ static void rekey_ready(struct watch *watch, uint32_t events)
 
 	if (n == -EAGAIN)
 		return;
-	good = n > 0 && rekey_answer(broker, worker, broker->buf, (size_t)n, &fds);
+	good = n > 0 && serve_link(worker, (size_t)n, &fds);
 	if (n > 0)
 		channel_close_fds(&fds);
 	if (!good)
-		drop(worker, n > 0 ? "it asks for keys out of order" : "it detached", false);
+		drop(worker, n > 0 ? "it asks for what is not its own" : "it detached", false);
 }
 
 static int welcome(struct worker *worker)
@@ -196,38 +241,11 @@ static bool take_ack(struct worker *worker, uint32_t id)
 		session->state = SESSION_LIVE;
 		session_settled(broker, session);
 		worker->pool->handed_over++;
+		if (session->ended)
+			session_end(broker, session, "closed");
 		return true;
 	}
 	return false;
-}
-
-static bool take_ended(struct worker *worker, struct wire_reader *reader)
-{
-	struct broker *broker = worker->pool->broker;
-	uint64_t id = 0, rx = 0, tx = 0;
-	struct session *session;
-	char text[100] = "ended";
-	struct attr attr;
-
-	while (wire_next(reader, &attr) == 1) {
-		if (attr.type == ATTR_SESSION)
-			attr_u64(&attr, &id);
-		else if (attr.type == ATTR_RX_BYTES)
-			attr_u64(&attr, &rx);
-		else if (attr.type == ATTR_TX_BYTES)
-			attr_u64(&attr, &tx);
-		else if (attr.type == ATTR_TEXT)
-			attr_text(&attr, text, sizeof(text));
-	}
-	session = session_find(broker, id);
-	if (!session)
-		return true; /* the kernel told first */
-	if (session->worker != worker || session->state != SESSION_LIVE)
-		return false;
-	session->rx_bytes = rx;
-	session->tx_bytes = tx;
-	session_end(broker, session, text);
-	return true;
 }
 
 /* One message. Returns why the worker is dropped, or NULL. */

@@ -64,6 +64,8 @@ struct sluice_conn *conn_free(struct sluice_conn *conn)
 {
 	if (!conn)
 		return NULL;
+	if (conn->rekeyer)
+		conn->rekeyer->ended(conn->rekeyer->arg, conn);
 	if (conn->rx)
 		conn->rx->ops->free(conn->rx);
 	if (conn->tx)
@@ -85,8 +87,6 @@ struct sluice_conn *conn_free(struct sluice_conn *conn)
 	free(conn->host);
 	if (conn->fd >= 0)
 		sys->close(conn->fd);
-	if (conn->rekeyer)
-		conn->rekeyer->unref(conn->rekeyer->arg);
 	sluice_profile_unref(conn->profile);
 	sluice_unref(conn->sluice);
 	free(conn);

@@ -77,13 +77,13 @@ enum send_in_flight {
 };
 
 /*
- * struct rekeyer - has the secrets of a connection on the kernel path that was handed over. rekey() puts
- * the next keys of a direction into the socket. Returns 0, or -SLUICE_E_REKEY. unref() is called when
- * the connection is freed.
+ * struct rekeyer - where a connection came from that was handed over. On the kernel path that process has
+ * its secrets: rekey() puts the next keys of a direction into the socket. Returns 0, or -SLUICE_E_REKEY.
+ * NULL: the secrets are here. ended() is called when the connection is freed.
  */
 struct rekeyer {
 	int (*rekey)(void *arg, struct sluice_conn *conn, enum ktls_direction dir);
-	void (*unref)(void *arg);
+	void (*ended)(void *arg, const struct sluice_conn *conn);
 	void *arg;
 };
 
@@ -111,7 +111,7 @@ struct sluice_conn {
 	const struct suite *suite;
 	bool keep_keys;    /* INSTALL keeps all of both directions: the connection will be moved */
 	bool cannot_rekey; /* so says the process that has the secrets */
-	const struct rekeyer *rekeyer; /* who has them; NULL: this connection */
+	const struct rekeyer *rekeyer; /* that process; NULL: it was not handed over */
 	uint64_t session_id;           /* as that process knows it */
 	enum sluice_path_reason ulp_reason;
 	struct traffic *rx_traffic, *tx_traffic;

@@ -87,7 +87,7 @@ static int rekey(struct sluice_conn *conn, enum ktls_direction dir)
 	struct traffic *next = NULL;
 	int r;
 
-	if (conn->rekeyer)
+	if (conn->rekeyer && conn->rekeyer->rekey)
 		return rekey_elsewhere(conn, dir);
 	r = traffic_next_epoch(&next, *current);
 	if (r == 0)

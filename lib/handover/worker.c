@@ -24,10 +24,10 @@
 
 /* struct link - what the connections of a worker need of it; lives as long as one of them. */
 struct link {
-	struct rekeyer rekeyer;
+	struct rekeyer kernel, user; /* of connections on that path */
 	atomic_uint refs;
 	pthread_mutex_t lock;
-	int fd; /* for MSG_REKEY */
+	int fd; /* for MSG_REKEY and MSG_ENDED */
 };
 
 struct sluice_worker {
@@ -99,16 +99,31 @@ static int rekey(void *arg, struct sluice_conn *conn, enum ktls_direction dir)
 	return r;
 }
 
-static void link_unref(void *arg)
+static void link_unref(struct link *link)
 {
-	struct link *link = arg;
-
 	if (!link || atomic_fetch_sub(&link->refs, 1) != 1)
 		return;
 	if (link->fd >= 0)
 		sys->close(link->fd);
 	pthread_mutex_destroy(&link->lock);
 	free(link);
+}
+
+/* If the daemon does not keep up it learns of the end from the kernel. */
+static void ended(void *arg, const struct sluice_conn *conn)
+{
+	struct link *link = arg;
+	uint8_t buf[SMALL_LEN];
+	struct wire wire;
+
+	wire_begin(&wire, buf, sizeof(buf), MSG_ENDED, (uint32_t)conn->session_id);
+	wire_put_u64(&wire, ATTR_SESSION, conn->session_id);
+	wire_put_u64(&wire, ATTR_RX_BYTES, conn->info.rx.bytes);
+	wire_put_u64(&wire, ATTR_TX_BYTES, conn->info.tx.bytes);
+	if (conn->err.code)
+		wire_put_text(&wire, ATTR_TEXT, sluice_error_name(-conn->err.code));
+	channel_send(link->fd, buf, wire_end(&wire), NULL, 0);
+	link_unref(link);
 }
 
 static struct link *link_new(void)
@@ -120,7 +135,8 @@ static struct link *link_new(void)
 	atomic_init(&link->refs, 1);
 	pthread_mutex_init(&link->lock, NULL);
 	link->fd = -1;
-	link->rekeyer = (struct rekeyer){ rekey, link_unref, link };
+	link->kernel = (struct rekeyer){ rekey, ended, link };
+	link->user = (struct rekeyer){ NULL, ended, link };
 	return link;
 }
 
@@ -262,15 +278,14 @@ static int take(struct sluice_worker *worker, size_t len, struct channel_fds *fd
 		return r;
 	fds->n = 0;
 	conn->session_id = session;
-	if (conn->info.rx.path == SLUICE_PATH_KERNEL) {
-		atomic_fetch_add(&worker->link->refs, 1);
-		conn->rekeyer = &worker->link->rekeyer;
-	}
 	r = send_simple(worker, MSG_ACK, head.id, 0);
 	if (r < 0) {
 		conn_free(conn);
 		return r;
 	}
+	atomic_fetch_add(&worker->link->refs, 1);
+	conn->rekeyer = conn->info.rx.path == SLUICE_PATH_KERNEL ? &worker->link->kernel
+								 : &worker->link->user;
 	*ret_conn = conn;
 	return 0;
 }
