@@ -41,7 +41,53 @@ static void diag_ready(struct watch *watch, uint32_t events)
 		(struct broker *)((char *)watch - offsetof(struct broker, diag_watch));
 
 	if (diag_dispatch(broker->diag) == -ENOBUFS)
-		log_line(broker, CONFIG_LOG_WARNING, "ends of connections were missed");
+		broker->poll_ms = broker->loop.now_ms; /* ends were missed */
+}
+
+static void socket_lives(void *arg, const struct diag_socket *socket)
+{
+	struct broker *broker = arg;
+	struct session *session = session_find_cookie(broker, socket->cookie);
+
+	if (!session)
+		return;
+	session->seen = broker->polls;
+	session->rx_bytes = socket->bytes_in;
+	session->tx_bytes = socket->bytes_out;
+}
+
+/* Not in the list, and not to be found by itself either. */
+static bool is_gone(struct broker *broker, const struct session *session)
+{
+	struct sockaddr_storage local = { 0 }, peer = { 0 };
+	struct diag_socket socket;
+
+	if (session->state != SESSION_LIVE || session->seen == broker->polls)
+		return false;
+	memcpy(&local, &session->local, sizeof(session->local));
+	memcpy(&peer, &session->peer, sizeof(session->peer));
+	return diag_find(broker->diag, &local, &peer, session->cookie, &socket) == -ENOENT;
+}
+
+/* Where the kernel does not tell of ends, or they were too many to be told. */
+static void poll_sockets(struct broker *broker)
+{
+	struct session *session, *next;
+	size_t i;
+
+	if (!broker->diag || !broker->poll_ms || broker->loop.now_ms < broker->poll_ms)
+		return;
+	broker->poll_ms = diag_has_events(broker->diag) ? 0 : broker->loop.now_ms + POLL_MS;
+	broker->polls++;
+	if (!broker->sessions.n || diag_dump(broker->diag, AF_INET, socket_lives, broker) < 0 ||
+	    diag_dump(broker->diag, AF_INET6, socket_lives, broker) < 0)
+		return;
+	for (i = 0; i < SESSION_BUCKETS; i++)
+		for (session = LIST_FIRST(&broker->sessions.by_id[i]); session; session = next) {
+			next = LIST_NEXT(session, by_id);
+			if (is_gone(broker, session))
+				session_end(broker, session, "closed");
+		}
 }
 
 static int open_diag(struct broker *broker)
@@ -54,8 +100,10 @@ static int open_diag(struct broker *broker)
 		broker->diag = NULL;
 		return 0;
 	}
-	if (!diag_has_events(broker->diag))
+	if (!diag_has_events(broker->diag)) {
+		broker->poll_ms = broker->loop.now_ms + POLL_MS;
 		return 0;
+	}
 	broker->diag_watch = (struct watch){ .fd = diag_fd(broker->diag), .ready = diag_ready };
 	return loop_watch(&broker->loop, &broker->diag_watch, EPOLLIN);
 }
@@ -141,8 +189,9 @@ void broker_stop(struct broker *broker)
 	broker->stop_ms = broker->loop.now_ms + broker->config->limits.drain_ms;
 	listeners_close(broker);
 	service_stopping();
-	log_line(broker, CONFIG_LOG_INFO, "ending: %u handshakes are under way",
-		 broker->in_progress);
+	log_line(broker, CONFIG_LOG_INFO,
+		 "ending: %u handshakes are under way, %u connections on their way to workers",
+		 broker->in_progress, broker->n_held);
 }
 
 static void signals_ready(struct watch *watch, uint32_t events)
@@ -188,8 +237,9 @@ static void tick(struct loop *loop, void *arg)
 	pools_tick(broker);
 	sources_tick(broker);
 	service_tick(broker);
+	poll_sockets(broker);
 	if (broker->stopping) {
-		if (!broker->in_progress || loop->now_ms >= broker->stop_ms)
+		if (!(broker->in_progress || broker->n_held) || loop->now_ms >= broker->stop_ms)
 			loop->stop = true;
 		return;
 	}
@@ -271,7 +321,7 @@ static int start(struct broker *broker, struct config_error *err)
 {
 	int fd, r;
 
-	r = children_start(broker);
+	r = keeper_start(broker);
 	if (r < 0) {
 		snprintf(err->text, sizeof(err->text), "starting sluice-keeper: %s", strerror(-r));
 		return r;
@@ -297,7 +347,7 @@ static int start(struct broker *broker, struct config_error *err)
 /* Everything of the configuration, and the files it names, without serving anybody. */
 static int check(struct broker *broker, struct config_error *err)
 {
-	int fd, r = children_start(broker);
+	int fd, r = keeper_start(broker);
 
 	if (r < 0) {
 		snprintf(err->text, sizeof(err->text), "starting sluice-keeper: %s", strerror(-r));

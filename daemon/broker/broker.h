@@ -19,6 +19,7 @@
 #include "config/config.h"
 #include "diag/diag.h"
 #include "handover/channel.h"
+#include "handover/messages.h"
 #include "handover/wire.h"
 #include "record/traffic.h"
 
@@ -26,12 +27,29 @@ struct broker;
 struct session;
 struct worker;
 
-/* --- children (children.c) -------------------------------------------------------------------- */
+/* --- the keeper (keeper.c) --------------------------------------------------------------------- */
 
 struct keeper {
 	struct watch watch;
 	pid_t pid;
+	bool ready;          /* it has the keys of the catalogue */
+	uint64_t restart_ms; /* not running: when it is started again; 0: running */
+	uint64_t started_ms;
+	unsigned int crashes;
 };
+
+/* keeper_start() starts the keeper, which has no keys then. Returns 0 or -errno. */
+int keeper_start(struct broker *broker);
+
+/* keeper_tell() sends it a message about a session, or 0, with or without a descriptor. */
+void keeper_tell(struct broker *broker, enum message_type type, uint64_t session, const int *fd);
+
+/* keeper_died() is for its SIGCHLD. keeper_tick() starts it again. */
+void keeper_died(struct broker *broker, int status);
+void keeper_tick(struct broker *broker);
+void keeper_stop(struct broker *broker);
+
+/* --- children (children.c) -------------------------------------------------------------------- */
 
 struct handshaker {
 	struct watch watch;
@@ -40,15 +58,16 @@ struct handshaker {
 	bool ready;
 	unsigned int in_progress;
 	uint64_t restart_ms; /* not running: when it is started again; 0: running */
+	uint64_t started_ms;
 	unsigned int crashes;
 	LIST_HEAD(, session) sessions; /* being negotiated by it */
 };
 
-/* children_start() starts the keeper. Returns 0 or -errno. */
-int children_start(struct broker *broker);
-
 /* children_configure() gives every handshaker the catalogue, and starts those that are missing. */
 int children_configure(struct broker *broker, int catalog_fd);
+
+/* children_ready() tells whether handshakes can be made: there is a keeper and a handshaker. */
+bool children_ready(const struct broker *broker);
 void children_tick(struct broker *broker);
 void children_stop(struct broker *broker);
 
@@ -57,6 +76,12 @@ void children_reap(struct broker *broker);
 
 /* children_handshake() gives a socket to the handshaker with the least to do. Returns 0 or -errno. */
 int children_handshake(struct broker *broker, struct session *session, int fd);
+
+/* children_pair() makes a channel in which thousands of messages may wait. Returns 0 or -errno. */
+int children_pair(int ret_fds[2]);
+
+/* children_backoff() tells how many milliseconds a child waits for its restart. */
+uint64_t children_backoff(unsigned int crashes);
 
 /* children_forget() takes back what the keeper may do for a session. */
 void children_forget(struct broker *broker, uint64_t session);
@@ -127,7 +152,8 @@ struct session {
 	uint16_t version, suite, group;
 	uint8_t rx_path, tx_path, rx_reason, tx_reason;
 	bool resumed, peer_verified, can_rekey;
-	bool ended; /* OFFERED: its worker has told of its end before it was heard to take it */
+	bool ended;        /* before its MSG_ACK, which comes another way */
+	unsigned int seen; /* in which poll of the kernel's list */
 	uint32_t handshake_us;
 	char *sni, *alpn;
 	uint8_t peer_sha256[32];
@@ -158,7 +184,7 @@ void session_set_cookie(struct broker *broker, struct session *session, uint64_t
 bool session_established(struct session *session, struct wire_reader reader);
 
 /* session_settled() frees what only an unacknowledged session needs, its descriptor included. */
-void session_settled(struct session *session);
+void session_settled(struct broker *broker, struct session *session);
 
 /* session_end() logs the end, counts it and frees all. */
 void session_end(struct broker *broker, struct session *session, const char *reason);
@@ -173,6 +199,7 @@ struct pool {
 	LIST_HEAD(, worker) workers;
 	TAILQ_HEAD(, session) queue;
 	size_t n_queued;
+	bool pausing; /* nobody can attach: no descriptors */
 	uint64_t handed_over, timed_out, requeued;
 };
 
@@ -185,6 +212,8 @@ struct worker {
 	uint64_t number;
 	unsigned int credits;
 	bool attached, draining;
+	bool full; /* its socket: nothing is offered until it says something, or a tick later */
+	uint64_t since_ms;
 	LIST_HEAD(, session) sessions;
 	size_t n_sessions;
 	uint64_t rekeys;
@@ -236,6 +265,8 @@ struct broker {
 	struct keeper keeper;
 	struct handshaker *handshakers;
 	size_t n_handshakers;
+	uint64_t handshake_ms; /* the longest that any may take */
+	uint64_t watched_ms;   /* when hanging ones were looked for */
 	struct listener *listeners;
 	size_t n_listeners;
 	bool accepting;
@@ -248,6 +279,8 @@ struct broker {
 	struct watch admin;
 	struct watch diag_watch;
 	struct diag *diag;
+	uint64_t poll_ms; /* when the kernel's list is read next; 0: it tells by itself */
+	unsigned int polls;
 	struct watch signals;
 	struct stats stats;
 	uint64_t started_ms;
@@ -256,6 +289,9 @@ struct broker {
 	bool stopping;
 	uint64_t stop_ms;
 	uint64_t last_worker;
+	unsigned int n_held; /* sessions that have a descriptor here: not acknowledged yet */
+	unsigned int n_workers;
+	uint64_t max_files; /* RLIMIT_NOFILE, as it was a tick ago */
 };
 
 /* broker_reload() reads the configuration again: all of it is taken, or nothing. */

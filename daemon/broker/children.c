@@ -19,6 +19,7 @@
 #include "common/process.h"
 #include "core/secret.h"
 #include "handover/messages.h"
+#include "options/options.h"
 
 #define SMALL_LEN 256
 #define CHANNEL_BUFFER (4 << 20) /* bytes: thousands of messages may wait */
@@ -26,8 +27,10 @@
 #define MAX_BACKOFF_MS 10000
 #define CALM_MS 60000
 #define MAX_SUSPECTS 8
+#define WATCH_MS 1000
+#define HANG_MS 3000 /* beyond the longest handshake_timeout */
 
-static int wide_pair(int pair[2])
+int children_pair(int pair[2])
 {
 	int size = CHANNEL_BUFFER, i, r = channel_pair(pair);
 
@@ -37,57 +40,18 @@ static int wide_pair(int pair[2])
 	return r;
 }
 
-/* --- the keeper ----------------------------------------------------------------------------------- */
-
-static void keeper_ready(struct watch *watch, uint32_t events)
+uint64_t children_backoff(unsigned int crashes)
 {
-	struct broker *broker =
-		(struct broker *)((char *)watch - offsetof(struct broker, keeper.watch));
-	struct channel_fds fds;
-	uint8_t buf[SMALL_LEN];
-	ssize_t n = channel_recv(watch->fd, buf, sizeof(buf), &fds);
+	uint64_t wait = BACKOFF_MS;
 
-	if (n == -EAGAIN)
-		return;
-	channel_close_fds(&fds);
-	if (n > 0)
-		return; /* an answer that nobody waits for any more */
-	loop_forget(&broker->loop, watch);
-}
-
-int children_start(struct broker *broker)
-{
-	struct keeper *keeper = &broker->keeper;
-	int pair[2], r = wide_pair(pair);
-
-	if (r < 0)
-		return r;
-	keeper->pid = process_spawn("sluice-keeper", &pair[1], 1);
-	close(pair[1]);
-	if (keeper->pid < 0) {
-		close(pair[0]);
-		return keeper->pid;
-	}
-	keeper->watch = (struct watch){ .fd = pair[0], .ready = keeper_ready };
-	return loop_watch(&broker->loop, &keeper->watch, EPOLLIN);
-}
-
-static void tell_keeper(struct broker *broker, enum message_type type, uint64_t session,
-			const int *fd)
-{
-	uint8_t buf[SMALL_LEN];
-	struct wire wire;
-
-	wire_begin(&wire, buf, sizeof(buf), type, 0);
-	if (session)
-		wire_put_u64(&wire, ATTR_SESSION, session);
-	wire_put_u64(&wire, ATTR_ROLE, SLUICE_SERVER);
-	channel_send(broker->keeper.watch.fd, buf, wire_end(&wire), fd, fd ? 1 : 0);
+	while (crashes-- && wait < MAX_BACKOFF_MS)
+		wait *= 2;
+	return wait < MAX_BACKOFF_MS ? wait : MAX_BACKOFF_MS;
 }
 
 void children_forget(struct broker *broker, uint64_t session)
 {
-	tell_keeper(broker, MSG_FORGET, session, NULL);
+	keeper_tell(broker, MSG_FORGET, session, NULL);
 }
 
 /* --- what handshakers tell ------------------------------------------------------------------------ */
@@ -163,13 +127,30 @@ static bool make_message(struct broker *broker, struct session *session, struct 
 	return session->message;
 }
 
+/* A handshaker that a peer has taken over has others' sockets too. */
+static bool is_its_socket(const struct session *session)
+{
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
+
+	return session->fd >= 0 &&
+	       getsockopt(session->fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 &&
+	       cookie == session->cookie;
+}
+
 static void established(struct broker *broker, struct session *session, struct wire_reader reader,
 			struct channel_fds *fds)
 {
 	leave(broker, session);
+	children_forget(broker, session->id); /* a resumption needs no signature */
 	session->fd = channel_take_fd(fds);
+	broker->n_held += session->fd >= 0;
 	session->established_ms = broker->loop.now_ms;
-	if (session->fd < 0 || !session_established(session, reader)) {
+	if (fds->lost) {
+		session_end(broker, session, "there was no descriptor for it");
+		return;
+	}
+	if (!is_its_socket(session) || !session_established(session, reader)) {
 		session_end(broker, session, "its handshaker lies");
 		return;
 	}
@@ -216,7 +197,9 @@ static void configure(struct handshaker *handshaker)
 	struct wire wire;
 
 	wire_begin(&wire, buf, sizeof(buf), MSG_CONFIG, 0);
-	channel_send(handshaker->watch.fd, buf, wire_end(&wire), &broker->catalog_fd, 1);
+	if (channel_send(handshaker->watch.fd, buf, wire_end(&wire), &broker->catalog_fd, 1) < 0)
+		kill(handshaker->pid,
+		     SIGKILL); /* it does not read; the next one gets the new one */
 }
 
 static void handshaker_ready(struct watch *watch, uint32_t events)
@@ -256,10 +239,10 @@ static int start_handshaker(struct handshaker *handshaker)
 	struct broker *broker = handshaker->broker;
 	int ours[2], keepers[2], fds[2], r;
 
-	r = wide_pair(ours);
+	r = children_pair(ours);
 	if (r < 0)
 		return r;
-	r = wide_pair(keepers);
+	r = children_pair(keepers);
 	if (r < 0) {
 		close(ours[0]);
 		close(ours[1]);
@@ -268,7 +251,7 @@ static int start_handshaker(struct handshaker *handshaker)
 	fds[0] = ours[1];
 	fds[1] = keepers[1];
 	handshaker->pid = process_spawn("sluice-handshaker", fds, 2);
-	tell_keeper(broker, MSG_CHANNEL, 0, &keepers[0]);
+	keeper_tell(broker, MSG_CHANNEL, 0, &keepers[0]);
 	close(ours[1]);
 	close(keepers[0]);
 	close(keepers[1]);
@@ -278,10 +261,29 @@ static int start_handshaker(struct handshaker *handshaker)
 	}
 	handshaker->ready = false;
 	handshaker->restart_ms = 0;
+	handshaker->started_ms = broker->loop.now_ms;
 	handshaker->watch = (struct watch){ .fd = ours[0], .ready = handshaker_ready };
 	r = loop_watch(&broker->loop, &handshaker->watch, EPOLLIN);
 	configure(handshaker);
 	return r;
+}
+
+static uint64_t longest_handshake(const struct config *config)
+{
+	uint64_t longest = 0, ms;
+	size_t i, j;
+
+	for (i = 0; i < config->n_profiles; i++) {
+		ms = (uint64_t)option_number(config->profiles[i].options,
+					     SLUICE_OPT_HANDSHAKE_TIMEOUT, SLUICE_SERVER);
+		longest = ms > longest ? ms : longest;
+		for (j = 0; j < config->profiles[i].n_hosts; j++) {
+			ms = (uint64_t)option_number(config->profiles[i].hosts[j].options,
+						     SLUICE_OPT_HANDSHAKE_TIMEOUT, SLUICE_SERVER);
+			longest = ms > longest ? ms : longest;
+		}
+	}
+	return longest;
 }
 
 int children_configure(struct broker *broker, int catalog_fd)
@@ -292,6 +294,8 @@ int children_configure(struct broker *broker, int catalog_fd)
 	if (broker->catalog_fd >= 0)
 		close(broker->catalog_fd);
 	broker->catalog_fd = catalog_fd;
+	broker->keeper.ready = true;
+	broker->handshake_ms = longest_handshake(broker->config);
 	if (broker->handshakers) { /* as many as at the start: a reload changes what they have */
 		for (i = 0; i < broker->n_handshakers; i++)
 			if (!broker->handshakers[i].restart_ms)
@@ -311,6 +315,16 @@ int children_configure(struct broker *broker, int catalog_fd)
 	return r;
 }
 
+bool children_ready(const struct broker *broker)
+{
+	size_t i;
+
+	for (i = 0; i < broker->n_handshakers; i++)
+		if (broker->handshakers[i].ready)
+			return broker->keeper.ready;
+	return false;
+}
+
 int children_handshake(struct broker *broker, struct session *session, int fd)
 {
 	struct handshaker *best = NULL, *handshaker;
@@ -326,7 +340,7 @@ int children_handshake(struct broker *broker, struct session *session, int fd)
 	}
 	if (!best)
 		return -EAGAIN;
-	tell_keeper(broker, MSG_PERMIT, session->id, NULL);
+	keeper_tell(broker, MSG_PERMIT, session->id, NULL);
 	wire_begin(&wire, buf, sizeof(buf), MSG_HANDSHAKE, 0);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
 	wire_put_u64(&wire, ATTR_PROFILE, broker->config->listeners[session->listener].profile);
@@ -346,10 +360,8 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 {
 	struct broker *broker = handshaker->broker;
 	struct session *session;
-	uint64_t wait = BACKOFF_MS;
 	bool crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && !broker->stopping &&
 		       handshaker->in_progress <= MAX_SUSPECTS;
-	unsigned int i;
 
 	if (!broker->stopping) {
 		broker->stats.handshaker_crashes++;
@@ -362,6 +374,7 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 	loop_forget(&broker->loop, &handshaker->watch);
 	close(handshaker->watch.fd);
 	handshaker->watch.fd = -1;
+	handshaker->pid = 0;
 	handshaker->ready = false;
 	while ((session = LIST_FIRST(&handshaker->sessions))) {
 		children_forget(broker, session->id);
@@ -371,10 +384,7 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 			source_penalise(broker, &session->peer);
 		session_end(broker, session, "its handshaker died");
 	}
-	for (i = 0; i < handshaker->crashes && wait < MAX_BACKOFF_MS; i++)
-		wait *= 2;
-	handshaker->crashes++;
-	handshaker->restart_ms = broker->loop.now_ms + wait;
+	handshaker->restart_ms = broker->loop.now_ms + children_backoff(handshaker->crashes++);
 }
 
 void children_reap(struct broker *broker)
@@ -384,15 +394,43 @@ void children_reap(struct broker *broker)
 	size_t i;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid == broker->keeper.pid) {
-			broker->stats.keeper_crashes += !broker->stopping;
-			log_line(broker, CONFIG_LOG_ERROR, "the keeper (pid %d) is gone", (int)pid);
-			broker->keeper.pid = 0;
-		}
+		if (pid == broker->keeper.pid)
+			keeper_died(broker, status);
 		for (i = 0; i < broker->n_handshakers; i++)
 			if (broker->handshakers[i].pid == pid)
 				handshaker_died(&broker->handshakers[i], status);
 	}
+}
+
+static bool hangs(const struct handshaker *handshaker)
+{
+	const struct broker *broker = handshaker->broker;
+	const struct session *session;
+
+	LIST_FOREACH(session, &handshaker->sessions, of_owner)
+	if (broker->loop.now_ms - session->accepted_ms > broker->handshake_ms + HANG_MS)
+		return true;
+	return false;
+}
+
+/*
+ * Handshakers keep the time of their handshakes; one that does not has stopped, or turns in a circle.
+ * If it was us who were late, there may be much that they have said: another round.
+ */
+static void look_for_hanging(struct broker *broker)
+{
+	uint64_t since_ms = broker->loop.now_ms - broker->watched_ms;
+	size_t i;
+
+	if (since_ms < WATCH_MS)
+		return;
+	broker->watched_ms = broker->loop.now_ms;
+	for (i = 0; i < broker->n_handshakers && since_ms < 2 * WATCH_MS; i++)
+		if (broker->handshakers[i].pid > 0 && hangs(&broker->handshakers[i])) {
+			log_line(broker, CONFIG_LOG_WARNING, "a handshaker (pid %d) hangs",
+				 (int)broker->handshakers[i].pid);
+			kill(broker->handshakers[i].pid, SIGKILL);
+		}
 }
 
 void children_tick(struct broker *broker)
@@ -400,13 +438,16 @@ void children_tick(struct broker *broker)
 	struct handshaker *handshaker;
 	size_t i;
 
+	look_for_hanging(broker);
+	if (!broker->stopping)
+		keeper_tick(broker);
 	for (i = 0; i < broker->n_handshakers && !broker->stopping; i++) {
 		handshaker = &broker->handshakers[i];
 		if (handshaker->restart_ms && broker->loop.now_ms >= handshaker->restart_ms &&
 		    start_handshaker(handshaker) < 0)
 			handshaker->restart_ms = broker->loop.now_ms + MAX_BACKOFF_MS;
 		else if (handshaker->crashes && handshaker->ready &&
-			 broker->loop.now_ms - handshaker->restart_ms > CALM_MS)
+			 broker->loop.now_ms - handshaker->started_ms > CALM_MS)
 			handshaker->crashes = 0;
 	}
 }
@@ -424,12 +465,9 @@ void children_stop(struct broker *broker)
 			continue;
 		loop_forget(&broker->loop, &broker->handshakers[i].watch);
 		close(broker->handshakers[i].watch.fd);
-		kill(broker->handshakers[i].pid, SIGTERM);
+		kill(broker->handshakers[i].pid, SIGKILL); /* one that is stopped too */
 	}
-	loop_forget(&broker->loop, &broker->keeper.watch);
-	close(broker->keeper.watch.fd);
-	if (broker->keeper.pid > 0)
-		kill(broker->keeper.pid, SIGTERM);
+	keeper_stop(broker);
 	while (waitpid(-1, NULL, 0) > 0)
 		;
 	free(broker->handshakers);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,6 +20,8 @@
 #include "broker/broker.h"
 
 #define PAUSE_MS 100
+#define OWN_FILES 16   /* standard ones, epoll, signals, diag, keeper, catalogue, administration */
+#define SPARE_FILES 64 /* administrators, workers that attach, certificates at a reload */
 
 static void accept_until(struct broker *broker, bool accepting)
 {
@@ -31,9 +34,23 @@ static void accept_until(struct broker *broker, bool accepting)
 		loop_watch(&broker->loop, &broker->listeners[i].watch, accepting ? EPOLLIN : 0);
 }
 
+/*
+ * A socket that a handshaker has comes back. So that none comes back to find no descriptor, all are counted
+ * before they are accepted; what the daemon needs besides is left free.
+ */
+static bool have_files(const struct broker *broker)
+{
+	uint64_t rest = broker->max_files < 4 * SPARE_FILES ? broker->max_files / 4 : SPARE_FILES;
+	uint64_t used = broker->n_listeners + broker->n_pools + broker->n_handshakers +
+			2 * (uint64_t)broker->n_workers + OWN_FILES;
+
+	return used + rest + broker->n_held + broker->in_progress < broker->max_files;
+}
+
 static bool have_room(const struct broker *broker)
 {
 	return !broker->stopping && broker->loop.now_ms >= broker->resume_ms &&
+	       have_files(broker) && children_ready(broker) &&
 	       broker->in_progress < broker->config->limits.handshakes;
 }
 
@@ -44,6 +61,10 @@ void listeners_room(struct broker *broker)
 
 void listeners_tick(struct broker *broker)
 {
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+		broker->max_files = files.rlim_cur;
 	listeners_room(broker);
 }
 

@@ -56,7 +56,8 @@ bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *m
 	struct wire wire;
 	int code;
 
-	if (!wire_open(&reader, message, len, &head) || head.type != MSG_REKEY || fds->n != 1)
+	if (!wire_open(&reader, message, len, &head) || head.type != MSG_REKEY ||
+	    (fds->n != 1 && !fds->lost))
 		return false;
 	while (wire_next(&reader, &attr) == 1) {
 		if (attr.type == ATTR_SESSION)
@@ -64,7 +65,7 @@ bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *m
 		if (attr.type == ATTR_DIRECTION)
 			attr_u64(&attr, &direction);
 	}
-	code = serve(broker, worker, id, direction, fds->fds[0]);
+	code = fds->lost ? SLUICE_E_REKEY : serve(broker, worker, id, direction, fds->fds[0]);
 	if (!code) {
 		broker->stats.rekeys++;
 		worker->rekeys++;

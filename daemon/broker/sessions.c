@@ -108,9 +108,11 @@ static bool read_attr(struct session *session, const struct attr *attr)
 {
 	switch (attr->type) {
 	case ATTR_SNI:
+		free(session->sni);
 		session->sni = strndup((const char *)attr->bytes, attr->len);
 		return session->sni;
 	case ATTR_ALPN:
+		free(session->alpn);
 		session->alpn = strndup((const char *)attr->bytes, attr->len);
 		return session->alpn;
 	case ATTR_PEER_SHA256:
@@ -166,10 +168,12 @@ bool session_established(struct session *session, struct wire_reader reader)
 
 /* --- the end ----------------------------------------------------------------------------------- */
 
-void session_settled(struct session *session)
+void session_settled(struct broker *broker, struct session *session)
 {
-	if (session->fd >= 0)
+	if (session->fd >= 0) {
 		close(session->fd);
+		broker->n_held--;
+	}
 	session->fd = -1;
 	if (session->message)
 		secret_wipe(session->message, session->message_len);
@@ -214,7 +218,7 @@ void session_end(struct broker *broker, struct session *session, const char *rea
 		LIST_REMOVE(session, by_cookie);
 	broker->sessions.n--;
 	broker->stats.ended++;
-	session_settled(session);
+	session_settled(broker, session);
 	traffic_free(session->rx);
 	traffic_free(session->tx);
 	free(session->sni);

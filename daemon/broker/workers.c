@@ -21,6 +21,7 @@
 #define SMALL_LEN 512
 #define MAX_WORKERS 1024   /* of a pool */
 #define MAX_CREDITS 100000 /* of a worker */
+#define ATTACH_MS 5000     /* from its connecting to its first message */
 
 static void serve_queue(struct broker *broker, struct pool *pool);
 
@@ -33,7 +34,7 @@ static struct worker *choose(struct pool *pool)
 
 	LIST_FOREACH(worker, &pool->workers, in_pool)
 	{
-		if (!worker->attached || worker->draining || !worker->credits)
+		if (!worker->attached || worker->draining || worker->full || !worker->credits)
 			continue;
 		if (!best || worker->n_sessions < best->n_sessions)
 			best = worker;
@@ -44,8 +45,10 @@ static struct worker *choose(struct pool *pool)
 static bool offer(struct session *session, struct worker *worker)
 {
 	if (channel_send(worker->watch.fd, session->message, session->message_len, &session->fd,
-			 1) < 0)
+			 1) < 0) {
+		worker->full = true;
 		return false;
+	}
 	worker->credits--;
 	worker->n_sessions++;
 	session->worker = worker;
@@ -80,7 +83,6 @@ static void serve_queue(struct broker *broker, struct pool *pool)
 		TAILQ_REMOVE(&pool->queue, session, in_pool);
 		pool->n_queued--;
 		if (!offer(session, worker)) {
-			worker->credits = 0; /* it does not read: its next credit counts */
 			TAILQ_INSERT_HEAD(&pool->queue, session, in_pool);
 			pool->n_queued++;
 		}
@@ -106,7 +108,8 @@ static void lose_sessions(struct broker *broker, struct worker *worker)
 	}
 }
 
-static void drop(struct worker *worker, const char *why)
+/* @closing: nobody else gets what it has not taken. */
+static void drop(struct worker *worker, const char *why, bool closing)
 {
 	struct pool *pool = worker->pool;
 	struct broker *broker = pool->broker;
@@ -116,19 +119,50 @@ static void drop(struct worker *worker, const char *why)
 	LIST_REMOVE(worker, in_pool);
 	loop_forget(&broker->loop, &worker->watch);
 	close(worker->watch.fd);
+	broker->n_workers--;
 	if (worker->rekey.fd >= 0) {
 		loop_forget(&broker->loop, &worker->rekey);
 		close(worker->rekey.fd);
 	}
 	lose_sessions(broker, worker);
 	free(worker);
-	serve_queue(broker, pool);
+	if (!closing)
+		serve_queue(broker, pool);
 }
 
-static bool take_ended(struct worker *worker, struct wire_reader *reader);
+static bool take_ended(struct worker *worker, struct wire_reader *reader)
+{
+	struct broker *broker = worker->pool->broker;
+	uint64_t id = 0, rx = 0, tx = 0;
+	struct session *session;
+	char text[100] = "closed";
+	struct attr attr;
 
-/* The second socket is that of the connections themselves, whatever thread has them. */
-static bool take_second(struct worker *worker, size_t len, struct channel_fds *fds)
+	while (wire_next(reader, &attr) == 1) {
+		if (attr.type == ATTR_SESSION)
+			attr_u64(&attr, &id);
+		else if (attr.type == ATTR_RX_BYTES)
+			attr_u64(&attr, &rx);
+		else if (attr.type == ATTR_TX_BYTES)
+			attr_u64(&attr, &tx);
+		else if (attr.type == ATTR_TEXT)
+			attr_text(&attr, text, sizeof(text));
+	}
+	session = session_find(broker, id);
+	if (!session)
+		return true; /* the kernel told first */
+	if (session->worker != worker)
+		return false;
+	session->rx_bytes = rx;
+	session->tx_bytes = tx;
+	session->ended = true;
+	if (session->state == SESSION_LIVE)
+		session_end(broker, session, text);
+	return true;
+}
+
+/* What does not wait for anybody but the broker: new keys, and ends. */
+static bool serve_link(struct worker *worker, size_t len, struct channel_fds *fds)
 {
 	struct broker *broker = worker->pool->broker;
 	struct wire_reader reader;
@@ -151,11 +185,11 @@ static void rekey_ready(struct watch *watch, uint32_t events)
 
 	if (n == -EAGAIN)
 		return;
-	good = n > 0 && take_second(worker, (size_t)n, &fds);
+	good = n > 0 && serve_link(worker, (size_t)n, &fds);
 	if (n > 0)
 		channel_close_fds(&fds);
 	if (!good)
-		drop(worker, n > 0 ? "it says what it may not" : "it detached");
+		drop(worker, n > 0 ? "it asks for what is not its own" : "it detached", false);
 }
 
 static int welcome(struct worker *worker)
@@ -195,6 +229,7 @@ static bool take_credit(struct worker *worker, struct wire_reader *reader)
 
 static bool take_ack(struct worker *worker, uint32_t id)
 {
+	struct broker *broker = worker->pool->broker;
 	struct session *session;
 
 	LIST_FOREACH(session, &worker->sessions, of_owner)
@@ -204,45 +239,13 @@ static bool take_ack(struct worker *worker, uint32_t id)
 		if (session->state != SESSION_OFFERED)
 			return false;
 		session->state = SESSION_LIVE;
-		session_settled(session);
+		session_settled(broker, session);
 		worker->pool->handed_over++;
 		if (session->ended)
-			session_end(worker->pool->broker, session, "closed");
+			session_end(broker, session, "closed");
 		return true;
 	}
 	return false;
-}
-
-static bool take_ended(struct worker *worker, struct wire_reader *reader)
-{
-	struct broker *broker = worker->pool->broker;
-	uint64_t id = 0, rx = 0, tx = 0;
-	struct session *session;
-	char text[100] = "ended";
-	struct attr attr;
-
-	while (wire_next(reader, &attr) == 1) {
-		if (attr.type == ATTR_SESSION)
-			attr_u64(&attr, &id);
-		else if (attr.type == ATTR_RX_BYTES)
-			attr_u64(&attr, &rx);
-		else if (attr.type == ATTR_TX_BYTES)
-			attr_u64(&attr, &tx);
-		else if (attr.type == ATTR_TEXT)
-			attr_text(&attr, text, sizeof(text));
-	}
-	session = session_find(broker, id);
-	if (!session)
-		return true; /* the kernel told first */
-	if (session->worker != worker)
-		return false;
-	session->rx_bytes = rx;
-	session->tx_bytes = tx;
-	if (session->state == SESSION_LIVE)
-		session_end(broker, session, text);
-	else
-		session->ended = true; /* its MSG_ACK is on the other socket */
-	return true;
 }
 
 /* One message. Returns why the worker is dropped, or NULL. */
@@ -289,13 +292,14 @@ static void worker_ready(struct watch *watch, uint32_t events)
 	if (n == -EAGAIN)
 		return;
 	if (n <= 0) {
-		drop(worker, n == -EMSGSIZE ? "its message is too long" : "it detached");
+		drop(worker, n == -EMSGSIZE ? "its message is too long" : "it detached", false);
 		return;
 	}
 	channel_close_fds(&fds);
+	worker->full = false;
 	why = take(worker, (size_t)n);
 	if (why)
-		drop(worker, why);
+		drop(worker, why, false);
 	else
 		serve_queue(broker, worker->pool);
 }
@@ -345,6 +349,10 @@ static void pool_ready(struct watch *watch, uint32_t events)
 	struct ucred cred;
 	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+		pool->pausing = true; /* until the next tick; the backlog keeps who comes */
+		loop_watch(&pool->broker->loop, watch, 0);
+	}
 	if (fd < 0)
 		return;
 	if (channel_peer(fd, &cred) < 0 || !may_attach(pool, &cred)) {
@@ -362,9 +370,11 @@ static void pool_ready(struct watch *watch, uint32_t events)
 	worker->number = ++pool->broker->last_worker;
 	worker->watch = (struct watch){ .fd = fd, .ready = worker_ready };
 	worker->rekey.fd = -1;
+	worker->since_ms = pool->broker->loop.now_ms;
+	pool->broker->n_workers++;
 	LIST_INSERT_HEAD(&pool->workers, worker, in_pool);
 	if (loop_watch(&pool->broker->loop, &worker->watch, EPOLLIN) < 0)
-		drop(worker, "no memory");
+		drop(worker, "no memory", false);
 }
 
 /* Who may connect is decided by who connects (SO_PEERCRED), not by the mode of a file. */
@@ -404,7 +414,21 @@ int pools_open(struct broker *broker, struct config_error *ret_err)
 	return r;
 }
 
-/* Whom nobody took in time. */
+static void tick_workers(struct pool *pool)
+{
+	uint64_t now_ms = pool->broker->loop.now_ms;
+	struct worker *worker, *next;
+
+	for (worker = LIST_FIRST(&pool->workers); worker; worker = next) {
+		next = LIST_NEXT(worker, in_pool);
+		worker->full = false;
+		if (!worker->attached && now_ms - worker->since_ms >= ATTACH_MS)
+			drop(worker, "it did not attach in time", false);
+	}
+	serve_queue(pool->broker, pool);
+}
+
+/* Whom nobody took in time, and what had to wait. */
 void pools_tick(struct broker *broker)
 {
 	struct session *session;
@@ -413,6 +437,10 @@ void pools_tick(struct broker *broker)
 
 	for (i = 0; i < broker->n_pools; i++) {
 		pool = &broker->pools[i];
+		tick_workers(pool);
+		if (pool->pausing)
+			loop_watch(&broker->loop, &pool->watch, EPOLLIN);
+		pool->pausing = false;
 		while ((session = TAILQ_FIRST(&pool->queue)) &&
 		       broker->loop.now_ms - session->queued_ms >= pool->config->wait_ms) {
 			pool->timed_out++;
@@ -433,7 +461,7 @@ void pools_close(struct broker *broker)
 		while ((session = TAILQ_FIRST(&pool->queue)))
 			session_end(broker, session, "the daemon ends");
 		while ((worker = LIST_FIRST(&pool->workers)))
-			drop(worker, "the daemon ends");
+			drop(worker, "the daemon ends", true);
 		while ((session = TAILQ_FIRST(&pool->queue)))
 			session_end(broker, session, "the daemon ends");
 		if (pool->watch.fd < 0)

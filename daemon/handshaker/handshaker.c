@@ -25,6 +25,7 @@
 #include "handover/wire.h"
 
 #define MAX_HANDSHAKES 16384
+#define SLOT_BITS 14
 
 /* struct session - a handshake, or the end of one that failed. */
 struct session {
@@ -37,7 +38,8 @@ struct session {
 	size_t profile_index;
 	bool chosen;  /* the host is known */
 	bool failed;  /* told to the broker; only the end is left */
-	bool waiting; /* for the keeper */
+	bool waiting; /* for the keeper's answer to @request */
+	uint32_t request;
 };
 
 static struct handshaker {
@@ -49,6 +51,7 @@ static struct handshaker {
 	struct session *sessions[MAX_HANDSHAKES];
 	uint32_t free_slots[MAX_HANDSHAKES];
 	uint32_t n_free, n_sessions;
+	uint32_t last_request;
 	uint8_t *buf; /* WIRE_MAX bytes; secret memory */
 } self;
 
@@ -121,6 +124,7 @@ static void fail(struct session *session, int code)
 {
 	tell_failure(session, code);
 	session->failed = true;
+	session->waiting = false;
 	if (session->conn)
 		close_step(session);
 	else
@@ -213,7 +217,9 @@ static bool ask_keeper(void *arg, struct sluice_conn *conn, uint16_t algorithm, 
 
 	if (!key_id || !session || session->conn != conn)
 		return false;
-	wire_begin(&wire, buf, sizeof(buf), MSG_SIGN, session->slot);
+	/* Where the answer goes. Its slot may have another session by then. */
+	session->request = session->slot | ++self.last_request << SLOT_BITS;
+	wire_begin(&wire, buf, sizeof(buf), MSG_SIGN, session->request);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
 	wire_put(&wire, ATTR_KEY_ID, key_id, 32);
 	wire_put_u64(&wire, ATTR_ALGORITHM, algorithm);
@@ -234,6 +240,27 @@ static void take_signature(struct session *session, struct wire_reader *reader)
 		go_on(session, sluice_conn_dispatch(session->conn));
 }
 
+/* What it was asked is lost; the broker starts a new one and sends a channel to it (MSG_CHANNEL). */
+static void lose_keeper(void)
+{
+	struct session *session;
+	uint32_t i;
+
+	if (self.keeper.fd < 0)
+		return;
+	loop_forget(&self.loop, &self.keeper);
+	close(self.keeper.fd);
+	self.keeper.fd = -1;
+	for (i = 0; i < MAX_HANDSHAKES; i++) {
+		session = self.sessions[i];
+		if (!session || !session->waiting)
+			continue;
+		session->waiting = false;
+		if (signer_finish(session->conn, NULL, 0))
+			go_on(session, sluice_conn_dispatch(session->conn));
+	}
+}
+
 static void keeper_ready(struct watch *watch, uint32_t events)
 {
 	uint8_t buf[SIGNER_MAX_OUTPUT + 256];
@@ -246,11 +273,12 @@ static void keeper_ready(struct watch *watch, uint32_t events)
 	if (n == -EAGAIN)
 		return;
 	channel_close_fds(&fds);
-	if (n <= 0 || !wire_open(&reader, buf, (size_t)n, &head) || head.type != MSG_SIGNED ||
-	    head.id >= MAX_HANDSHAKES)
-		exit(0); /* without a keeper there is nothing to do: the broker starts both anew */
-	session = self.sessions[head.id];
-	if (session && session->waiting)
+	if (n <= 0 || !wire_open(&reader, buf, (size_t)n, &head) || head.type != MSG_SIGNED) {
+		lose_keeper();
+		return;
+	}
+	session = self.sessions[head.id % MAX_HANDSHAKES];
+	if (session && session->waiting && session->request == head.id)
 		take_signature(session, &reader);
 	secret_wipe(buf, sizeof(buf));
 }
@@ -312,14 +340,13 @@ static void take_handshake(struct wire_reader *reader, struct channel_fds *fds)
 		if (attr.type == ATTR_PROFILE)
 			attr_u64(&attr, &profile);
 	}
-	if (fd < 0)
-		return;
-	session = session_new(id, profile);
+	session = fd < 0 ? NULL : session_new(id, profile);
 	if (session) {
 		start(session, fd);
 		return;
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	session = &(struct session){ .id = id };
 	tell_failure(session, -SLUICE_E_NOMEM);
 }
@@ -337,6 +364,14 @@ static void take_catalog(struct channel_fds *fds)
 	self.catalog = catalog;
 }
 
+static void take_channel(struct channel_fds *fds)
+{
+	lose_keeper();
+	self.keeper.fd = channel_take_fd(fds);
+	if (self.keeper.fd >= 0)
+		loop_watch(&self.loop, &self.keeper, EPOLLIN);
+}
+
 static void broker_ready(struct watch *watch, uint32_t events)
 {
 	struct wire_reader reader;
@@ -350,6 +385,8 @@ static void broker_ready(struct watch *watch, uint32_t events)
 		exit(0);
 	if (head.type == MSG_CONFIG)
 		take_catalog(&fds);
+	else if (head.type == MSG_CHANNEL)
+		take_channel(&fds);
 	else if (head.type == MSG_HANDSHAKE && self.catalog)
 		take_handshake(&reader, &fds);
 	channel_close_fds(&fds);

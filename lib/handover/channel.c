@@ -2,7 +2,6 @@
 #include "handover/channel.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -48,11 +47,14 @@ int channel_send(int fd, const void *buf, size_t len, const int *fds, unsigned i
 	return n < 0 ? -errno : 0;
 }
 
-/* Returns false where there were more than anyone may send; all are in @ret_fds or closed. */
+/*
+ * Returns false where there were more than anyone may send; all are in @ret_fds or closed. Without that a
+ * list that is cut off is our own limit's doing (recvmsg(2), MSG_CTRUNC): no fault of who sent it.
+ */
 static bool take_fds(struct msghdr *msg, struct channel_fds *ret_fds)
 {
 	struct cmsghdr *cmsg;
-	bool fits = !(msg->msg_flags & MSG_CTRUNC);
+	bool fits = true;
 	size_t i, n;
 	int fd;
 
@@ -70,6 +72,9 @@ static bool take_fds(struct msghdr *msg, struct channel_fds *ret_fds)
 			}
 		}
 	}
+	ret_fds->lost = fits && msg->msg_flags & MSG_CTRUNC;
+	if (ret_fds->lost)
+		channel_close_fds(ret_fds);
 	return fits;
 }
 
@@ -85,7 +90,7 @@ ssize_t channel_recv(int fd, void *buf, size_t size, struct channel_fds *ret_fds
 	};
 	ssize_t n;
 
-	ret_fds->n = 0;
+	*ret_fds = (struct channel_fds){ .n = 0 };
 	do {
 		n = sys->recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);

@@ -3,6 +3,7 @@
 #ifndef SLUICE_HANDOVER_CHANNEL_H
 #define SLUICE_HANDOVER_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 struct channel_fds {
 	int fds[CHANNEL_MAX_FDS];
 	unsigned int n;
+	bool lost; /* there were some, and this process had no room for them (EMFILE): n is 0 */
 };
 
 /* channel_pair() makes two connected ends, close-on-exec. Returns 0 or -errno. */

@@ -12,7 +12,7 @@ enum message_type {
 	MSG_CREDIT,     /* so many connections more */
 	MSG_ACK,        /* the connection is taken */
 	MSG_DRAIN,      /* no more connections */
-	MSG_ENDED,      /* what became of a connection: bytes, records, reason */
+	MSG_ENDED, /* what became of a connection: bytes, reason; on the socket of MSG_WELCOME too */
 	/* broker -> worker */
 	MSG_WELCOME = 16, /* with the socket for MSG_REKEY */
 	MSG_CONNECTION,   /* with the connection's socket */

@@ -281,13 +281,13 @@ static int take(struct sluice_worker *worker, size_t len, struct channel_fds *fd
 		return r;
 	fds->n = 0;
 	conn->session_id = session;
-	atomic_fetch_add(&worker->link->refs, 1);
-	conn->home = &worker->link->home;
 	r = send_simple(worker, MSG_ACK, head.id, 0);
 	if (r < 0) {
 		conn_free(conn);
 		return r;
 	}
+	atomic_fetch_add(&worker->link->refs, 1);
+	conn->home = &worker->link->home;
 	*ret_conn = conn;
 	return 0;
 }
