@@ -36,7 +36,8 @@ managed() {
 	told.settimeout(10)
 	daemon = os.fork()
 	if daemon == 0:
-	    os.dup2(listener.fileno(), 3, True)
+	    os.dup2(listener.fileno(), 3)
+	    os.set_inheritable(3, True)
 	    os.execve(os.environ["SLUICED"], ["sluiced", "--config", work + "/sluiced.conf"],
 	              {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid()), "WATCHDOG_USEC": "1000000",
 	               "NOTIFY_SOCKET": work + "/notify", "PATH": os.environ["PATH"]})
