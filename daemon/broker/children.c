@@ -289,7 +289,11 @@ static uint64_t longest_handshake(const struct config *config)
 int children_configure(struct broker *broker, int catalog_fd)
 {
 	size_t i, n = broker->config->limits.handshakers;
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	int r = 0;
+
+	if (!n)
+		n = cores > 0 ? (size_t)cores : 1;
 
 	if (broker->catalog_fd >= 0)
 		close(broker->catalog_fd);
