@@ -17,6 +17,7 @@
 #include "handover/channel.h"
 #include "handover/messages.h"
 #include "handover/state.h"
+#include "handover/worker.h"
 
 #define SMALL_LEN 256
 #define WELCOME_MS 5000
@@ -244,8 +245,8 @@ static uint64_t session_of(struct wire_reader reader)
 	return 0;
 }
 
-static int take(struct sluice_worker *worker, size_t len, struct channel_fds *fds,
-		struct sluice_conn **ret_conn)
+int worker_conn(struct sluice_worker *worker, const uint8_t *message, size_t len,
+		struct channel_fds *fds, struct sluice_conn **ret_conn, uint32_t *ret_id)
 {
 	struct wire_reader reader;
 	struct wire_head head;
@@ -253,8 +254,7 @@ static int take(struct sluice_worker *worker, size_t len, struct channel_fds *fd
 	uint64_t session;
 	int r;
 
-	if (!wire_open(&reader, worker->buf, len, &head) || head.type != MSG_CONNECTION ||
-	    fds->n != 1)
+	if (!wire_open(&reader, message, len, &head) || head.type != MSG_CONNECTION || fds->n != 1)
 		return -SLUICE_E_PROTOCOL;
 	session = session_of(reader);
 	r = state_read(&conn, worker->sluice, &reader, fds->fds[0]);
@@ -266,7 +266,42 @@ static int take(struct sluice_worker *worker, size_t len, struct channel_fds *fd
 		atomic_fetch_add(&worker->link->refs, 1);
 		conn->rekeyer = &worker->link->rekeyer;
 	}
-	r = send_simple(worker, MSG_ACK, head.id, 0);
+	*ret_conn = conn;
+	*ret_id = head.id;
+	return 0;
+}
+
+ssize_t worker_recv(struct sluice_worker *worker, const uint8_t **ret_message,
+		    struct channel_fds *ret_fds)
+{
+	ssize_t n = channel_recv(worker->fd, worker->buf, WIRE_MAX, ret_fds);
+
+	*ret_message = worker->buf;
+	if (n > 0)
+		return n;
+	if (n == 0 || n == -ECONNRESET)
+		return -SLUICE_E_CLOSED;
+	if (n == -EAGAIN)
+		return -SLUICE_E_AGAIN;
+	return n == -EMSGSIZE ? -SLUICE_E_PROTOCOL : -sys_errno_code((int)-n);
+}
+
+void worker_wipe(struct sluice_worker *worker, size_t len)
+{
+	secret_wipe(worker->buf, len);
+}
+
+static int take(struct sluice_worker *worker, const uint8_t *message, size_t len,
+		struct channel_fds *fds, struct sluice_conn **ret_conn)
+{
+	struct sluice_conn *conn;
+	uint32_t id;
+	int r;
+
+	r = worker_conn(worker, message, len, fds, &conn, &id);
+	if (r < 0)
+		return r;
+	r = send_simple(worker, MSG_ACK, id, 0);
 	if (r < 0) {
 		conn_free(conn);
 		return r;
@@ -277,25 +312,24 @@ static int take(struct sluice_worker *worker, size_t len, struct channel_fds *fd
 
 int sluice_worker_next(struct sluice_worker *worker, int timeout_ms, struct sluice_conn **ret_conn)
 {
+	const uint8_t *message;
 	struct channel_fds fds;
 	ssize_t n;
 	int r;
 
-	n = channel_recv(worker->fd, worker->buf, WIRE_MAX, &fds);
-	while (n == -EAGAIN) {
+	n = worker_recv(worker, &message, &fds);
+	while (n == -SLUICE_E_AGAIN) {
 		if (timeout_ms == SLUICE_NOWAIT)
 			return -SLUICE_E_AGAIN;
 		if (wait_for(worker->fd, timeout_ms) < 0)
 			return -SLUICE_E_TIMEOUT;
-		n = channel_recv(worker->fd, worker->buf, WIRE_MAX, &fds);
+		n = worker_recv(worker, &message, &fds);
 	}
-	if (n == 0 || n == -ECONNRESET)
-		return -SLUICE_E_CLOSED;
 	if (n < 0)
-		return n == -EMSGSIZE ? -SLUICE_E_PROTOCOL : -sys_errno_code((int)-n);
-	r = take(worker, (size_t)n, &fds, ret_conn);
+		return (int)n;
+	r = take(worker, message, (size_t)n, &fds, ret_conn);
 	channel_close_fds(&fds);
-	secret_wipe(worker->buf, (size_t)n);
+	worker_wipe(worker, (size_t)n);
 	return r;
 }
 
