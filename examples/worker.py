@@ -33,7 +33,10 @@ class Pool:
         self.channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.channel.connect(path)
         self.lock = threading.Lock()
-        self.send(ATTACH)
+        try:
+            self.send(ATTACH)
+        except BrokenPipeError:
+            pass  # a refusal is there already
         kind, _, facts, _ = self.receive()
         if kind == REFUSED:
             raise PermissionError(facts.get("text", "refused"))

@@ -194,7 +194,7 @@ int sluice_worker_attach(struct sluice *sluice, const char *path, struct sluice_
 		r = err_set(ret_err, SLUICE_E_NOMEM, "attaching to a pool");
 	else
 		r = send_simple(worker, MSG_ATTACH, 0, 0);
-	if (r == 0)
+	if (r == 0 || r == -SLUICE_E_CLOSED) /* a refusal may be there already */
 		r = read_welcome(worker, ret_err);
 	if (r < 0) {
 		sluice_worker_free(worker);
