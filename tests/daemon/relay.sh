@@ -202,6 +202,7 @@ slow_reader() {
     exec {hold}> >(exec timeout 20 "$SLUICE" connect "localhost:$listen" --cacert "$work/ca.pem" >/dev/null 2>&1)
     pids+=("$!")
     fds+=("$hold")
+    # shellcheck disable=SC2261 # two descriptors
     head -c 50000000 /dev/zero >&"$hold" 2>/dev/null &
     pids+=("$!")
   done
