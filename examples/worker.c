@@ -14,6 +14,8 @@
 #include <sluice/worker.h>
 
 #define AT_ONCE 64 /* connections that may wait for us */
+#define RETRIES 100
+#define RETRY_MS 50
 
 struct client {
 	struct sluice_conn *conn;
@@ -116,13 +118,15 @@ static int take_all(struct sluice_worker *worker, unsigned int *room)
 	return r == -SLUICE_E_AGAIN ? 0 : r;
 }
 
+/* Until the daemon is gone. */
 static int serve(struct sluice_worker *worker)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	unsigned int room = 0;
-	int r = take_all(worker, &room);
+	int r;
 
 	epoll_ctl(epoll_fd, EPOLL_CTL_ADD, sluice_worker_fd(worker), &event);
+	r = take_all(worker, &room);
 	while (r == 0) {
 		if (epoll_wait(epoll_fd, &event, 1, -1) != 1)
 			continue;
@@ -131,7 +135,23 @@ static int serve(struct sluice_worker *worker)
 		else
 			r = take_all(worker, &room);
 	}
+	epoll_ctl(epoll_fd, EPOLL_CTL_DEL, sluice_worker_fd(worker), NULL);
 	return r;
+}
+
+/* The connections that we have go on without the daemon. Returns whether it came back in time. */
+static int wait_for_daemon(struct sluice_worker *worker)
+{
+	struct epoll_event event;
+	int i;
+
+	for (i = 0; i < RETRIES; i++) {
+		if (sluice_worker_reattach(worker, NULL) == 0)
+			return 1;
+		if (epoll_wait(epoll_fd, &event, 1, RETRY_MS) == 1)
+			client_ready(event.data.ptr);
+	}
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -153,7 +173,9 @@ int main(int argc, char **argv)
 		fprintf(stderr, "worker: %s\n", text);
 		return 1;
 	}
-	r = serve(worker);
+	do
+		r = serve(worker);
+	while (r == -SLUICE_E_CLOSED && wait_for_daemon(worker));
 	fprintf(stderr, "worker: %s\n", sluice_strerror(r));
 	sluice_worker_free(worker);
 	sluice_stop(sluice);

@@ -104,6 +104,8 @@ static int open_diag(struct broker *broker)
 		broker->poll_ms = broker->loop.now_ms + POLL_MS;
 		return 0;
 	}
+	if (broker->sessions.n) /* some may have ended while nobody was told */
+		broker->poll_ms = broker->loop.now_ms;
 	broker->diag_watch = (struct watch){ .fd = diag_fd(broker->diag), .ready = diag_ready };
 	return loop_watch(&broker->loop, &broker->diag_watch, EPOLLIN);
 }
@@ -331,6 +333,8 @@ static int start(struct broker *broker, struct config_error *err)
 		return -1;
 	r = pools_open(broker, err);
 	if (r == 0)
+		memory_open(broker);
+	if (r == 0)
 		r = listeners_open(broker, err);
 	if (r == 0)
 		r = admin_open(broker, err);
@@ -382,9 +386,11 @@ static int run(struct broker *broker, bool only_check)
 	}
 	listeners_close(broker);
 	admin_close(broker);
+	broker->handing_on = true;
 	pools_close(broker);
 	children_stop(broker);
 	sources_free(broker);
+	memory_close(broker);
 	diag_free(broker->diag);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -158,6 +158,8 @@ struct session {
 	char *sni, *alpn;
 	uint8_t peer_sha256[32];
 	bool has_peer;
+	uint32_t slot;           /* in the memory that outlives the broker, +1; 0: none */
+	bool restored;           /* its last keys may be one step ahead of ours */
 	struct traffic *rx, *tx; /* the next keys come from these; NULL: not on the kernel path */
 	uint64_t rx_bytes, tx_bytes; /* as the worker or the kernel told last */
 	/* until it is acknowledged */
@@ -179,6 +181,9 @@ struct session *session_new(struct broker *broker);
 struct session *session_find(struct broker *broker, uint64_t id);
 struct session *session_find_cookie(struct broker *broker, uint64_t cookie);
 void session_set_cookie(struct broker *broker, struct session *session, uint64_t cookie);
+
+/* session_restored() makes one that a worker has since before this broker was started. */
+struct session *session_restored(struct broker *broker, uint64_t id, uint64_t cookie);
 
 /* session_established() reads what the handshaker tells. Returns false for what is no such message. */
 bool session_established(struct session *session, struct wire_reader reader);
@@ -226,6 +231,19 @@ void pools_close(struct broker *broker);
 /* pools_offer() gives an established session to a worker of its pool, or queues it. */
 void pools_offer(struct broker *broker, struct session *session);
 
+/* --- what outlives the broker (memory.c) ------------------------------------------------------ */
+
+struct memory;
+
+/* memory_open() takes over what an earlier broker left, or begins anew. */
+void memory_open(struct broker *broker);
+void memory_close(struct broker *broker);
+
+/* memory_keep() is for a session that a worker has taken; memory_forget() for its end. */
+void memory_keep(struct broker *broker, struct session *session);
+void memory_rekeyed(struct broker *broker, const struct session *session, bool receiving);
+void memory_forget(struct broker *broker, struct session *session);
+
 /* --- new keys (rekey.c) ----------------------------------------------------------------------- */
 
 /*
@@ -248,6 +266,10 @@ void service_tick(struct broker *broker);
 
 /* service_socket() returns an inherited socket that listens at this address, or -1. */
 int service_socket(const struct sockaddr *addr, socklen_t len);
+
+/* service_store() gives the service manager a descriptor to keep; service_stored() returns it, or -1. */
+void service_store(const char *name, int fd);
+int service_stored(const char *name);
 
 /* --- all of it (broker.c) --------------------------------------------------------------------- */
 
@@ -276,6 +298,8 @@ struct broker {
 	size_t n_pools;
 	struct sources sources;
 	struct sessions sessions;
+	struct memory *memory;
+	bool handing_on; /* the end of this process is not that of its workers' sessions */
 	struct watch admin;
 	struct watch diag_watch;
 	struct diag *diag;

@@ -13,22 +13,43 @@
 
 #define ANSWER_LEN 64
 
-static int advance(struct session *session, enum ktls_direction dir, int fd)
+/*
+ * A broker that died between the socket and its own records left a socket that is one epoch ahead. Then
+ * the worker, which got no answer, asks for what has happened already.
+ */
+static bool is_ahead(const struct session *session, enum ktls_direction dir, int fd,
+		     const struct traffic *next)
+{
+	return session->restored && ktls_has_keys(fd, dir, next);
+}
+
+static int advance(struct broker *broker, struct session *session, enum ktls_direction dir, int fd)
 {
 	struct traffic **current = dir == KTLS_RX ? &session->rx : &session->tx;
 	struct traffic *next;
-	int err;
 
 	if (!*current || traffic_next_epoch(&next, *current) < 0)
 		return SLUICE_E_REKEY;
-	err = ktls_install(fd, dir, next);
-	if (err) {
+	if (!is_ahead(session, dir, fd, next) && ktls_install(fd, dir, next)) {
 		traffic_free(next);
 		return SLUICE_E_REKEY;
 	}
 	traffic_free(*current);
 	*current = next;
+	memory_rekeyed(broker, session, dir == KTLS_RX);
 	return 0;
+}
+
+/* Whoever has the socket of a session that an earlier broker handed over is its worker. */
+static bool is_worker_of(struct worker *worker, struct session *session)
+{
+	if (!session->worker && session->state == SESSION_LIVE &&
+	    session->pool == worker->pool->index) {
+		session->worker = worker;
+		worker->n_sessions++;
+		LIST_INSERT_HEAD(&worker->sessions, session, of_owner);
+	}
+	return session->worker == worker;
 }
 
 /* Whose socket is it? Returns an error code or 0. */
@@ -39,10 +60,10 @@ static int serve(struct broker *broker, struct worker *worker, uint64_t id, uint
 	socklen_t len = sizeof(uint64_t);
 	uint64_t cookie;
 
-	if (!session || session->worker != worker || fd < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) || cookie != session->cookie)
+	if (!session || fd < 0 || getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) ||
+	    cookie != session->cookie || !is_worker_of(worker, session))
 		return SLUICE_E_POLICY;
-	return advance(session, direction ? KTLS_TX : KTLS_RX, fd);
+	return advance(broker, session, direction ? KTLS_TX : KTLS_RX, fd);
 }
 
 bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *message, size_t len,

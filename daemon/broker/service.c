@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The service manager: it is told when we serve, and may have opened our sockets (systemd). */
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -47,6 +48,28 @@ static bool is_at(int fd, const struct sockaddr *addr, socklen_t len)
 		      &((const struct sockaddr_in6 *)addr)->sin6_addr, 16) == 0 &&
 	       ((struct sockaddr_in6 *)&own)->sin6_port ==
 		       ((const struct sockaddr_in6 *)addr)->sin6_port;
+}
+
+void service_store(const char *name, int fd)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
+	sd_pid_notify_with_fds(0, 0, text, &fd, 1);
+}
+
+int service_stored(const char *name)
+{
+	char **names = NULL;
+	int i, fd = -1, n = sd_listen_fds_with_names(0, &names);
+
+	for (i = 0; i < n; i++) {
+		if (names[i] && strcmp(names[i], name) == 0)
+			fd = SD_LISTEN_FDS_START + i;
+		free(names[i]);
+	}
+	free(names);
+	return fd;
 }
 
 int service_socket(const struct sockaddr *addr, socklen_t len)

@@ -32,6 +32,22 @@ struct session *session_new(struct broker *broker)
 	return session;
 }
 
+struct session *session_restored(struct broker *broker, uint64_t id, uint64_t cookie)
+{
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (!session)
+		return NULL;
+	session->id = id;
+	session->fd = -1;
+	session->state = SESSION_LIVE;
+	session->restored = true;
+	LIST_INSERT_HEAD(&broker->sessions.by_id[bucket(id)], session, by_id);
+	session_set_cookie(broker, session, cookie);
+	broker->sessions.n++;
+	return session;
+}
+
 struct session *session_find(struct broker *broker, uint64_t id)
 {
 	struct session *session;
@@ -219,6 +235,8 @@ void session_end(struct broker *broker, struct session *session, const char *rea
 	broker->sessions.n--;
 	broker->stats.ended++;
 	session_settled(broker, session);
+	if (!broker->handing_on || session->state != SESSION_LIVE)
+		memory_forget(broker, session);
 	traffic_free(session->rx);
 	traffic_free(session->tx);
 	free(session->sni);

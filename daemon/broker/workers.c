@@ -239,6 +239,7 @@ static bool take_ack(struct worker *worker, uint32_t id)
 		if (session->state != SESSION_OFFERED)
 			return false;
 		session->state = SESSION_LIVE;
+		memory_keep(broker, session);
 		session_settled(broker, session);
 		worker->pool->handed_over++;
 		if (session->ended)

@@ -11,7 +11,7 @@
  *		... sluice_recv(conn, ...), sluice_send(conn, ...), sluice_close(conn) ...
  *
  * A worker object may be used by one thread; its connections may be used by others, also after it
- * is gone, but then their keys cannot change any more.
+ * is gone. If the daemon is gone their keys change as soon as it is back, within two seconds, or not.
  */
 #ifndef SLUICE_WORKER_H
 #define SLUICE_WORKER_H
@@ -30,6 +30,13 @@ struct sluice_worker;
  */
 int sluice_worker_attach(struct sluice *sluice, const char *path, struct sluice_worker **ret_worker,
 			 struct sluice_error *ret_err);
+
+/*
+ * sluice_worker_reattach() attaches again after CLOSED: the daemon was restarted. Connections that the
+ * worker has go on, and their keys can change again. Credits begin anew. Errors: as for attaching; try
+ * again later.
+ */
+int sluice_worker_reattach(struct sluice_worker *worker, struct sluice_error *ret_err);
 
 /* sluice_worker_free() detaches: what was not acknowledged goes to another worker. NULL is fine. */
 struct sluice_worker *sluice_worker_free(struct sluice_worker *worker);

@@ -13,6 +13,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include <openssl/mem.h>
+
 #include "core/secret.h"
 #include "core/sys.h"
 #include "record/ktls-abi.h"
@@ -162,6 +164,28 @@ int ktls_record_seq(int fd, enum ktls_direction dir, const struct suite *suite, 
 out:
 	secret_free(info);
 	return err;
+}
+
+bool ktls_has_keys(int fd, enum ktls_direction dir, const struct traffic *traffic)
+{
+	const struct cipher *cipher = cipher_find(traffic->suite->kernel_cipher);
+	size_t keys_len = cipher ? cipher_info_len(cipher) - KABI_SEQ_LEN : 0;
+	socklen_t len = (socklen_t)(keys_len + KABI_SEQ_LEN);
+	uint8_t *have, *wanted;
+	bool same = false;
+
+	if (!cipher)
+		return false;
+	have = secret_new(len);
+	wanted = secret_new(len);
+	if (have && wanted) {
+		crypto_info_write(wanted, cipher, traffic);
+		same = sys->getsockopt(fd, KABI_SOL_TLS, direction_option(dir), have, &len) == 0 &&
+		       CRYPTO_memcmp(have, wanted, keys_len) == 0;
+	}
+	secret_free(have);
+	secret_free(wanted);
+	return same;
 }
 
 int ktls_repeat(int fd, enum ktls_direction dir, const struct suite *suite)

@@ -53,6 +53,9 @@ int ktls_set_option(int fd, enum ktls_option option, uint16_t value);
 /* ktls_record_seq() reads the live record number of a direction. Returns 0 or a positive errno. */
 int ktls_record_seq(int fd, enum ktls_direction dir, const struct suite *suite, uint64_t *ret_seq);
 
+/* ktls_has_keys() tells whether a direction's keys in the socket are those of @traffic. */
+bool ktls_has_keys(int fd, enum ktls_direction dir, const struct traffic *traffic);
+
 /*
  * ktls_repeat() puts the keys that a direction has into the socket once more, at the record where it
  * stands. Returns 0 or an errno.

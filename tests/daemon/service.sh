@@ -54,7 +54,8 @@ managed() {
 	while not told.recv(200).startswith(b"STOPPING=1"):
 	    pass
 	status = os.waitpid(daemon, 0)[1]
-	worker.wait(5)
+	worker.kill()
+	worker.wait()
 	assert status == 0, f"ends with status {status}"
 	END
 }

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the connections of a worker need of the daemon: new keys, and to tell of their end. */
+#ifndef SLUICE_HANDOVER_LINK_H
+#define SLUICE_HANDOVER_LINK_H
+
+#include "conn/conn.h"
+
+struct link;
+
+/* worker_link_new() makes a link to the pool at @path, not attached; NULL: no memory. */
+struct link *worker_link_new(const char *path);
+struct link *worker_link_ref(struct link *link);
+void worker_link_unref(struct link *link);
+
+/*
+ * worker_link_attach() attaches to the pool, again if the daemon was restarted. Returns the descriptor by which
+ * connections come, which is the caller's, or an error as sluice_worker_attach().
+ */
+int worker_link_attach(struct link *link, struct sluice_error *ret_err);
+
+/* worker_link_home() is what a connection gets; it owns the reference @link. */
+const struct home *worker_link_home(struct link *link);
+
+/* worker_link_wait() waits until @fd can be read. Returns 0 or -SLUICE_E_TIMEOUT. */
+int worker_link_wait(int fd, int timeout_ms);
+
+#endif
