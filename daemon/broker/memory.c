@@ -23,8 +23,8 @@
 
 #define MAGIC 0x31656375736c75ull /* a file of another version is not read */
 #define CAPACITY 131072           /* sessions; pages are taken as they are used */
-#define NAME_LEN 64
-#define SNI_LEN 128
+#define NAME_LEN 32
+#define SNI_LEN 64
 
 struct kept_keys {
 	uint64_t epoch;
