@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_CHANNELS 4
@@ -52,7 +53,6 @@ become(const char *path, const char *program, const int *fds, unsigned int n_fds
 			_exit(126);
 	if (close_range(CHILD_BROKER_FD + n_fds, ~0u, 0))
 		_exit(126);
-	prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would talk to it any more */
 	execve(path, argv, envp);
 	_exit(127);
 }
@@ -137,7 +137,9 @@ int process_confine(enum confinement confinement, uid_t uid, gid_t gid)
 
 	if (r < 0)
 		return r;
+	tzset(); /* opens a file; gmtime_r(3) would, when a certificate's dates are looked at */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0) ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL) || /* nobody would talk to it any more */
 	    setrlimit(RLIMIT_CORE, &none))
 		return -errno;
 	return filter(confinement);
