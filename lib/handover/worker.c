@@ -20,7 +20,8 @@
 
 #define SMALL_LEN 256
 #define WELCOME_MS 5000
-#define REKEY_MS 2000 /* a daemon that is busy answers within a few hundred microseconds */
+#define BEHIND_MS 10000 /* a daemon that is behind with hundreds of our messages */
+#define REKEY_MS 2000   /* a daemon that is busy answers within a few hundred microseconds */
 
 /* struct link - what the connections of a worker need of it; lives as long as one of them. */
 struct link {
@@ -37,9 +38,9 @@ struct sluice_worker {
 	uint8_t *buf; /* WIRE_MAX bytes; secret memory */
 };
 
-static int wait_for(int fd, int timeout_ms)
+static int wait_for(int fd, short events, int timeout_ms)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	struct pollfd pfd = { .fd = fd, .events = events };
 	uint64_t deadline = deadline_from(timeout_ms);
 	int r;
 
@@ -63,7 +64,7 @@ static int await_rekeyed(int fd, uint32_t id)
 	ssize_t n;
 
 	do {
-		if (wait_for(fd, REKEY_MS) < 0)
+		if (wait_for(fd, POLLIN, REKEY_MS) < 0)
 			return -SLUICE_E_REKEY;
 		n = channel_recv(fd, buf, sizeof(buf), &fds);
 		if (n == -EAGAIN)
@@ -153,6 +154,8 @@ static int send_simple(struct sluice_worker *worker, enum message_type type, uin
 	if (count)
 		wire_put_u64(&wire, ATTR_COUNT, count);
 	r = channel_send(worker->fd, buf, wire_end(&wire), NULL, 0);
+	while (r == -EAGAIN && wait_for(worker->fd, POLLOUT, BEHIND_MS) == 0)
+		r = channel_send(worker->fd, buf, wire_end(&wire), NULL, 0);
 	if (r == -EPIPE || r == -ECONNRESET)
 		return -SLUICE_E_CLOSED;
 	return r < 0 ? -SLUICE_E_IO : 0;
@@ -169,7 +172,7 @@ static int read_welcome(struct sluice_worker *worker, struct sluice_error *err)
 	ssize_t n;
 	int r = 0;
 
-	if (wait_for(worker->fd, WELCOME_MS) < 0)
+	if (wait_for(worker->fd, POLLIN, WELCOME_MS) < 0)
 		return err_set(err, SLUICE_E_CONNECT, "the daemon does not answer");
 	n = channel_recv(worker->fd, worker->buf, WIRE_MAX, &fds);
 	if (n <= 0)
@@ -300,7 +303,7 @@ int sluice_worker_next(struct sluice_worker *worker, int timeout_ms, struct slui
 	while (n == -EAGAIN) {
 		if (timeout_ms == SLUICE_NOWAIT)
 			return -SLUICE_E_AGAIN;
-		if (wait_for(worker->fd, timeout_ms) < 0)
+		if (wait_for(worker->fd, POLLIN, timeout_ms) < 0)
 			return -SLUICE_E_TIMEOUT;
 		n = channel_recv(worker->fd, worker->buf, WIRE_MAX, &fds);
 	}
