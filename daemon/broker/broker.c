@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <syslog.h>
@@ -187,6 +188,7 @@ void broker_stop(struct broker *broker)
 	broker->stopping = true;
 	broker->stop_ms = broker->loop.now_ms + broker->config->limits.drain_ms;
 	listeners_close(broker);
+	service_stopping();
 	log_line(broker, CONFIG_LOG_INFO,
 		 "ending: %u handshakes are under way, %u connections on their way to workers",
 		 broker->in_progress, broker->n_held);
@@ -233,6 +235,8 @@ static void tick(struct loop *loop, void *arg)
 
 	children_tick(broker);
 	pools_tick(broker);
+	sources_tick(broker);
+	service_tick(broker);
 	poll_sockets(broker);
 	if (broker->stopping) {
 		if (!(broker->in_progress || broker->n_held) || loop->now_ms >= broker->stop_ms)
@@ -373,12 +377,14 @@ static int run(struct broker *broker, bool only_check)
 		log_line(broker, CONFIG_LOG_INFO,
 			 "serving: %zu listeners, %zu pools, %zu handshakers", broker->n_listeners,
 			 broker->n_pools, broker->n_handshakers);
+		service_ready(broker);
 		r = loop_run(&broker->loop);
 	}
 	listeners_close(broker);
 	admin_close(broker);
 	pools_close(broker);
 	children_stop(broker);
+	sources_free(broker);
 	diag_free(broker->diag);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
@@ -394,15 +400,19 @@ int main(int argc, char **argv)
 	protect();
 	raise_files();
 	broker.buf = wire_buffer_new();
-	if (!broker.buf || loop_init(&broker.loop, tick, &broker) < 0 ||
+	broker.out = wire_buffer_new();
+	if (!broker.buf || !broker.out || loop_init(&broker.loop, tick, &broker) < 0 ||
 	    open_signals(&broker) < 0) {
 		perror("sluiced");
 		return EXIT_FAILURE;
 	}
 	broker.started_ms = broker.loop.now_ms;
+	if (getrandom(&broker.sources.seed, sizeof(broker.sources.seed), 0) < 0)
+		broker.sources.seed = broker.started_ms; /* spreads worse, and nothing else */
 	broker.admin.fd = broker.keeper.watch.fd = -1;
 	status = run(&broker, only_check);
 	wire_buffer_free(broker.buf);
+	wire_buffer_free(broker.out);
 	config_free(broker.config);
 	return status;
 }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "common/loop.h"
@@ -108,6 +109,25 @@ void listeners_close(struct broker *broker);
 
 /* listeners_room() is called when a handshake ends: accepting may go on. */
 void listeners_room(struct broker *broker);
+
+/* --- sources (sources.c) ---------------------------------------------------------------------- */
+
+#define SOURCE_BUCKETS 4096
+
+struct sources {
+	LIST_HEAD(, source) buckets[SOURCE_BUCKETS];
+	size_t n, swept;
+	uint64_t seed;
+};
+
+/* source_enter() counts a handshake of an address. Returns NULL, or why it may not begin. */
+const char *source_enter(struct broker *broker, const struct sockaddr_in6 *addr);
+void source_leave(struct broker *broker, const struct sockaddr_in6 *addr);
+
+/* source_penalise() keeps an address out for limits.penalty. */
+void source_penalise(struct broker *broker, const struct sockaddr_in6 *addr);
+void sources_tick(struct broker *broker);
+void sources_free(struct broker *broker);
 
 /* --- sessions (sessions.c) -------------------------------------------------------------------- */
 
@@ -220,10 +240,19 @@ bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *m
 int admin_open(struct broker *broker, struct config_error *ret_err);
 void admin_close(struct broker *broker);
 
+/* --- the service manager (service.c) ---------------------------------------------------------- */
+
+void service_ready(struct broker *broker);
+void service_stopping(void);
+void service_tick(struct broker *broker);
+
+/* service_socket() returns an inherited socket that listens at this address, or -1. */
+int service_socket(const struct sockaddr *addr, socklen_t len);
+
 /* --- all of it (broker.c) --------------------------------------------------------------------- */
 
 struct stats {
-	uint64_t accepted, established, failed, ended;
+	uint64_t accepted, established, failed, ended, refused;
 	uint64_t handshaker_crashes, keeper_crashes, rekeys, accept_paused, reloads,
 		reloads_refused;
 };
@@ -245,6 +274,7 @@ struct broker {
 	unsigned int in_progress;
 	struct pool *pools;
 	size_t n_pools;
+	struct sources sources;
 	struct sessions sessions;
 	struct watch admin;
 	struct watch diag_watch;
@@ -254,7 +284,8 @@ struct broker {
 	struct watch signals;
 	struct stats stats;
 	uint64_t started_ms;
-	uint8_t *buf; /* WIRE_MAX bytes; secret memory */
+	uint64_t watchdog_ms, watchdog_due_ms;
+	uint8_t *buf, *out; /* wire_buffer_new(): what came, what is being written */
 	bool stopping;
 	uint64_t stop_ms;
 	uint64_t last_worker;

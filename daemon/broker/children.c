@@ -26,6 +26,7 @@
 #define BACKOFF_MS 100           /* doubles with each crash */
 #define MAX_BACKOFF_MS 10000
 #define CALM_MS 60000
+#define MAX_SUSPECTS 8
 #define WATCH_MS 1000
 #define HANG_MS 3000 /* beyond the longest handshake_timeout */
 
@@ -72,6 +73,7 @@ static void leave(struct broker *broker, struct session *session)
 	broker->in_progress--;
 	LIST_REMOVE(session, of_owner);
 	session->handshaker = NULL;
+	source_leave(broker, &session->peer);
 	listeners_room(broker);
 }
 
@@ -106,12 +108,10 @@ static bool make_message(struct broker *broker, struct session *session, struct 
 {
 	const struct config_listener *listener = &broker->config->listeners[session->listener];
 	bool keeps = session->rx_path == SLUICE_PATH_KERNEL;
-	uint8_t *buf = wire_buffer_new();
+	uint8_t *buf = broker->out;
 	struct wire wire;
 	struct attr attr;
 
-	if (!buf)
-		return false;
 	wire_begin(&wire, buf, WIRE_MAX, MSG_CONNECTION, (uint32_t)session->id);
 	wire_put_u64(&wire, ATTR_COOKIE, session->cookie);
 	wire_put_text(&wire, ATTR_LISTENER, listener->name);
@@ -123,7 +123,7 @@ static bool make_message(struct broker *broker, struct session *session, struct 
 	session->message = session->message_len ? malloc(session->message_len) : NULL;
 	if (session->message)
 		memcpy(session->message, buf, session->message_len);
-	wire_buffer_free(buf);
+	secret_wipe(buf, wire.len);
 	return session->message;
 }
 
@@ -289,7 +289,11 @@ static uint64_t longest_handshake(const struct config *config)
 int children_configure(struct broker *broker, int catalog_fd)
 {
 	size_t i, n = broker->config->limits.handshakers;
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	int r = 0;
+
+	if (!n)
+		n = cores > 0 ? (size_t)cores : 1;
 
 	if (broker->catalog_fd >= 0)
 		close(broker->catalog_fd);
@@ -360,6 +364,8 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 {
 	struct broker *broker = handshaker->broker;
 	struct session *session;
+	bool crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && !broker->stopping &&
+		       handshaker->in_progress <= MAX_SUSPECTS;
 
 	if (!broker->stopping) {
 		broker->stats.handshaker_crashes++;
@@ -377,6 +383,9 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 	while ((session = LIST_FIRST(&handshaker->sessions))) {
 		children_forget(broker, session->id);
 		broker->stats.failed++;
+		/* Any of them may have done it: of many nobody is accused. */
+		if (crashed)
+			source_penalise(broker, &session->peer);
 		session_end(broker, session, "its handshaker died");
 	}
 	handshaker->restart_ms = broker->loop.now_ms + children_backoff(handshaker->crashes++);

@@ -4,6 +4,7 @@
  * memory for. What waits, waits in the kernel's backlog.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -96,7 +97,6 @@ static void describe(struct broker *broker, struct session *session, int fd,
 	struct sockaddr_storage local = { 0 };
 	socklen_t len = sizeof(local);
 	uint64_t cookie = 0;
-	int on = 1;
 
 	session->peer = mapped(peer);
 	if (getsockname(fd, (struct sockaddr *)&local, &len) == 0)
@@ -104,13 +104,13 @@ static void describe(struct broker *broker, struct session *session, int fd,
 	len = sizeof(cookie);
 	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
 		session_set_cookie(broker, session, cookie);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 static void accepted(struct listener *listener, int fd, const struct sockaddr_storage *peer)
 {
 	struct broker *broker = listener->broker;
 	struct session *session = session_new(broker);
+	const char *refusal;
 	int r;
 
 	listener->accepted++;
@@ -122,12 +122,20 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 	}
 	session->listener = (uint16_t)listener->index;
 	describe(broker, session, fd, peer);
+	refusal = source_enter(broker, &session->peer);
+	if (refusal) {
+		broker->stats.refused++;
+		close(fd);
+		session_end(broker, session, refusal);
+		return;
+	}
 	r = children_handshake(broker, session, fd);
 	close(fd);
 	if (r == 0) {
 		listeners_room(broker);
 		return;
 	}
+	source_leave(broker, &session->peer);
 	session_end(broker, session, "no handshaker takes it");
 	pause_accepting(broker, -r);
 }
@@ -160,10 +168,18 @@ static int listen_on(const struct config_listener *config)
 	snprintf(port, sizeof(port), "%u", config->port);
 	if (getaddrinfo(config->host, port, &hints, &addr))
 		return -EINVAL;
+	fd = service_socket(addr->ai_addr, addr->ai_addrlen);
+	if (fd >= 0) {
+		freeaddrinfo(addr);
+		fcntl(fd, F_SETFD, FD_CLOEXEC);
+		fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+		return fd;
+	}
 	fd = socket(addr->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	err = fd < 0 ? errno : 0;
 	if (!err) {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* inherited */
 		if (addr->ai_family == AF_INET6)
 			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, config->host ? &on : &off,
 				   sizeof(on));

@@ -187,6 +187,7 @@ static void detach(struct broker *broker, struct session *session)
 		LIST_REMOVE(session, of_owner);
 		session->handshaker->in_progress--;
 		broker->in_progress--;
+		source_leave(broker, &session->peer);
 	}
 	if (session->worker) {
 		LIST_REMOVE(session, of_owner);

@@ -2,9 +2,12 @@
 #include "common/loop.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
+
+#define QUIET_MS 1000
 
 uint64_t loop_clock_ms(void)
 {
@@ -17,6 +20,9 @@ uint64_t loop_clock_ms(void)
 int loop_init(struct loop *loop, void (*tick)(struct loop *loop, void *arg), void *arg)
 {
 	*loop = (struct loop){ .tick = tick, .arg = arg };
+	loop->batch = calloc(LOOP_BATCH, sizeof(*loop->batch));
+	if (!loop->batch)
+		return -ENOMEM;
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (loop->epoll_fd < 0)
 		return -errno;
@@ -30,6 +36,8 @@ void loop_deinit(struct loop *loop)
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
 	loop->epoll_fd = -1;
+	free(loop->batch);
+	loop->batch = NULL;
 }
 
 int loop_watch(struct loop *loop, struct watch *watch, uint32_t events)
@@ -48,6 +56,12 @@ int loop_watch(struct loop *loop, struct watch *watch, uint32_t events)
 
 void loop_forget(struct loop *loop, struct watch *watch)
 {
+	int i;
+
+	/* What one event frees may be the subject of the next one. */
+	for (i = loop->batch_at; i < loop->batch_n; i++)
+		if (loop->batch[i].data.ptr == watch)
+			loop->batch[i].data.ptr = NULL;
 	if (watch->added)
 		epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
 	watch->added = false;
@@ -61,28 +75,34 @@ static void tick(struct loop *loop)
 	loop->tick(loop, loop->arg);
 }
 
-/*
- * What one event frees may be the subject of the next one: events are taken one at a time. With
- * level-triggered events none is lost, and each turn costs a system call more only under load.
- */
+static void run_batch(struct loop *loop)
+{
+	struct epoll_event *event;
+	struct watch *watch;
+
+	while (loop->batch_at < loop->batch_n) {
+		event = &loop->batch[loop->batch_at++];
+		watch = event->data.ptr;
+		if (watch)
+			watch->ready(watch, event->events);
+	}
+	loop->batch_at = loop->batch_n = 0;
+}
+
 int loop_run(struct loop *loop)
 {
-	struct epoll_event event;
-	struct watch *watch;
-	int n, wait_ms;
+	int n;
 
 	while (!loop->stop) {
 		loop->now_ms = loop_clock_ms();
 		tick(loop);
-		wait_ms = (int)(loop->next_tick_ms - loop->now_ms);
-		n = epoll_wait(loop->epoll_fd, &event, 1, wait_ms);
+		n = epoll_wait(loop->epoll_fd, loop->batch, LOOP_BATCH,
+			       loop->quiet ? QUIET_MS : (int)(loop->next_tick_ms - loop->now_ms));
 		if (n < 0 && errno != EINTR)
 			return -errno;
-		if (n <= 0)
-			continue;
 		loop->now_ms = loop_clock_ms();
-		watch = event.data.ptr;
-		watch->ready(watch, event.events);
+		loop->batch_n = n > 0 ? n : 0;
+		run_batch(loop);
 	}
 	return 0;
 }

@@ -18,11 +18,18 @@ struct watch {
 	bool added;
 };
 
+#define LOOP_BATCH 64
+
+struct epoll_event;
+
 struct loop {
 	int epoll_fd;
+	struct epoll_event *batch; /* what epoll_wait(2) told last */
+	int batch_n, batch_at;
 	bool stop;
 	uint64_t now_ms; /* when the last events came */
 	uint64_t next_tick_ms;
+	bool quiet; /* nothing has a deadline: tick once a second */
 	void (*tick)(struct loop *loop, void *arg);
 	void *arg;
 };

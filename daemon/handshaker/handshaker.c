@@ -62,7 +62,7 @@ static void session_free(struct session *session)
 	loop_forget(&self.loop, &session->watch);
 	self.sessions[session->slot] = NULL;
 	self.free_slots[self.n_free++] = session->slot;
-	self.n_sessions--;
+	self.loop.quiet = --self.n_sessions == 0;
 	sluice_profile_unref(session->profile);
 	catalog_unref(session->catalog);
 	free(session);
@@ -184,6 +184,8 @@ static void go_on(struct session *session, int r)
 		return;
 	}
 	events = sluice_conn_events(session->conn);
+	if (!events && !session->watch.added)
+		return; /* the keeper's answer or the deadline is next */
 	if (loop_watch(&self.loop, &session->watch,
 		       (events & POLLIN ? EPOLLIN : 0) | (events & POLLOUT ? EPOLLOUT : 0)) < 0)
 		fail(session, -SLUICE_E_NOMEM);
@@ -296,6 +298,7 @@ static struct session *session_new(uint64_t id, size_t profile_index)
 	session->profile_index = profile_index;
 	self.sessions[session->slot] = session;
 	self.n_sessions++;
+	self.loop.quiet = false;
 	return session;
 }
 

@@ -421,6 +421,7 @@ int main(void)
 	/* Parsed keys are on BoringSSL's heap. Without the limit a later mmap(2) would fail. */
 	if (setrlimit(RLIMIT_MEMLOCK, &unlimited) == 0)
 		mlockall(MCL_CURRENT | MCL_FUTURE);
+	keeper.loop.quiet = true;
 	keeper.buf = wire_buffer_new();
 	keeper.broker = (struct watch){ .fd = CHILD_BROKER_FD, .ready = broker_ready };
 	if (r == 0)

@@ -64,8 +64,8 @@ struct sluice_conn *conn_free(struct sluice_conn *conn)
 {
 	if (!conn)
 		return NULL;
-	if (conn->rekeyer)
-		conn->rekeyer->ended(conn->rekeyer->arg, conn);
+	if (conn->home)
+		conn->home->ended(conn->home->arg, conn);
 	if (conn->rx)
 		conn->rx->ops->free(conn->rx);
 	if (conn->tx)

@@ -77,13 +77,13 @@ enum send_in_flight {
 };
 
 /*
- * struct rekeyer - where a connection came from that was handed over. On the kernel path that process has
- * its secrets: rekey() puts the next keys of a direction into the socket. Returns 0, or -SLUICE_E_REKEY.
- * NULL: the secrets are here. ended() is called when the connection is freed.
+ * struct home - the process that a connection was handed over from. On the kernel path it has the secrets:
+ * rekey() has it put the next keys of a direction into the socket, and returns 0 or -SLUICE_E_REKEY.
+ * ended() tells it what became of the connection, which is about to be freed.
  */
-struct rekeyer {
+struct home {
 	int (*rekey)(void *arg, struct sluice_conn *conn, enum ktls_direction dir);
-	void (*ended)(void *arg, const struct sluice_conn *conn);
+	void (*ended)(void *arg, struct sluice_conn *conn);
 	void *arg;
 };
 
@@ -111,8 +111,8 @@ struct sluice_conn {
 	const struct suite *suite;
 	bool keep_keys;    /* INSTALL keeps all of both directions: the connection will be moved */
 	bool cannot_rekey; /* so says the process that has the secrets */
-	const struct rekeyer *rekeyer; /* that process; NULL: it was not handed over */
-	uint64_t session_id;           /* as that process knows it */
+	const struct home *home; /* where it was handed over from; NULL: made here */
+	uint64_t session_id;     /* as that process knows it */
 	enum sluice_path_reason ulp_reason;
 	struct traffic *rx_traffic, *tx_traffic;
 	struct record_rx *rx;

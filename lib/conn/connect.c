@@ -63,6 +63,8 @@ static int set_nonblocking(struct sluice_conn *conn)
 {
 	int flags = sys->fcntl(conn->fd, F_GETFL, 0);
 
+	if (flags >= 0 && flags & O_NONBLOCK)
+		return 0;
 	if (flags < 0 || sys->fcntl(conn->fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return conn_fail(conn, SLUICE_E_IO, -1, errno, "making the socket non-blocking");
 	return 0;

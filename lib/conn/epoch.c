@@ -68,7 +68,7 @@ int epoch_update(struct sluice_conn *conn, bool request, enum sluice_rekey_cause
 static int rekey_elsewhere(struct sluice_conn *conn, enum ktls_direction dir)
 {
 	struct traffic *traffic = dir == KTLS_RX ? conn->rx_traffic : conn->tx_traffic;
-	int r = conn->rekeyer->rekey(conn->rekeyer->arg, conn, dir);
+	int r = conn->home->rekey(conn->home->arg, conn, dir);
 
 	if (r < 0)
 		return r;
@@ -87,7 +87,7 @@ static int rekey(struct sluice_conn *conn, enum ktls_direction dir)
 	struct traffic *next = NULL;
 	int r;
 
-	if (conn->rekeyer && conn->rekeyer->rekey)
+	if (conn->home && conn->tx->ops->path == SLUICE_PATH_KERNEL)
 		return rekey_elsewhere(conn, dir);
 	r = traffic_next_epoch(&next, *current);
 	if (r == 0)

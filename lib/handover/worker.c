@@ -25,7 +25,7 @@
 
 /* struct link - what the connections of a worker need of it; lives as long as one of them. */
 struct link {
-	struct rekeyer kernel, user; /* of connections on that path */
+	struct home home;
 	atomic_uint refs;
 	pthread_mutex_t lock;
 	int fd; /* for MSG_REKEY and MSG_ENDED */
@@ -110,19 +110,23 @@ static void link_unref(struct link *link)
 	free(link);
 }
 
-/* If the daemon does not keep up it learns of the end from the kernel. */
-static void ended(void *arg, const struct sluice_conn *conn)
+/* For the daemon's records. If it is gone, or does not keep up, nobody waits for it. */
+static void ended(void *arg, struct sluice_conn *conn)
 {
 	struct link *link = arg;
+	struct sluice_conn_info info;
 	uint8_t buf[SMALL_LEN];
 	struct wire wire;
 
-	wire_begin(&wire, buf, sizeof(buf), MSG_ENDED, (uint32_t)conn->session_id);
+	sluice_conn_info(conn, &info, sizeof(info));
+	wire_begin(&wire, buf, sizeof(buf), MSG_ENDED, 0);
 	wire_put_u64(&wire, ATTR_SESSION, conn->session_id);
-	wire_put_u64(&wire, ATTR_RX_BYTES, conn->info.rx.bytes);
-	wire_put_u64(&wire, ATTR_TX_BYTES, conn->info.tx.bytes);
-	if (conn->err.code)
-		wire_put_text(&wire, ATTR_TEXT, sluice_error_name(-conn->err.code));
+	wire_put_u64(&wire, ATTR_RX_BYTES, info.rx.bytes);
+	wire_put_u64(&wire, ATTR_TX_BYTES, info.tx.bytes);
+	wire_put_u64(&wire, ATTR_RX_EPOCH, info.rx.epoch);
+	wire_put_u64(&wire, ATTR_TX_EPOCH, info.tx.epoch);
+	wire_put_text(&wire, ATTR_TEXT,
+		      conn->err.code ? sluice_error_name(conn->err.code) : "closed");
 	channel_send(link->fd, buf, wire_end(&wire), NULL, 0);
 	link_unref(link);
 }
@@ -136,8 +140,7 @@ static struct link *link_new(void)
 	atomic_init(&link->refs, 1);
 	pthread_mutex_init(&link->lock, NULL);
 	link->fd = -1;
-	link->kernel = (struct rekeyer){ rekey, ended, link };
-	link->user = (struct rekeyer){ NULL, ended, link };
+	link->home = (struct home){ rekey, ended, link };
 	return link;
 }
 
@@ -287,8 +290,7 @@ static int take(struct sluice_worker *worker, size_t len, struct channel_fds *fd
 		return r;
 	}
 	atomic_fetch_add(&worker->link->refs, 1);
-	conn->rekeyer = conn->info.rx.path == SLUICE_PATH_KERNEL ? &worker->link->kernel
-								 : &worker->link->user;
+	conn->home = &worker->link->home;
 	*ret_conn = conn;
 	return 0;
 }

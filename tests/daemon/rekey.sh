@@ -64,7 +64,10 @@ changes() {
   rx=$((after[0] - before[0]))
   tx=$((after[1] - before[1]))
   if [ "$(path_of TLS_AES_128_GCM_SHA256 auto)" = kernel ]; then
-    [ "$rx" -ge 999 ] && [ "$tx" -ge 999 ] || { say "the kernel saw $rx and $tx new keys"; result=1; }
+    if [ "$rx" -lt 999 ] || [ "$tx" -lt 999 ]; then
+      say "the kernel saw $rx and $tx new keys"
+      result=1
+    fi
   fi
   stop_daemon
   return "$result"
