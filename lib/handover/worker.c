@@ -178,6 +178,9 @@ static int read_welcome(struct sluice_worker *worker, struct sluice_error *err)
 	if (wait_for(worker->fd, POLLIN, WELCOME_MS) < 0)
 		return err_set(err, SLUICE_E_CONNECT, "the daemon does not answer");
 	n = channel_recv(worker->fd, worker->buf, WIRE_MAX, &fds);
+	if (n ==
+	    -ECONNRESET) /* unix(7): it did not read what we sent; what it said comes after that */
+		n = channel_recv(worker->fd, worker->buf, WIRE_MAX, &fds);
 	if (n <= 0)
 		return err_set(err, SLUICE_E_CONNECT, "the daemon closed the connection");
 	if (!wire_open(&reader, worker->buf, (size_t)n, &head)) {
@@ -215,7 +218,9 @@ int sluice_worker_attach(struct sluice *sluice, const char *path, struct sluice_
 		r = err_set(ret_err, SLUICE_E_NOMEM, "attaching to a pool");
 	else
 		r = send_simple(worker, MSG_ATTACH, 0, 0);
-	if (r == 0)
+	if (r == -SLUICE_E_IO)
+		err_set(ret_err, SLUICE_E_IO, "attaching to %s", path);
+	if (r == 0 || r == -SLUICE_E_CLOSED) /* a refusal has come before the end */
 		r = read_welcome(worker, ret_err);
 	if (r < 0) {
 		sluice_worker_free(worker);
