@@ -64,6 +64,7 @@ log_has() {
 
 # start_daemon: sluiced with the configuration $work/sluiced.conf, and until it accepts.
 start_daemon() {
+  [ ! -e "$work/sluiced.log" ] || mv "$work/sluiced.log" "$work/sluiced.log.$daemon"
   "$SLUICED" --config "$work/sluiced.conf" >"$work/sluiced.log" 2>&1 &
   daemon=$!
   pids+=("$daemon")

@@ -55,7 +55,7 @@ configure() {
 	pools:
 	  app: {socket: $work/app.sock}
 	  api: {socket: $work/api.sock}
-	limits: {handshakers: 3}
+	limits: {handshakers: 3, per_source: 1000}
 	admin: {socket: $work/admin.sock}
 	END
 }

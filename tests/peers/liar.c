@@ -2,9 +2,11 @@
 /*
  * A worker of sluiced that does not keep to the rules, for tests/daemon/faults.sh:
  *
- *	liar SOCKET version|oversize|early|midway|ack|credits|ended|keys|unknown|descriptors|attaches
+ *	liar SOCKET WHAT [SESSION]
  *
- * Exits 0 when the daemon did what it must: end this channel, or for `keys` and `descriptors` refuse.
+ * WHAT is version, oversize, early, midway, ack, credits, ended, keys, unknown, descriptors or attaches;
+ * SESSION is another worker's. Exits 0 when the daemon did what it must: end this channel, or for `keys`
+ * and `descriptors` refuse.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -20,6 +22,7 @@
 #define ATTACHES 1000
 
 static int channel, link_fd = -1;
+static uint64_t session;
 static uint8_t buf[WIRE_MAX + 1];
 static struct wire wire;
 
@@ -84,7 +87,7 @@ static int keys(void)
 	ssize_t n;
 	int fd;
 
-	for (id = 0; id < 50; id++) {
+	for (id = session > 10 ? session - 10 : 0; id < session + 10; id++) {
 		begin(MSG_REKEY, (uint32_t)id);
 		wire_put_u64(&wire, ATTR_SESSION, id);
 		wire_put_u64(&wire, ATTR_DIRECTION, id & 1);
@@ -92,7 +95,7 @@ static int keys(void)
 			return 1;
 		n = hear(link_fd, &fd);
 		code = 0;
-		if (n <= 0 || !wire_open(&reader, buf, (size_t)n, &head) || head.id != id)
+		if (n <= 0 || !wire_open(&reader, buf, (size_t)n, &head) || head.id != (uint32_t)id)
 			return 1;
 		while (wire_next(&reader, &attr) == 1)
 			if (attr.type == ATTR_ERROR)
@@ -135,7 +138,7 @@ static int lie(const char *what)
 	if (!strcmp(what, "credits"))
 		return number(MSG_CREDIT, 0, ATTR_COUNT, UINT64_MAX);
 	if (!strcmp(what, "ended"))
-		return number(MSG_ENDED, 0, ATTR_SESSION, 1);
+		return number(MSG_ENDED, 0, ATTR_SESSION, session);
 	if (!strcmp(what, "unknown"))
 		return number(MSG_LOAD, 0, ATTR_SESSION, 1);
 	if (!strcmp(what, "keys"))
@@ -155,10 +158,11 @@ static int lie(const char *what)
 
 int main(int argc, char **argv)
 {
-	if (argc != 3) {
-		fprintf(stderr, "usage: liar SOCKET WHAT\n");
+	if (argc != 3 && argc != 4) {
+		fprintf(stderr, "usage: liar SOCKET WHAT [SESSION]\n");
 		return 2;
 	}
+	session = argc == 4 ? strtoull(argv[3], NULL, 10) : 0;
 	if (!strcmp(argv[2], "attaches"))
 		return attaches(argv[1]);
 	channel = channel_connect(argv[1]);

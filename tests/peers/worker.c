@@ -10,6 +10,7 @@
  */
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static struct sluice_worker *worker;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *name;
 static int echoes;
+static atomic_int active;
 
 static void echo(struct sluice_conn *conn)
 {
@@ -74,6 +76,7 @@ static void *serve(void *arg)
 	pthread_mutex_lock(&lock);
 	sluice_worker_credit(worker, 1);
 	pthread_mutex_unlock(&lock);
+	active--;
 	return NULL;
 }
 
@@ -97,8 +100,11 @@ static int run(void)
 		if (r < 0)
 			return r;
 		printf("%llu\n", (unsigned long long)sluice_conn_session(conn));
-		if (pthread_create(&thread, &attr, serve, conn))
+		active++;
+		if (pthread_create(&thread, &attr, serve, conn)) {
 			sluice_close(conn);
+			active--;
+		}
 	}
 }
 
@@ -130,5 +136,7 @@ int main(int argc, char **argv)
 		pause();
 	r = run();
 	fprintf(stderr, "worker: %s\n", sluice_strerror(r));
-	return r == -SLUICE_E_CLOSED ? 0 : 1; /* connections end with the process */
+	while (active) /* what we have needs no daemon */
+		usleep(10000);
+	return r == -SLUICE_E_CLOSED ? 0 : 1;
 }
