@@ -274,6 +274,7 @@ no_descriptors() {
   before=$(keeper; handshakers | sort)
   # Fewer than would be needed at once: all are served, one after the other.
   prlimit --pid "$daemon" --nofile=48:
+  sleep 2 # until it knows
   "$PEERS/hammer" "$port" "$work/ca.pem" 200 100 >"$work/hammer.out" 2>"$work/hammer.err" || {
     say "$(cat "$work/hammer.out") $(sort "$work/hammer.err" | uniq -c | head -n 3)"
     result=1
