@@ -291,12 +291,12 @@ static void out_of_order(void **state)
 
 static void a_role_that_is_none(void **state)
 {
-	static const uint64_t roles[] = { 2, 255, 1ull << 32 };
+	static const uint64_t roles[] = { 0, 3, 255, (1ull << 32) + SLUICE_SERVER };
 	static struct file file;
 	struct catalog *catalog;
 	size_t i;
 
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
 		file.len = 0;
 		begin(&file, CATALOG_PROFILE);
 		wire_put_u64(&file.wire, ATTR_ROLE, roles[i]);
