@@ -329,7 +329,7 @@ static void refuse(int fd, const char *text)
 	wire_begin(&wire, buf, sizeof(buf), MSG_REFUSED, 0);
 	wire_put_text(&wire, ATTR_TEXT, text);
 	channel_send(fd, buf, wire_end(&wire), NULL, 0);
-	close(fd);
+	channel_end(fd);
 }
 
 static size_t count_workers(const struct pool *pool)

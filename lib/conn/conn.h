@@ -79,7 +79,8 @@ enum send_in_flight {
 /*
  * struct home - the process that a connection was handed over from. On the kernel path it has the secrets:
  * rekey() has it put the next keys of a direction into the socket, and returns 0 or -SLUICE_E_REKEY.
- * ended() tells it what became of the connection, which is about to be freed.
+ * ended() tells it what became of the connection, which is about to be freed; NULL: it went on to
+ * another process, and nothing is told.
  */
 struct home {
 	int (*rekey)(void *arg, struct sluice_conn *conn, enum ktls_direction dir);

@@ -120,6 +120,20 @@ int channel_take_fd(struct channel_fds *fds)
 	return fd;
 }
 
+void channel_end(int fd)
+{
+	struct channel_fds fds;
+	char scrap[64];
+	ssize_t n;
+
+	sys->shutdown(fd, SHUT_RD); /* nothing more can come; what is there is taken away */
+	do {
+		n = channel_recv(fd, scrap, sizeof(scrap), &fds);
+		channel_close_fds(&fds);
+	} while (n > 0 || n == -EMSGSIZE);
+	sys->close(fd);
+}
+
 int channel_peer(int fd, struct ucred *ret_cred)
 {
 	socklen_t len = sizeof(*ret_cred);

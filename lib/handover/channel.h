@@ -37,6 +37,12 @@ ssize_t channel_recv(int fd, void *buf, size_t size, struct channel_fds *ret_fds
 void channel_close_fds(struct channel_fds *fds);
 int channel_take_fd(struct channel_fds *fds);
 
+/*
+ * channel_end() closes a channel behind what was sent: a close(2) over something unread would let the
+ * peer read ECONNRESET instead (unix(7), SOCK_SEQPACKET).
+ */
+void channel_end(int fd);
+
 /* channel_peer() tells who is at the other end (SO_PEERCRED). Returns 0 or -errno. */
 int channel_peer(int fd, struct ucred *ret_cred);
 

@@ -17,6 +17,7 @@
 #include "handover/channel.h"
 #include "handover/messages.h"
 #include "handover/state.h"
+#include "handover/worker.h"
 
 #define SMALL_LEN 256
 #define WELCOME_MS 5000
@@ -111,9 +112,8 @@ static void link_unref(struct link *link)
 }
 
 /* For the daemon's records. If it is gone, or does not keep up, nobody waits for it. */
-static void ended(void *arg, struct sluice_conn *conn)
+static void tell_end(const struct link *link, const struct sluice_conn *conn, const char *why)
 {
-	struct link *link = arg;
 	struct sluice_conn_info info;
 	uint8_t buf[SMALL_LEN];
 	struct wire wire;
@@ -125,9 +125,25 @@ static void ended(void *arg, struct sluice_conn *conn)
 	wire_put_u64(&wire, ATTR_TX_BYTES, info.tx.bytes);
 	wire_put_u64(&wire, ATTR_RX_EPOCH, info.rx.epoch);
 	wire_put_u64(&wire, ATTR_TX_EPOCH, info.tx.epoch);
-	wire_put_text(&wire, ATTR_TEXT,
-		      conn->err.code ? sluice_error_name(conn->err.code) : "closed");
+	wire_put_text(&wire, ATTR_TEXT, why);
 	channel_send(link->fd, buf, wire_end(&wire), NULL, 0);
+}
+
+static void ended(void *arg, struct sluice_conn *conn)
+{
+	struct link *link = arg;
+
+	if (conn)
+		tell_end(link, conn, conn->err.code ? sluice_error_name(conn->err.code) : "closed");
+	link_unref(link);
+}
+
+void worker_ended(struct sluice_conn *conn, const char *why)
+{
+	struct link *link = conn->home->arg;
+
+	conn->home = NULL;
+	tell_end(link, conn, why);
 	link_unref(link);
 }
 
@@ -220,7 +236,7 @@ int sluice_worker_attach(struct sluice *sluice, const char *path, struct sluice_
 		r = send_simple(worker, MSG_ATTACH, 0, 0);
 	if (r == -SLUICE_E_IO)
 		err_set(ret_err, SLUICE_E_IO, "attaching to %s", path);
-	if (r == 0 || r == -SLUICE_E_CLOSED) /* a refusal has come before the end */
+	if (r == 0 || r == -SLUICE_E_CLOSED) /* a refusal may be there already */
 		r = read_welcome(worker, ret_err);
 	if (r < 0) {
 		sluice_worker_free(worker);
@@ -271,8 +287,8 @@ static uint64_t session_of(struct wire_reader reader)
 	return 0;
 }
 
-static int take(struct sluice_worker *worker, size_t len, struct channel_fds *fds,
-		struct sluice_conn **ret_conn)
+int worker_conn(struct sluice_worker *worker, const uint8_t *message, size_t len,
+		struct channel_fds *fds, struct sluice_conn **ret_conn, uint32_t *ret_id)
 {
 	struct wire_reader reader;
 	struct wire_head head;
@@ -280,8 +296,7 @@ static int take(struct sluice_worker *worker, size_t len, struct channel_fds *fd
 	uint64_t session;
 	int r;
 
-	if (!wire_open(&reader, worker->buf, len, &head) || head.type != MSG_CONNECTION ||
-	    fds->n != 1)
+	if (!wire_open(&reader, message, len, &head) || head.type != MSG_CONNECTION || fds->n != 1)
 		return -SLUICE_E_PROTOCOL;
 	session = session_of(reader);
 	r = state_read(&conn, worker->sluice, &reader, fds->fds[0]);
@@ -289,38 +304,72 @@ static int take(struct sluice_worker *worker, size_t len, struct channel_fds *fd
 		return r;
 	fds->n = 0;
 	conn->session_id = session;
-	r = send_simple(worker, MSG_ACK, head.id, 0);
+	atomic_fetch_add(&worker->link->refs, 1);
+	conn->home = &worker->link->home;
+	*ret_conn = conn;
+	*ret_id = head.id;
+	return 0;
+}
+
+ssize_t worker_recv(struct sluice_worker *worker, const uint8_t **ret_message,
+		    struct channel_fds *ret_fds)
+{
+	ssize_t n = channel_recv(worker->fd, worker->buf, WIRE_MAX, ret_fds);
+
+	*ret_message = worker->buf;
+	if (n > 0)
+		return n;
+	if (n == 0 || n == -ECONNRESET)
+		return -SLUICE_E_CLOSED;
+	if (n == -EAGAIN)
+		return -SLUICE_E_AGAIN;
+	return n == -EMSGSIZE ? -SLUICE_E_PROTOCOL : -sys_errno_code((int)-n);
+}
+
+void worker_wipe(struct sluice_worker *worker, size_t len)
+{
+	secret_wipe(worker->buf, len);
+}
+
+static int take(struct sluice_worker *worker, const uint8_t *message, size_t len,
+		struct channel_fds *fds, struct sluice_conn **ret_conn)
+{
+	struct sluice_conn *conn;
+	uint32_t id;
+	int r;
+
+	r = worker_conn(worker, message, len, fds, &conn, &id);
+	if (r < 0)
+		return r;
+	r = send_simple(worker, MSG_ACK, id, 0);
 	if (r < 0) {
 		conn_free(conn);
 		return r;
 	}
-	atomic_fetch_add(&worker->link->refs, 1);
-	conn->home = &worker->link->home;
 	*ret_conn = conn;
 	return 0;
 }
 
 int sluice_worker_next(struct sluice_worker *worker, int timeout_ms, struct sluice_conn **ret_conn)
 {
+	const uint8_t *message;
 	struct channel_fds fds;
 	ssize_t n;
 	int r;
 
-	n = channel_recv(worker->fd, worker->buf, WIRE_MAX, &fds);
-	while (n == -EAGAIN) {
+	n = worker_recv(worker, &message, &fds);
+	while (n == -SLUICE_E_AGAIN) {
 		if (timeout_ms == SLUICE_NOWAIT)
 			return -SLUICE_E_AGAIN;
 		if (wait_for(worker->fd, POLLIN, timeout_ms) < 0)
 			return -SLUICE_E_TIMEOUT;
-		n = channel_recv(worker->fd, worker->buf, WIRE_MAX, &fds);
+		n = worker_recv(worker, &message, &fds);
 	}
-	if (n == 0 || n == -ECONNRESET)
-		return -SLUICE_E_CLOSED;
 	if (n < 0)
-		return n == -EMSGSIZE ? -SLUICE_E_PROTOCOL : -sys_errno_code((int)-n);
-	r = take(worker, (size_t)n, &fds, ret_conn);
+		return (int)n;
+	r = take(worker, message, (size_t)n, &fds, ret_conn);
 	channel_close_fds(&fds);
-	secret_wipe(worker->buf, (size_t)n);
+	worker_wipe(worker, (size_t)n);
 	return r;
 }
 

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A connection's life in the relay: waiting, offered, live, closing. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+
+#include "conn/conn.h"
+#include "handover/messages.h"
+#include "handover/state.h"
+#include "handover/worker.h"
+#include "relay/relay.h"
+
+#define LINGER_MS 2000
+#define STALL_MS 30000 /* a peer that reads nothing, when the worker that wrote is gone */
+
+/* --- the message ------------------------------------------------------------------------------ */
+
+static void put_address(struct wire *wire, uint16_t type, const struct sockaddr_storage *addr)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)addr;
+	const struct sockaddr_in *in = (const struct sockaddr_in *)addr;
+	char host[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 16];
+
+	if (addr->ss_family == AF_INET && inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host)))
+		snprintf(text, sizeof(text), "%s:%u", host, ntohs(in->sin_port));
+	else if (addr->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) &&
+		 inet_ntop(AF_INET, in6->sin6_addr.s6_addr + 12, host, sizeof(host)))
+		snprintf(text, sizeof(text), "%s:%u", host, ntohs(in6->sin6_port));
+	else if (addr->ss_family == AF_INET6 &&
+		 inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host)))
+		snprintf(text, sizeof(text), "[%s]:%u", host, ntohs(in6->sin6_port));
+	else
+		return;
+	wire_put_text(wire, type, text);
+}
+
+/* What the daemon said, less secrets and plaintext; a pair cannot be asked for addresses. */
+static int make_message(struct link *link, const uint8_t *message, size_t len)
+{
+	struct sockaddr_storage addr;
+	struct wire_reader reader;
+	struct wire_head head;
+	struct attr attr;
+	struct wire wire;
+
+	if (!wire_open(&reader, message, len, &head))
+		return -SLUICE_E_PROTOCOL;
+	wire_begin(&wire, link->relay->buf, WIRE_MAX, MSG_CONNECTION, link->id);
+	while (wire_next(&reader, &attr) == 1)
+		if (attr.type != ATTR_RX_KEYS && attr.type != ATTR_TX_KEYS &&
+		    attr.type != ATTR_EARLY && attr.type != ATTR_LOCAL && attr.type != ATTR_PEER)
+			wire_put(&wire, attr.type, attr.bytes, attr.len);
+	if (sluice_sockname(link->conn, &addr) == 0)
+		put_address(&wire, ATTR_LOCAL, &addr);
+	if (sluice_peername(link->conn, &addr) == 0)
+		put_address(&wire, ATTR_PEER, &addr);
+	link->message_len = wire_end(&wire);
+	link->message = link->message_len ? malloc(link->message_len) : NULL;
+	if (!link->message)
+		return -SLUICE_E_NOMEM;
+	memcpy(link->message, wire.buf, link->message_len);
+	return 0;
+}
+
+/* --- the pair --------------------------------------------------------------------------------- */
+
+static void close_pair(struct link *link)
+{
+	if (link->pair.fd >= 0) {
+		loop_forget(&link->relay->loop, &link->pair);
+		close(link->pair.fd);
+	}
+	if (link->their_end >= 0)
+		close(link->their_end);
+	link->pair.fd = link->their_end = -1;
+}
+
+int link_pair(struct link *link)
+{
+	int fds[2];
+
+	close_pair(link);
+	/* Ours does not wait by what we ask of each call: O_NONBLOCK would be the worker's as well. */
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds))
+		return -errno;
+	link->pair.fd = fds[0];
+	link->their_end = fds[1];
+	return 0;
+}
+
+/* --- beginning -------------------------------------------------------------------------------- */
+
+struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id,
+		      const uint8_t *message, size_t len)
+{
+	struct link *link = calloc(1, sizeof(*link));
+
+	if (!link)
+		return NULL;
+	link->relay = relay;
+	link->conn = conn;
+	link->id = id;
+	link->session = sluice_conn_session(conn);
+	link->tls = (struct watch){ .fd = sluice_conn_fd(conn), .ready = pump_tls_ready };
+	link->pair = (struct watch){ .fd = -1, .ready = pump_pair_ready };
+	link->their_end = -1;
+	if (make_message(link, message, len) < 0) {
+		free(link);
+		return NULL;
+	}
+	link->since_ms = relay->loop.now_ms;
+	TAILQ_INSERT_TAIL(&relay->waiting, link, entry);
+	relay->n_waiting++;
+	relay->n_links++;
+	return link;
+}
+
+void link_wait(struct link *link)
+{
+	struct relay *relay = link->relay;
+
+	close_pair(link);
+	link->state = LINK_WAITING;
+	link->since_ms = relay->loop.now_ms;
+	TAILQ_INSERT_HEAD(&relay->waiting, link, entry);
+	relay->n_waiting++;
+}
+
+void link_live(struct link *link)
+{
+	link->state = LINK_LIVE;
+	free(link->message);
+	link->message = NULL;
+	pump_run(link);
+}
+
+/* --- ending ----------------------------------------------------------------------------------- */
+
+static void detach(struct link *link)
+{
+	if (link->state == LINK_WAITING) {
+		TAILQ_REMOVE(&link->relay->waiting, link, entry);
+		link->relay->n_waiting--;
+	}
+	if (link->plain) {
+		LIST_REMOVE(link, of_plain);
+		link->plain->n_links--;
+		link->plain = NULL;
+	}
+}
+
+static void link_free(struct link *link)
+{
+	if (link->is_timed)
+		LIST_REMOVE(link, timed);
+	link->relay->n_links--;
+	free(link->in.buf);
+	free(link->out.buf);
+	free(link->message);
+	free(link);
+}
+
+void link_timed(struct link *link)
+{
+	if (link->is_timed)
+		return;
+	link->is_timed = true;
+	LIST_INSERT_HEAD(&link->relay->timed, link, timed);
+}
+
+static void close_step(struct link *link)
+{
+	loop_forget(&link->relay->loop, &link->tls);
+	if (sluice_close_nowait(link->conn) != -SLUICE_E_AGAIN) {
+		link_free(link);
+		return;
+	}
+	/* poll(2) and epoll(7) have the same numbers. Without memory the deadline goes on. */
+	loop_watch(&link->relay->loop, &link->tls, (uint32_t)sluice_conn_events(link->conn));
+}
+
+void link_close(struct link *link, const char *why)
+{
+	if (link->state == LINK_WAITING)
+		upstream_ack(link->relay, link); /* or the daemon would keep it */
+	worker_ended(link->conn, why);
+	detach(link);
+	close_pair(link);
+	link->state = LINK_CLOSING;
+	link_timed(link);
+	close_step(link);
+}
+
+void link_leave(struct link *link)
+{
+	detach(link);
+	close_pair(link);
+	state_release(link->conn);
+	link_free(link);
+}
+
+static void linger_step(struct link *link)
+{
+	struct relay *relay = link->relay;
+	ssize_t n;
+
+	do {
+		n = sluice_recv(link->conn, relay->scratch, RELAY_CHUNK, SLUICE_NOWAIT);
+	} while (n > 0);
+	if (n != -SLUICE_E_AGAIN || loop_watch(&relay->loop, &link->tls, EPOLLIN) < 0)
+		link_close(link, "ended by its worker");
+}
+
+void link_linger(struct link *link)
+{
+	detach(link);
+	close_pair(link);
+	link->state = LINK_LINGER;
+	link->since_ms = link->relay->loop.now_ms;
+	link_timed(link);
+	linger_step(link);
+}
+
+/* --- events and time -------------------------------------------------------------------------- */
+
+void pump_tls_ready(struct watch *watch, uint32_t events)
+{
+	struct link *link = owner_of(watch, struct link, tls);
+
+	if (link->state == LINK_CLOSING)
+		close_step(link);
+	else if (link->state == LINK_LINGER)
+		linger_step(link);
+	else
+		pump_run(link);
+}
+
+static void tick_one(struct link *link, uint64_t now_ms)
+{
+	if (link->state == LINK_CLOSING) {
+		if (sluice_conn_timeout(link->conn) == 0)
+			close_step(link);
+	} else if (link->state == LINK_LINGER) {
+		if (now_ms - link->since_ms >= LINGER_MS)
+			link_close(link, "ended by its worker; the peer did not end");
+	} else if (now_ms - link->since_ms >= STALL_MS) {
+		sluice_abort(link->conn, SLUICE_ALERT_INTERNAL_ERROR);
+		link_close(link, "the peer does not read");
+	}
+}
+
+void link_tick(struct relay *relay)
+{
+	struct link *link, *next;
+
+	for (link = LIST_FIRST(&relay->timed); link; link = next) {
+		next = LIST_NEXT(link, timed);
+		tick_one(link, relay->loop.now_ms);
+	}
+	while ((link = TAILQ_FIRST(&relay->waiting)) &&
+	       relay->loop.now_ms - link->since_ms >= relay->wait_ms)
+		link_close(link, "no plain worker had room in time");
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+/* sluice-relay: its options, its signals, its end. */
+#include "relay/relay.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define EXIT_USAGE 2
+#define WAIT_MS 5000
+#define DRAIN_MS 30000
+#define MAX_MS 3600000
+
+void log_line(const char *format, ...)
+{
+	char line[300];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	fprintf(stderr, "sluice-relay: %s\n", line);
+}
+
+/* --- signals and time ------------------------------------------------------------------------- */
+
+void relay_drain(struct relay *relay)
+{
+	if (relay->draining)
+		return;
+	relay->draining = true;
+	relay->drained_ms = relay->loop.now_ms + relay->drain_ms;
+	upstream_drain(relay);
+	plain_close(relay);
+	log_line("ending: %zu connections are open", relay->n_links);
+}
+
+static void signals_ready(struct watch *watch, uint32_t events)
+{
+	struct relay *relay = owner_of(watch, struct relay, signals);
+	struct signalfd_siginfo info;
+
+	while (read(watch->fd, &info, sizeof(info)) == sizeof(info)) {
+		if (relay->draining)
+			relay->loop.stop = true; /* asked twice */
+		relay_drain(relay);
+	}
+}
+
+static int open_signals(struct relay *relay)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	relay->signals = (struct watch){ .fd = fd, .ready = signals_ready };
+	return loop_watch(&relay->loop, &relay->signals, EPOLLIN);
+}
+
+/* What waits for a worker goes back to the daemon when this process ends: nobody acknowledged it. */
+static void tick(struct loop *loop, void *arg)
+{
+	struct relay *relay = arg;
+
+	link_tick(relay);
+	plain_tick(relay);
+	if (relay->draining &&
+	    (relay->n_links == relay->n_waiting || loop->now_ms >= relay->drained_ms))
+		loop->stop = true;
+}
+
+/* --- start ------------------------------------------------------------------------------------ */
+
+static void usage(FILE *out)
+{
+	fputs("usage: sluice-relay --pool SOCKET --offer SOCKET [--user NAME]...\n"
+	      "Takes connections out of a pool of sluiced and gives workers their plaintext.\n"
+	      "\n"
+	      "  -p, --pool SOCKET   the pool\n"
+	      "  -o, --offer SOCKET  where plain workers attach\n"
+	      "  -u, --user NAME     who may, besides root: a name or number; repeatable\n"
+	      "      --wait MS       how long a connection waits for a plain worker (5000)\n"
+	      "      --drain MS      how long the end waits for connections (30000)\n"
+	      "  -h, --help          this text\n"
+	      "      --version\n"
+	      "\n"
+	      "SIGTERM takes no more connections and waits for those that are open; twice: ends.\n",
+	      out);
+}
+
+static bool read_number(const char *text, uint64_t max, uint64_t *ret_value)
+{
+	char *end;
+	unsigned long long value;
+
+	if (!*text || text[strspn(text, "0123456789")] || strlen(text) > 10)
+		return false;
+	value = strtoull(text, &end, 10);
+	if (value > max)
+		return false;
+	*ret_value = value;
+	return true;
+}
+
+static bool add_user(struct relay *relay, const char *text)
+{
+	const struct passwd *user;
+	uint64_t uid;
+
+	if (relay->n_users == MAX_USERS)
+		return false;
+	if (!read_number(text, UINT32_MAX - 1, &uid)) {
+		user = getpwnam(text);
+		if (!user)
+			return false;
+		uid = user->pw_uid;
+	}
+	relay->users[relay->n_users++] = (uid_t)uid;
+	return true;
+}
+
+static bool take_option(struct relay *relay, int c, const char **ret_pool)
+{
+	switch (c) {
+	case 'p':
+		*ret_pool = optarg;
+		return true;
+	case 'o':
+		relay->offer_path = optarg;
+		return true;
+	case 'u':
+		if (add_user(relay, optarg))
+			return true;
+		fprintf(stderr, "sluice-relay: there is no user '%s'\n", optarg);
+		return false;
+	case 'w':
+	case 'd':
+		if (read_number(optarg, MAX_MS, c == 'w' ? &relay->wait_ms : &relay->drain_ms))
+			return true;
+		fprintf(stderr, "sluice-relay: '%s' is not 0 to %d milliseconds\n", optarg, MAX_MS);
+		return false;
+	default:
+		return false;
+	}
+}
+
+/* Returns -1: go on, or the exit status. */
+static int parse(struct relay *relay, int argc, char **argv, const char **ret_pool)
+{
+	static const struct option options[] = {
+		{ "pool", required_argument, NULL, 'p' },
+		{ "offer", required_argument, NULL, 'o' },
+		{ "user", required_argument, NULL, 'u' },
+		{ "wait", required_argument, NULL, 'w' },
+		{ "drain", required_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "p:o:u:h", options, NULL)) != -1) {
+		if (c == 'h') {
+			usage(stdout);
+			return 0;
+		}
+		if (c == 'V') {
+			puts("sluice-relay " SLUICE_VERSION);
+			return 0;
+		}
+		if (!take_option(relay, c, ret_pool))
+			return EXIT_USAGE;
+	}
+	if (optind == argc && *ret_pool && relay->offer_path)
+		return -1;
+	usage(stderr);
+	return EXIT_USAGE;
+}
+
+/* Keys of connections on the user path are here. */
+static void prepare_process(void)
+{
+	const struct rlimit none = { 0, 0 };
+	struct rlimit files;
+
+	setrlimit(RLIMIT_CORE, &none);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+static int start(struct relay *relay, const char *pool)
+{
+	struct sluice_error err;
+	char text[300];
+	int r;
+
+	relay->buf = wire_buffer_new();
+	relay->scratch = malloc(RELAY_CHUNK);
+	r = relay->buf && relay->scratch ? loop_init(&relay->loop, tick, relay) : -ENOMEM;
+	if (r == 0)
+		r = open_signals(relay);
+	if (r < 0) {
+		log_line("%s", strerror(-r));
+		return r;
+	}
+	r = sluice_start(&relay->sluice, SLUICE_PERMANENT, &err);
+	if (r == 0)
+		r = upstream_open(relay, pool, &err);
+	if (r < 0) {
+		sluice_format_error(&err, text, sizeof(text));
+		log_line("%s", text);
+		return r;
+	}
+	r = plain_open(relay, relay->offer_path);
+	if (r < 0)
+		log_line("%s: %s", relay->offer_path, strerror(-r));
+	return r;
+}
+
+static void end(struct relay *relay)
+{
+	struct link *link;
+
+	plain_close(relay);
+	while ((link = TAILQ_FIRST(&relay->waiting)))
+		link_leave(link);
+	upstream_close(relay);
+	sluice_stop(relay->sluice);
+	wire_buffer_free(relay->buf);
+	free(relay->scratch);
+}
+
+int main(int argc, char **argv)
+{
+	static struct relay relay = { .wait_ms = WAIT_MS, .drain_ms = DRAIN_MS };
+	const char *pool = NULL;
+	int r, status = parse(&relay, argc, argv, &pool);
+
+	if (status >= 0)
+		return status;
+	prepare_process();
+	relay.offer.fd = -1;
+	TAILQ_INIT(&relay.waiting);
+	r = start(&relay, pool);
+	if (r == 0) {
+		log_line("offering what comes at %s", relay.offer_path);
+		r = loop_run(&relay.loop);
+	}
+	end(&relay);
+	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

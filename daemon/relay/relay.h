@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sluice-relay: for workers that know nothing of TLS. It takes connections out of a pool and offers
+ * them at a socket of its own by the same protocol, but what a plain worker gets is one end of a pair
+ * of local stream sockets, and the plaintext goes through the other. One thread, one loop.
+ */
+#ifndef SLUICE_RELAY_RELAY_H
+#define SLUICE_RELAY_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include <sluice/sluice.h>
+
+#include "common/loop.h"
+#include "handover/channel.h"
+#include "handover/wire.h"
+#include "handover/worker.h"
+
+#define RELAY_CHUNK 65536 /* bytes that wait in one direction of a connection, at most */
+
+struct link;
+struct plain;
+struct relay;
+
+/* --- the daemon (upstream.c) ------------------------------------------------------------------ */
+
+struct upstream {
+	struct watch watch;
+	struct relay *relay;
+	struct sluice_worker *worker;
+	uint64_t credits; /* that the daemon has of us */
+	bool gone;
+};
+
+int upstream_open(struct relay *relay, const char *path, struct sluice_error *ret_err);
+void upstream_close(struct relay *relay);
+
+/* upstream_balance() gives the daemon as many credits as the plain workers have to spare. */
+void upstream_balance(struct relay *relay);
+void upstream_ack(struct relay *relay, const struct link *link);
+void upstream_drain(struct relay *relay);
+
+/* --- plain workers (plain.c) ------------------------------------------------------------------ */
+
+struct plain {
+	struct watch watch;
+	LIST_ENTRY(plain) in_relay;
+	struct relay *relay;
+	uint64_t number;
+	pid_t pid;
+	uint64_t credits;
+	bool attached, draining;
+	bool full; /* its channel takes no more, until it speaks or the next tick */
+	LIST_HEAD(, link) links;
+	size_t n_links;
+};
+
+int plain_open(struct relay *relay, const char *path);
+void plain_close(struct relay *relay);
+
+/* plain_credits() is how many connections plain workers can still be offered. */
+uint64_t plain_credits(const struct relay *relay);
+
+/* plain_serve() offers what waits to whoever has room. */
+void plain_serve(struct relay *relay);
+
+/* plain_tick() tries those again that were behind. */
+void plain_tick(struct relay *relay);
+
+/* plain_tell_ended() says that a connection did not end in order. */
+void plain_tell_ended(struct link *link, int code, const char *text);
+
+/* --- connections (link.c) --------------------------------------------------------------------- */
+
+enum link_state {
+	LINK_WAITING, /* for a plain worker with room */
+	LINK_OFFERED, /* not acknowledged: the TLS socket is untouched */
+	LINK_LIVE,
+	LINK_LINGER, /* the plain worker is gone, all is sent: the peer's end is waited for */
+	LINK_CLOSING,
+};
+
+/* struct flow - one direction: what was read and not written yet. */
+struct flow {
+	uint8_t *buf; /* NULL while nothing waits */
+	size_t off, len;
+	bool ended;   /* nothing more can be read */
+	bool shut;    /* the other side was told so */
+	bool discard; /* the other side takes nothing more: what is read is dropped */
+};
+
+struct link {
+	struct watch tls, pair;
+	struct relay *relay;
+	TAILQ_ENTRY(link) entry; /* WAITING: relay->waiting */
+	LIST_ENTRY(link) of_plain;
+	LIST_ENTRY(link) timed; /* with a deadline */
+	bool is_timed;
+	enum link_state state;
+	struct plain *plain; /* NULL: not offered, or it is gone */
+	struct sluice_conn *conn;
+	uint64_t session;
+	uint32_t id;
+	int their_end; /* of the pair; -1: given away */
+	uint8_t *message;
+	size_t message_len;
+	uint64_t since_ms;   /* WAITING, LINGER, or no progress */
+	struct flow in, out; /* peer to worker, worker to peer */
+	bool yielding;       /* in: it is the others' turn */
+	bool aborted;        /* the worker closed without having read all */
+	bool hung_up;        /* the worker closed its end */
+	int failure;         /* -SLUICE_E_*, of the TLS connection */
+};
+
+/* link_new() makes a connection that waits. Owns @conn on success. Returns NULL. */
+struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id,
+		      const uint8_t *message, size_t len);
+
+/* link_pair() makes a new pair; their_end is what a worker gets. Returns 0 or -errno. */
+int link_pair(struct link *link);
+
+/* link_wait() puts it back to those that wait, before the others. */
+void link_wait(struct link *link);
+
+/* link_live() begins to move data: a worker has acknowledged it. */
+void link_live(struct link *link);
+
+/* link_close() ends the pair, then the TLS connection; nothing must be done with it afterwards. */
+void link_close(struct link *link, const char *why);
+
+/* link_linger() waits a little for the peer's end: a reset could overtake what was sent. */
+void link_linger(struct link *link);
+
+/* link_leave() frees one that nobody acknowledged, and says nothing to its peer. */
+void link_leave(struct link *link);
+
+/* link_timed() has link_tick() look at it from now on. */
+void link_timed(struct link *link);
+void link_tick(struct relay *relay);
+
+/* --- data (pump.c) ---------------------------------------------------------------------------- */
+
+/* pump_run() moves what can be moved without waiting, and watches for the rest. */
+void pump_run(struct link *link);
+void pump_tls_ready(struct watch *watch, uint32_t events);
+void pump_pair_ready(struct watch *watch, uint32_t events);
+
+/* --- all of it (relay.c) ---------------------------------------------------------------------- */
+
+#define MAX_USERS 64
+
+struct relay {
+	struct loop loop;
+	struct sluice *sluice;
+	struct upstream upstream;
+	struct watch offer, signals;
+	const char *offer_path;
+	uid_t users[MAX_USERS];
+	size_t n_users;
+	uint64_t wait_ms, drain_ms;
+	LIST_HEAD(, plain) plains;
+	uint64_t last_plain;
+	TAILQ_HEAD(, link) waiting;
+	size_t n_waiting, n_links;
+	LIST_HEAD(, link) timed;
+	bool draining;
+	uint64_t drained_ms; /* when what is left ends too */
+	uint8_t *buf;        /* WIRE_MAX bytes; secret memory */
+	uint8_t *scratch;    /* RELAY_CHUNK bytes */
+};
+
+#define owner_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+void relay_drain(struct relay *relay);
+void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

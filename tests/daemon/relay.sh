@@ -1,0 +1,381 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# sluice-relay between a daemon and plain workers: what clients send and get goes through unchanged,
+# ends are passed on, nobody's slowness costs memory, and whoever dies takes no connection along that
+# nobody has taken.
+# shellcheck disable=SC2317 # the functions are called by the harness
+set -euo pipefail
+# shellcheck source=tests/interop/lib.sh
+. "$(dirname "$0")/../interop/lib.sh"
+
+build=$(cd "$(dirname "$SLUICE")/.." && pwd)
+SLUICED=${SLUICED:-$build/daemon/sluiced}
+RELAY=${RELAY:-$build/daemon/sluice-relay}
+here=$(cd "$(dirname "$0")" && pwd)
+MEMORY_KB=${SLUICE_RELAY_MEMORY_KB:-8192} # that slow readers may cost the relay; sanitizers need more
+
+# --- the processes
+
+# await_log FILE PATTERN [COUNT]
+await_log() {
+  local i
+  for ((i = 0; i < LIMIT * 50; i++)); do
+    [ "$(grep -c -- "$2" "$1" 2>/dev/null || true)" -lt "${3:-1}" ] || return 0
+    sleep 0.02
+  done
+  say "no '$2' in $1: $(tail -n 3 "$1" | tr '\n' ' ')"
+  return 1
+}
+
+start_daemon() {
+  listen=$(free_port)
+  cat >"$work/sluiced.conf" <<-END
+	listeners:
+	  - name: https
+	    address: "127.0.0.1:$listen"
+	    profile: web
+	    pool: app
+	profiles:
+	  web:
+	    certfile: $work/ec.pem
+	    keyfile: $work/ec.key
+	    versions: [tlsv1.3, tlsv1.2]
+	pools:
+	  app:
+	    socket: $work/app.sock
+	    wait: 10000
+	limits:
+	  handshakers: 2
+	  per_source: 100000
+	admin:
+	  socket: $work/admin.sock
+	END
+  "$SLUICED" -c "$work/sluiced.conf" >"$work/sluiced.log" 2>&1 &
+  pids+=("$!")
+  await_listen "$listen" "$!"
+}
+
+start_relay() { # NAME OPTION...
+  local name=$1
+  shift
+  "$RELAY" --pool "$work/app.sock" --offer "$work/$name.sock" "$@" >"$work/$name.log" 2>&1 &
+  relay=$!
+  pids+=("$relay")
+  await_log "$work/$name.log" offering
+}
+
+start_worker() { # RELAY MODE
+  : >"$work/$2.log"
+  python3 "$here/echo-worker.py" "$work/$1.sock" "$2" "$work/$2.log" >"$work/$2.err" 2>&1 &
+  worker=$!
+  pids+=("$worker")
+  await_log "$work/$2.log" attached
+}
+
+# with_worker MODE COMMAND...: with a relay and a plain worker of their own.
+with_worker() {
+  local relay worker mode=$1 result=0
+  shift
+  start_relay relay && start_worker relay "$mode" || return 1
+  "$@" || result=1
+  kill -0 "$relay" || { say "the relay died: $(tail -n 5 "$work/relay.log")"; result=1; }
+  stop "$worker"
+  kill -KILL "$relay" 2>/dev/null || true
+  stop "$relay" 2>/dev/null
+  [ "$result" = 0 ] || say "relay: $(tail -n 3 "$work/relay.log" | tr '\n' ' ')"
+  return "$result"
+}
+
+connect() { # OPTION...
+  timeout "$LIMIT" "$SLUICE" connect "localhost:$listen" --cacert "$work/ca.pem" "$@"
+}
+
+fetch() { # OPTION...
+  curl -sS --max-time "$LIMIT" --cacert "$work/ca.pem" "$@" "https://localhost:$listen/"
+}
+
+# --- tests
+
+# The example: curl's GET is answered with what is known of its connection.
+example() {
+  local relay worker version i result=0
+  start_relay relay || return 1
+  PYTHONUNBUFFERED=1 python3 "$here/../../examples/worker.py" "$work/relay.sock" 2>"$work/example.err" &
+  worker=$!
+  pids+=("$worker")
+  for version in 1.3:772 1.2:771; do
+    fetch --tlsv1.2 --tls-max "${version%:*}" >"$work/out" || result=1
+    for i in "version: ${version#*:}" "sni: localhost" "listener: https" "pool: app" \
+      "local: 127.0.0.1:$listen" "peer: 127.0.0.1:"; do
+      grep -q "^$i" "$work/out" || { say "TLS $version: no '$i' in: $(tr '\n' ' ' <"$work/out")"; result=1; }
+    done
+  done
+  stop "$worker"
+  stop "$relay"
+  return "$result"
+}
+
+echo_all() {
+  local version result=0
+  for version in 1.3 1.2; do
+    connect "--tls$version" <"$work/www/data" >"$work/out" 2>"$work/out.err" || result=1
+    same "$work/www/data" "$work/out" "TLS $version" || result=1
+  done
+  return "$result"
+}
+
+# The worker ends first, the client goes on; the client ends first, the worker goes on.
+worker_ends_first() {
+  local size
+  size=$(stat -c %s "$work/www/data")
+  python3 - "$listen" "$work/ca.pem" "$work/www/data" <<-'END' || return 1
+	import socket, ssl, sys
+	context = ssl.create_default_context(cafile=sys.argv[2])
+	raw = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20)
+	conn = context.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False)
+	got = b""
+	while data := conn.recv(1000):
+	    got += data
+	if got != b"hello\n":
+	    sys.exit(f"# got {got}")
+	conn.sendall(open(sys.argv[3], "rb").read())
+	conn.unwrap()
+	END
+  await_log "$work/first.log" "^got $size$"
+}
+
+client_ends_first() {
+  local size
+  size=$(stat -c %s "$work/www/data")
+  connect <"$work/www/data" >"$work/out" 2>"$work/out.err" || return 1
+  [ "$(cat "$work/out")" = "$size" ] || { say "said $(cat "$work/out")"; return 1; }
+  await_log "$work/last.log" "^ended after $size$"
+}
+
+# A client that is killed sends no close_notify: the worker must be able to see it.
+truncated() {
+  local client
+  exec {hold}> >(exec "$SLUICE" connect "localhost:$listen" --cacert "$work/ca.pem" >"$work/out" 2>&1)
+  client=$!
+  echo hello >&"$hold"
+  await_log "$work/sluiced.log" "." && sleep 0.5
+  kill -KILL "$client"
+  exec {hold}>&-
+  await_log "$work/last.log" "^failed after 6$"
+}
+
+# A client that resets: with bytes unread, and SO_LINGER at zero.
+reset() {
+  python3 - "$listen" "$work/ca.pem" <<-'END' || return 1
+	import socket, ssl, struct, sys
+	context = ssl.create_default_context(cafile=sys.argv[2])
+	for _ in range(20):
+	    raw = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+	    conn = context.wrap_socket(raw, server_hostname="localhost")
+	    conn.sendall(b"x" * 200000)
+	    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+	    conn.close()
+	END
+  sleep 0.5
+  echo_all
+}
+
+# The worker closes over unread bytes: what it wrote arrives, and then an alert, not an end.
+aborted() {
+  local status=0
+  head -c 3000000 "$work/www/data" | connect >"$work/out" 2>"$work/out.err" || status=$?
+  [ "$status" != 0 ] || { say "the client saw an end in order"; return 1; }
+  [ "$(stat -c %s "$work/out")" = 1000000 ] && grep -q internal_error "$work/out.err" && return
+  say "$(stat -c %s "$work/out") bytes, $(tail -n 1 "$work/out.err")"
+  return 1
+}
+
+resident() {
+  awk '/^VmRSS/ { print $2 }' "/proc/$relay/status"
+}
+
+# Clients that send to a worker that does not read, and do not read what a worker sends.
+slow_reader() {
+  local before after i fds=() hold
+  before=$(resident)
+  for ((i = 0; i < 20; i++)); do
+    exec {hold}> >(exec timeout 20 "$SLUICE" connect "localhost:$listen" --cacert "$work/ca.pem" >/dev/null 2>&1)
+    pids+=("$!")
+    fds+=("$hold")
+    # shellcheck disable=SC2261 # two descriptors
+    head -c 50000000 /dev/zero >&"$hold" 2>/dev/null &
+    pids+=("$!")
+  done
+  await_log "$work/stuck.log" '^stuck$' 20 || return 1
+  sleep 2
+  after=$(resident)
+  for hold in "${fds[@]}"; do exec {hold}>&-; done
+  [ $((after - before)) -lt "$MEMORY_KB" ] && return
+  say "the relay grew from $before to $after KB"
+  return 1
+}
+
+slow_worker() {
+  local size
+  size=$(stat -c %s "$work/www/data")
+  connect <"$work/www/data" >"$work/out" 2>"$work/out.err" || return 1
+  [ "$(cat "$work/out")" = "$size" ] || { say "said $(cat "$work/out") of $size"; return 1; }
+}
+
+# 500 connections, all open at once, each with a word of its own.
+many() {
+  python3 - "$listen" "$work/ca.pem" <<-'END'
+	import socket, ssl, sys
+	context = ssl.create_default_context(cafile=sys.argv[2])
+	conns = []
+	for i in range(500):
+	    raw = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20)
+	    conns.append(context.wrap_socket(raw, server_hostname="localhost"))
+	for i, conn in enumerate(conns):
+	    conn.sendall(b"%d\n" % i * 1000)
+	for i, conn in enumerate(conns):
+	    want, got = b"%d\n" % i * 1000, b""
+	    while len(got) < len(want):
+	        got += conn.recv(65536)
+	    if got != want:
+	        sys.exit(f"# connection {i}: other bytes")
+	for conn in conns:
+	    conn.unwrap().close()
+	END
+}
+
+# Connections that a plain worker did not acknowledge go to another when it is killed.
+worker_killed() {
+  local i client clients=() hold_worker=$worker worker
+  for ((i = 0; i < 5; i++)); do
+    connect <"$work/www/text" >"$work/out.$i" 2>"$work/out.err" &
+    clients+=("$!")
+  done
+  await_log "$work/hold.log" '^holding' 5 || return 1
+  start_worker relay echo || return 1
+  kill -KILL "$hold_worker"
+  for client in "${clients[@]}"; do wait "$client" || { say "a client failed"; return 1; }; done
+  stop "$worker"
+  for ((i = 0; i < 5; i++)); do
+    same "$work/www/text" "$work/out.$i" "client $i" || return 1
+  done
+}
+
+# The same when the relay itself is killed: the daemon gives them to another.
+relay_killed() {
+  local client relay first worker other
+  start_relay relay && start_worker relay hold || return 1
+  first=$relay
+  other=$worker
+  connect <"$work/www/text" >"$work/out" 2>"$work/out.err" &
+  client=$!
+  await_log "$work/hold.log" '^holding' || return 1
+  start_relay another && start_worker another echo || return 1
+  kill -KILL "$first"
+  wait "$client" || { say "the client failed: $(tail -n 1 "$work/out.err")"; return 1; }
+  stop "$other"
+  stop "$first" 2>/dev/null
+  stop "$worker"
+  stop "$relay"
+  same "$work/www/text" "$work/out" "after the relay was killed"
+}
+
+# Nobody takes a connection: it is not kept for ever.
+nobody() {
+  local relay worker status=0
+  start_relay relay --wait 300 && start_worker relay hold || return 1
+  connect </dev/null >"$work/out" 2>"$work/out.err" &
+  await_log "$work/hold.log" '^holding' || return 1
+  stop "$worker"
+  wait $! || status=$?
+  await_log "$work/sluiced.log" "no plain worker had room in time" || status=9
+  stop "$relay"
+  return "$status"
+}
+
+# SIGTERM: what is open goes on to its end, then the relay ends.
+drains() {
+  local client result=0
+  exec {hold}> >(connect >"$work/out" 2>"$work/out.err")
+  client=$!
+  echo one >&"$hold"
+  await_size "$work/out" 4 "$client" || { say "no echo"; return 1; }
+  kill "$relay"
+  await_log "$work/relay.log" ending || return 1
+  sleep 0.2
+  cat "$work/www/text" >&"$hold"
+  exec {hold}>&-
+  wait "$client" || { say "the client failed"; result=1; }
+  wait "$relay" || { say "the relay's status is $?"; result=1; }
+  cmp -s <(echo one && cat "$work/www/text") "$work/out" || { say "other bytes"; result=1; }
+  return "$result"
+}
+
+with_draining_relay() {
+  local relay worker result=0
+  start_relay relay && start_worker relay echo || return 1
+  drains || result=1
+  stop "$worker"
+  stop "$relay"
+  return "$result"
+}
+
+# Others than root and --user are refused.
+refused() {
+  local relay result=0
+  if [ "$(id -u)" != 0 ]; then return 0; fi
+  start_relay relay --user 12345 || return 1
+  chmod 755 "$work"
+  python3 - "$work/relay.sock" <<-'END' || result=1
+	import os, socket, struct, sys
+	for uid, wanted in ((12345, 16), (12346, 18)):
+	    if os.fork() == 0:
+	        os.setresuid(uid, uid, uid)
+	        channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+	        channel.connect(sys.argv[1])
+	        try:
+	            channel.send(struct.pack("<BBHI", 1, 1, 0, 0))
+	        except BrokenPipeError:
+	            pass
+	        os._exit(channel.recv(1000)[1] != wanted)
+	    if os.wait()[1]:
+	        sys.exit(f"# user {uid}: another answer than {wanted}")
+	END
+  stop "$relay"
+  return "$result"
+}
+
+prepare
+start_daemon
+ktap_plan 15
+# test: a plain worker in Python answers curl over TLS 1.3 and 1.2, and knows the connection
+attempt "a plain worker in Python answers curl over TLS 1.3 and 1.2, and knows the connection" example
+# test: 10 MB go through a plain worker and back
+attempt "10 MB go through a plain worker and back" with_worker echo echo_all
+# test: a plain worker ends its direction and reads on
+attempt "a plain worker ends its direction and reads on" with_worker first worker_ends_first
+# test: a client ends its direction and reads on
+attempt "a client ends its direction and reads on" with_worker last client_ends_first
+# test: a plain worker sees that a stream was cut off
+attempt "a plain worker sees that a stream was cut off" with_worker last truncated
+# test: a plain worker that closes over unread bytes is no end in order
+attempt "a plain worker that closes over unread bytes is no end in order" with_worker abort aborted
+# test: clients that reset harm nobody
+attempt "clients that reset harm nobody" with_worker echo reset
+# test: a worker that does not read costs no memory
+attempt "a worker that does not read costs no memory" with_worker stuck slow_reader
+# test: a worker that reads slowly gets everything
+attempt "a worker that reads slowly gets everything" with_worker slow slow_worker
+# test: 500 connections at once
+attempt "500 connections at once" with_worker echo many
+# test: a plain worker killed with unacknowledged connections loses none
+attempt "a plain worker killed with unacknowledged connections loses none" with_worker hold worker_killed
+# test: a relay killed with an unacknowledged connection does not lose it
+attempt "a relay killed with an unacknowledged connection does not lose it" relay_killed
+# test: a connection that nobody takes ends
+attempt "a connection that nobody takes ends" nobody
+# test: SIGTERM lets connections end
+attempt "SIGTERM lets connections end" with_draining_relay
+# test: other users may not attach
+attempt "other users may not attach" refused
+exit "$ktap_failed"
