@@ -250,7 +250,8 @@ static int start_handshaker(struct handshaker *handshaker)
 	}
 	fds[0] = ours[1];
 	fds[1] = keepers[1];
-	handshaker->pid = process_spawn("sluice-handshaker", fds, 2);
+	handshaker->pid = process_spawn("sluice-handshaker", fds, 2, broker->config->uid,
+					broker->config->gid);
 	keeper_tell(broker, MSG_CHANNEL, 0, &keepers[0]);
 	close(ours[1]);
 	close(keepers[0]);
