@@ -117,7 +117,7 @@ resident() { # kB
 ask() {
   local host=$1
   shift
-  echo hello |
+  echo hello 2>/dev/null |
     timeout "$LIMIT" openssl s_client -connect "127.0.0.1:$port" -servername "$host" \
       -CAfile "$work/ca.pem" -verify_return_error -verify_hostname "$host" -quiet "$@" \
       2>"$work/ask.err" | tail -n 1

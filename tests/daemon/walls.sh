@@ -164,9 +164,21 @@ handshakers_have_sockets_only() {
   allowed handshaker getsockopt && dies keeper getsockopt 2>/dev/null
 }
 
+another_user() {
+  local pid result=0
+  stop "$daemon"
+  echo 'user: daemon' >>"$work/sluiced.conf"
+  start_daemon || return 1
+  for pid in $(keeper; handshakers); do
+    [ "$(status "$pid" Uid | cut -d' ' -f1)" = "$(id -u daemon)" ] &&
+      [ "$(status "$pid" Gid | cut -d' ' -f1)" = "$(id -g daemon)" ] || result=1
+  done
+  return "$result"
+}
+
 prepare_daemon
 configure
-ktap_plan 9
+ktap_plan 10
 attempt "the daemon starts, and signs with each key" starts
 attempt "private keys are in the keeper's memory" keys_are_in_the_keeper
 attempt "private keys are in nobody else's" keys_are_nowhere_else
@@ -176,4 +188,5 @@ attempt "a forbidden system call ends the keeper" forbidden keeper
 attempt "a forbidden system call ends a handshaker" forbidden handshaker
 attempt "what they need is allowed" allowed keeper
 attempt "only handshakers may ask sockets" handshakers_have_sockets_only
+attempt "they are whom option user names" another_user
 exit "$ktap_failed"
