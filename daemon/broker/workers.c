@@ -21,6 +21,7 @@
 #define SMALL_LEN 512
 #define MAX_WORKERS 1024   /* of a pool */
 #define MAX_CREDITS 100000 /* of a worker */
+#define MAX_GROUPS 1024    /* of a user; with more, none but the first counts */
 #define ATTACH_MS 5000     /* from its connecting to its first message */
 
 static void serve_queue(struct broker *broker, struct pool *pool);
@@ -306,8 +307,20 @@ static void worker_ready(struct watch *watch, uint32_t events)
 
 /* --- attaching ------------------------------------------------------------------------------------ */
 
-static bool may_attach(const struct pool *pool, const struct ucred *cred)
+static bool in_group(const struct pool *pool, gid_t gid)
 {
+	size_t i;
+
+	for (i = 0; i < pool->config->n_groups; i++)
+		if (pool->config->groups[i] == gid)
+			return true;
+	return false;
+}
+
+static bool may_attach(const struct pool *pool, int fd, const struct ucred *cred)
+{
+	gid_t groups[MAX_GROUPS]; /* besides its first one */
+	socklen_t len = sizeof(groups);
 	size_t i;
 
 	if (cred->uid == 0)
@@ -315,8 +328,12 @@ static bool may_attach(const struct pool *pool, const struct ucred *cred)
 	for (i = 0; i < pool->config->n_users; i++)
 		if (pool->config->users[i] == cred->uid)
 			return true;
-	for (i = 0; i < pool->config->n_groups; i++)
-		if (pool->config->groups[i] == cred->gid)
+	if (in_group(pool, cred->gid))
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len))
+		return false;
+	for (i = 0; i < len / sizeof(gid_t); i++)
+		if (in_group(pool, groups[i]))
 			return true;
 	return false;
 }
@@ -355,7 +372,7 @@ static void pool_ready(struct watch *watch, uint32_t events)
 	}
 	if (fd < 0)
 		return;
-	if (channel_peer(fd, &cred) < 0 || !may_attach(pool, &cred)) {
+	if (channel_peer(fd, &cred) < 0 || !may_attach(pool, fd, &cred)) {
 		refuse(fd, "this user may not attach to this pool");
 		return;
 	}

@@ -31,7 +31,7 @@ configure() {
 	    alpn_preferred_protocols: [app, echo, late]
 	pools:
 	  app: {socket: $work/app.sock, wait: 20000}
-	  echo: {socket: $work/echo.sock, users: [65534]}
+	  echo: {socket: $work/echo.sock, users: [65534], groups: [daemon]}
 	  late: {socket: $work/late.sock, wait: 20000}
 	limits: {handshakers: 3, per_source: 1000, penalty: 0, drain: 20000}
 	admin: {socket: $work/admin.sock}
@@ -156,6 +156,13 @@ other_user() {
   local pid=$!
   pids+=("$pid")
   await 10 grep -q attached "$work/other.out" || { say "$(cat "$work/other.out")"; return 1; }
+  slay "$pid"
+  # By a group that is not its first.
+  setpriv --reuid=65533 --regid=65533 --groups="$(id -g daemon)" "$PEERS/worker" "$work/echo.sock" hold y \
+    >"$work/other.out" 2>&1 &
+  pid=$!
+  pids+=("$pid")
+  await 10 grep -q attached "$work/other.out" || { say "by its group: $(cat "$work/other.out")"; return 1; }
   slay "$pid"
 }
 
