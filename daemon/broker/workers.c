@@ -214,6 +214,21 @@ static int welcome(struct worker *worker)
 	return r;
 }
 
+/* Without a descriptor it waits for a tick. Returns false when it is to be dropped. */
+static bool let_in(struct worker *worker)
+{
+	int r = welcome(worker);
+
+	if (r == -EMFILE || r == -ENFILE)
+		return true;
+	if (r < 0)
+		return false;
+	worker->attached = true;
+	log_line(worker->pool->broker, CONFIG_LOG_INFO, "worker %llu of pool %s: attached, pid %d",
+		 (unsigned long long)worker->number, worker->pool->config->name, (int)worker->pid);
+	return true;
+}
+
 static bool take_credit(struct worker *worker, struct wire_reader *reader)
 {
 	struct attr attr;
@@ -259,13 +274,10 @@ static const char *take(struct worker *worker, size_t len)
 	if (!wire_open(&reader, broker->buf, len, &head))
 		return "it speaks another version";
 	if (!worker->attached) {
-		if (head.type != MSG_ATTACH || welcome(worker) < 0)
+		if (head.type != MSG_ATTACH || worker->knocked)
 			return "it did not attach";
-		worker->attached = true;
-		log_line(broker, CONFIG_LOG_INFO, "worker %llu of pool %s: attached, pid %d",
-			 (unsigned long long)worker->number, worker->pool->config->name,
-			 (int)worker->pid);
-		return NULL;
+		worker->knocked = true;
+		return let_in(worker) ? NULL : "it cannot be welcomed";
 	}
 	switch (head.type) {
 	case MSG_CREDIT:
@@ -439,6 +451,10 @@ static void tick_workers(struct pool *pool)
 	for (worker = LIST_FIRST(&pool->workers); worker; worker = next) {
 		next = LIST_NEXT(worker, in_pool);
 		worker->full = false;
+		if (worker->knocked && !worker->attached && !let_in(worker)) {
+			drop(worker, "it cannot be welcomed", false);
+			continue;
+		}
 		if (!worker->attached && now_ms - worker->since_ms >= ATTACH_MS)
 			drop(worker, "it did not attach in time", false);
 	}
