@@ -216,7 +216,7 @@ struct worker {
 	uid_t uid;
 	uint64_t number;
 	unsigned int credits;
-	bool attached, draining;
+	bool knocked, attached, draining; /* knocked: it asked to attach */
 	bool full; /* its socket: nothing is offered until it says something, or a tick later */
 	uint64_t since_ms;
 	LIST_HEAD(, session) sessions;

@@ -250,7 +250,8 @@ static int start_handshaker(struct handshaker *handshaker)
 	}
 	fds[0] = ours[1];
 	fds[1] = keepers[1];
-	handshaker->pid = process_spawn("sluice-handshaker", fds, 2);
+	handshaker->pid = process_spawn("sluice-handshaker", fds, 2, broker->config->uid,
+					broker->config->gid);
 	keeper_tell(broker, MSG_CHANNEL, 0, &keepers[0]);
 	close(ours[1]);
 	close(keepers[0]);
@@ -329,26 +330,36 @@ bool children_ready(const struct broker *broker)
 	return false;
 }
 
-int children_handshake(struct broker *broker, struct session *session, int fd)
+static struct handshaker *least_busy(struct broker *broker)
 {
 	struct handshaker *best = NULL, *handshaker;
-	uint8_t buf[SMALL_LEN];
-	struct wire wire;
 	size_t i;
-	int r;
 
 	for (i = 0; i < broker->n_handshakers; i++) {
 		handshaker = &broker->handshakers[i];
 		if (handshaker->ready && (!best || handshaker->in_progress < best->in_progress))
 			best = handshaker;
 	}
-	if (!best)
-		return -EAGAIN;
+	return best;
+}
+
+int children_handshake(struct broker *broker, struct session *session, int fd)
+{
+	struct handshaker *best;
+	uint8_t buf[SMALL_LEN];
+	struct wire wire;
+	int r = -EAGAIN;
+
 	keeper_tell(broker, MSG_PERMIT, session->id, NULL);
 	wire_begin(&wire, buf, sizeof(buf), MSG_HANDSHAKE, 0);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
 	wire_put_u64(&wire, ATTR_PROFILE, broker->config->listeners[session->listener].profile);
-	r = channel_send(best->watch.fd, buf, wire_end(&wire), &fd, 1);
+	while ((best = least_busy(broker))) {
+		r = channel_send(best->watch.fd, buf, wire_end(&wire), &fd, 1);
+		if (r != -EPIPE && r != -ECONNRESET)
+			break;
+		best->ready = false; /* it has died; its SIGCHLD comes */
+	}
 	if (r < 0) {
 		children_forget(broker, session->id);
 		return r;

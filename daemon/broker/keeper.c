@@ -40,7 +40,7 @@ int keeper_start(struct broker *broker)
 
 	if (r < 0)
 		return r;
-	r = process_spawn("sluice-keeper", &pair[1], 1);
+	r = process_spawn("sluice-keeper", &pair[1], 1, broker->config->uid, broker->config->gid);
 	close(pair[1]);
 	if (r < 0) {
 		close(pair[0]);
@@ -128,7 +128,8 @@ static void restart_keeper(struct broker *broker)
 		if (!broker->handshakers[i].restart_ms)
 			connect_keeper(&broker->handshakers[i]);
 	children_configure(broker, fd);
-	log_line(broker, CONFIG_LOG_INFO, "a new keeper (pid %d) has the keys", (int)keeper->pid);
+	log_line(broker, CONFIG_LOG_WARNING, "a new keeper (pid %d) has the keys",
+		 (int)keeper->pid);
 }
 
 void keeper_tick(struct broker *broker)

@@ -29,14 +29,16 @@ static void put(const struct broker *broker, enum config_log_level level, const 
 		fprintf(stderr, "sluiced: %s: %s\n", levels[level].word, line);
 }
 
-static bool allowed(const struct broker *broker)
+/* What is told of every connection does not keep warnings and errors from being told. */
+static bool allowed(const struct broker *broker, enum config_log_level level)
 {
-	static uint64_t second, n, dropped;
+	static uint64_t second, n[2], dropped;
+	bool urgent = level <= CONFIG_LOG_WARNING;
 	char line[64];
 
 	if (broker->loop.now_ms / 1000 != second) {
 		second = broker->loop.now_ms / 1000;
-		n = 0;
+		n[0] = n[1] = 0;
 		if (dropped) {
 			snprintf(line, sizeof(line), "%llu lines were dropped",
 				 (unsigned long long)dropped);
@@ -44,7 +46,7 @@ static bool allowed(const struct broker *broker)
 			dropped = 0;
 		}
 	}
-	if (n++ < LINES_PER_SECOND)
+	if (n[urgent]++ < LINES_PER_SECOND)
 		return true;
 	dropped++;
 	return false;
@@ -55,7 +57,7 @@ void log_line(const struct broker *broker, enum config_log_level level, const ch
 	char line[600], *p;
 	va_list args;
 
-	if ((broker->config && level > broker->config->log.level) || !allowed(broker))
+	if ((broker->config && level > broker->config->log.level) || !allowed(broker, level))
 		return;
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);

@@ -21,6 +21,7 @@
 #define SMALL_LEN 512
 #define MAX_WORKERS 1024   /* of a pool */
 #define MAX_CREDITS 100000 /* of a worker */
+#define MAX_GROUPS 1024    /* of a user; with more, none but the first counts */
 #define ATTACH_MS 5000     /* from its connecting to its first message */
 
 static void serve_queue(struct broker *broker, struct pool *pool);
@@ -213,6 +214,21 @@ static int welcome(struct worker *worker)
 	return r;
 }
 
+/* Without a descriptor it waits for a tick. Returns false when it is to be dropped. */
+static bool let_in(struct worker *worker)
+{
+	int r = welcome(worker);
+
+	if (r == -EMFILE || r == -ENFILE)
+		return true;
+	if (r < 0)
+		return false;
+	worker->attached = true;
+	log_line(worker->pool->broker, CONFIG_LOG_INFO, "worker %llu of pool %s: attached, pid %d",
+		 (unsigned long long)worker->number, worker->pool->config->name, (int)worker->pid);
+	return true;
+}
+
 static bool take_credit(struct worker *worker, struct wire_reader *reader)
 {
 	struct attr attr;
@@ -259,13 +275,10 @@ static const char *take(struct worker *worker, size_t len)
 	if (!wire_open(&reader, broker->buf, len, &head))
 		return "it speaks another version";
 	if (!worker->attached) {
-		if (head.type != MSG_ATTACH || welcome(worker) < 0)
+		if (head.type != MSG_ATTACH || worker->knocked)
 			return "it did not attach";
-		worker->attached = true;
-		log_line(broker, CONFIG_LOG_INFO, "worker %llu of pool %s: attached, pid %d",
-			 (unsigned long long)worker->number, worker->pool->config->name,
-			 (int)worker->pid);
-		return NULL;
+		worker->knocked = true;
+		return let_in(worker) ? NULL : "it cannot be welcomed";
 	}
 	switch (head.type) {
 	case MSG_CREDIT:
@@ -307,8 +320,20 @@ static void worker_ready(struct watch *watch, uint32_t events)
 
 /* --- attaching ------------------------------------------------------------------------------------ */
 
-static bool may_attach(const struct pool *pool, const struct ucred *cred)
+static bool in_group(const struct pool *pool, gid_t gid)
 {
+	size_t i;
+
+	for (i = 0; i < pool->config->n_groups; i++)
+		if (pool->config->groups[i] == gid)
+			return true;
+	return false;
+}
+
+static bool may_attach(const struct pool *pool, int fd, const struct ucred *cred)
+{
+	gid_t groups[MAX_GROUPS]; /* besides its first one */
+	socklen_t len = sizeof(groups);
 	size_t i;
 
 	if (cred->uid == 0)
@@ -316,8 +341,12 @@ static bool may_attach(const struct pool *pool, const struct ucred *cred)
 	for (i = 0; i < pool->config->n_users; i++)
 		if (pool->config->users[i] == cred->uid)
 			return true;
-	for (i = 0; i < pool->config->n_groups; i++)
-		if (pool->config->groups[i] == cred->gid)
+	if (in_group(pool, cred->gid))
+		return true;
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len))
+		return false;
+	for (i = 0; i < len / sizeof(gid_t); i++)
+		if (in_group(pool, groups[i]))
 			return true;
 	return false;
 }
@@ -356,7 +385,7 @@ static void pool_ready(struct watch *watch, uint32_t events)
 	}
 	if (fd < 0)
 		return;
-	if (channel_peer(fd, &cred) < 0 || !may_attach(pool, &cred)) {
+	if (channel_peer(fd, &cred) < 0 || !may_attach(pool, fd, &cred)) {
 		refuse(fd, "this user may not attach to this pool");
 		return;
 	}
@@ -423,6 +452,10 @@ static void tick_workers(struct pool *pool)
 	for (worker = LIST_FIRST(&pool->workers); worker; worker = next) {
 		next = LIST_NEXT(worker, in_pool);
 		worker->full = false;
+		if (worker->knocked && !worker->attached && !let_in(worker)) {
+			drop(worker, "it cannot be welcomed", false);
+			continue;
+		}
 		if (!worker->attached && now_ms - worker->since_ms >= ATTACH_MS)
 			drop(worker, "it did not attach in time", false);
 	}

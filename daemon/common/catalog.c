@@ -267,8 +267,11 @@ static int read_options(struct sluice_options *opts, const struct item *entry,
 		if (attr.type == ATTR_CERT)
 			r = sluice_options_set_data(opts, SLUICE_OPT_CERT, attr.bytes, attr.len,
 						    NULL);
-		if (attr.type == ATTR_ROLE && attr_u64(&attr, &role))
-			*ret_role = (enum sluice_role)role;
+		if (attr.type != ATTR_ROLE)
+			continue;
+		if (!attr_u64(&attr, &role) || (role != SLUICE_CLIENT && role != SLUICE_SERVER))
+			return -SLUICE_E_PROTOCOL;
+		*ret_role = (enum sluice_role)role;
 	}
 	return r < 0 ? r : option_set_read(opts, again);
 }

@@ -12,9 +12,11 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_CHANNELS 4
+#define NOBODY 65534
 #define ABOVE_CHANNELS 64 /* room to move descriptors in without treading on one */
 
 /* The program beside this one. */
@@ -34,11 +36,10 @@ static int sibling(const char *program, char *out, size_t out_size)
 }
 
 /* Only async-signal-safe calls: the parent may have threads. */
-static void __attribute__((noreturn))
-become(const char *path, const char *program, const int *fds, unsigned int n_fds)
+static void __attribute__((noreturn)) become(const char *path, const char *program, const int *fds,
+					     unsigned int n_fds, char *const envp[])
 {
 	char *const argv[] = { (char *)program, NULL };
-	char *const envp[] = { NULL };
 	unsigned int i;
 	int moved[MAX_CHANNELS];
 
@@ -52,14 +53,14 @@ become(const char *path, const char *program, const int *fds, unsigned int n_fds
 			_exit(126);
 	if (close_range(CHILD_BROKER_FD + n_fds, ~0u, 0))
 		_exit(126);
-	prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody would talk to it any more */
 	execve(path, argv, envp);
 	_exit(127);
 }
 
-pid_t process_spawn(const char *program, const int *fds, unsigned int n_fds)
+pid_t process_spawn(const char *program, const int *fds, unsigned int n_fds, uid_t uid, gid_t gid)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], user[32], group[32];
+	char *const envp[] = { user, group, NULL };
 	int r = sibling(program, path, sizeof(path));
 	pid_t pid;
 
@@ -67,10 +68,20 @@ pid_t process_spawn(const char *program, const int *fds, unsigned int n_fds)
 		return r;
 	if (n_fds > MAX_CHANNELS)
 		return -EINVAL;
+	snprintf(user, sizeof(user), PROCESS_UID "=%u", (unsigned int)uid);
+	snprintf(group, sizeof(group), PROCESS_GID "=%u", (unsigned int)gid);
 	pid = fork();
 	if (pid == 0)
-		become(path, program, fds, n_fds);
+		become(path, program, fds, n_fds, envp);
 	return pid < 0 ? -errno : pid;
+}
+
+unsigned int process_id(const char *which)
+{
+	const char *text = getenv(which);
+	unsigned long id = text ? strtoul(text, NULL, 10) : 0;
+
+	return id && id < UINT_MAX ? (unsigned int)id : NOBODY;
 }
 
 static const int keeper_calls[] = {
@@ -137,7 +148,9 @@ int process_confine(enum confinement confinement, uid_t uid, gid_t gid)
 
 	if (r < 0)
 		return r;
+	tzset(); /* opens a file; gmtime_r(3) would, when a certificate's dates are looked at */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0) ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL) || /* nobody would talk to it any more */
 	    setrlimit(RLIMIT_CORE, &none))
 		return -errno;
 	return filter(confinement);

@@ -10,10 +10,15 @@
 #define CHILD_KEEPER_FD 4 /* handshaker only */
 
 /*
- * process_spawn() starts @program, a sibling of this program, with @fds at 3 and up, and nothing else
+ * process_spawn() starts @program, a sibling of this program, with @fds at 3 and up, to run as @uid and @gid, and nothing else
  * but standard output and error. Returns its pid or -errno.
  */
-pid_t process_spawn(const char *program, const int *fds, unsigned int n_fds);
+pid_t process_spawn(const char *program, const int *fds, unsigned int n_fds, uid_t uid, gid_t gid);
+
+/* process_id() tells a child as which user or group it shall run: what its broker said, or nobody. */
+#define PROCESS_UID "SLUICE_UID"
+#define PROCESS_GID "SLUICE_GID"
+unsigned int process_id(const char *which);
 
 /* enum confinement - what a process needs no more once it is set up. */
 enum confinement {

@@ -440,7 +440,8 @@ int main(void)
 	int r = prepare();
 
 	if (r == 0)
-		r = process_confine(CONFINE_HANDSHAKER, 65534, 65534);
+		r = process_confine(CONFINE_HANDSHAKER, process_id(PROCESS_UID),
+				    process_id(PROCESS_GID));
 	if (r == 0) {
 		wire_begin(&wire, self.buf, WIRE_MAX, MSG_READY, 0);
 		send_to_broker(&wire, NULL);

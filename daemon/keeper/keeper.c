@@ -427,7 +427,8 @@ int main(void)
 	if (r == 0)
 		r = keeper.buf ? loop_watch(&keeper.loop, &keeper.broker, EPOLLIN) : -ENOMEM;
 	if (r == 0)
-		r = process_confine(CONFINE_KEEPER, 65534, 65534);
+		r = process_confine(CONFINE_KEEPER, process_id(PROCESS_UID),
+				    process_id(PROCESS_GID));
 	if (r == 0)
 		r = loop_run(&keeper.loop);
 	fprintf(stderr, "sluice-keeper: %s\n", strerror(-r));

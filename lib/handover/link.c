@@ -33,9 +33,9 @@ struct link {
 	char path[];
 };
 
-int worker_link_wait(int fd, int timeout_ms)
+int worker_link_wait(int fd, short events, int timeout_ms)
 {
-	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	struct pollfd pfd = { .fd = fd, .events = events };
 	uint64_t deadline = deadline_from(timeout_ms);
 	int r;
 
@@ -59,9 +59,12 @@ static int read_welcome(int fd, struct sluice_error *err)
 	ssize_t n;
 	int r;
 
-	if (worker_link_wait(fd, WELCOME_MS) < 0)
+	if (worker_link_wait(fd, POLLIN, WELCOME_MS) < 0)
 		return err_set(err, SLUICE_E_CONNECT, "the daemon does not answer");
 	n = channel_recv(fd, buf, sizeof(buf), &fds);
+	/* unix(7): it did not read what we sent; what it said comes after that. */
+	if (n == -ECONNRESET)
+		n = channel_recv(fd, buf, sizeof(buf), &fds);
 	if (n <= 0)
 		return err_set(err, SLUICE_E_CONNECT, "the daemon closed the connection");
 	if (!wire_open(&reader, buf, (size_t)n, &head)) {
@@ -159,7 +162,7 @@ static int await_rekeyed(int fd, uint32_t id)
 	ssize_t n;
 
 	do {
-		if (worker_link_wait(fd, REKEY_MS) < 0)
+		if (worker_link_wait(fd, POLLIN, REKEY_MS) < 0)
 			return -SLUICE_E_REKEY;
 		n = channel_recv(fd, buf, sizeof(buf), &fds);
 		if (n == -EAGAIN)

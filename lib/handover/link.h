@@ -21,7 +21,7 @@ int worker_link_attach(struct link *link, struct sluice_error *ret_err);
 /* worker_link_home() is what a connection gets; it owns the reference @link. */
 const struct home *worker_link_home(struct link *link);
 
-/* worker_link_wait() waits until @fd can be read. Returns 0 or -SLUICE_E_TIMEOUT. */
-int worker_link_wait(int fd, int timeout_ms);
+/* worker_link_wait() waits for poll(2)'s @events. Returns 0 or -SLUICE_E_TIMEOUT. */
+int worker_link_wait(int fd, short events, int timeout_ms);
 
 #endif

@@ -3,6 +3,7 @@
 #include "handover/worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "conn/conn.h"
@@ -14,6 +15,7 @@
 #include "handover/state.h"
 
 #define SMALL_LEN 256
+#define BEHIND_MS 10000 /* a daemon that is behind with hundreds of our messages */
 
 struct sluice_worker {
 	struct sluice *sluice;
@@ -33,6 +35,8 @@ static int send_simple(struct sluice_worker *worker, enum message_type type, uin
 	if (count)
 		wire_put_u64(&wire, ATTR_COUNT, count);
 	r = channel_send(worker->fd, buf, wire_end(&wire), NULL, 0);
+	while (r == -EAGAIN && worker_link_wait(worker->fd, POLLOUT, BEHIND_MS) == 0)
+		r = channel_send(worker->fd, buf, wire_end(&wire), NULL, 0);
 	if (r == -EPIPE || r == -ECONNRESET)
 		return -SLUICE_E_CLOSED;
 	return r < 0 ? -SLUICE_E_IO : 0;
@@ -191,7 +195,7 @@ int sluice_worker_next(struct sluice_worker *worker, int timeout_ms, struct slui
 	while (n == -SLUICE_E_AGAIN) {
 		if (timeout_ms == SLUICE_NOWAIT)
 			return -SLUICE_E_AGAIN;
-		if (worker_link_wait(worker->fd, timeout_ms) < 0)
+		if (worker_link_wait(worker->fd, POLLIN, timeout_ms) < 0)
 			return -SLUICE_E_TIMEOUT;
 		n = worker_recv(worker, &message, &fds);
 	}
