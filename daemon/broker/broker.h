@@ -164,6 +164,7 @@ struct worker {
 	uint64_t number;
 	unsigned int credits;
 	bool attached, draining;
+	bool full; /* its channel takes no more, until it speaks or the next tick */
 	LIST_HEAD(, session) sessions;
 	size_t n_sessions;
 	uint64_t rekeys;

@@ -33,7 +33,7 @@ static struct worker *choose(struct pool *pool)
 
 	LIST_FOREACH(worker, &pool->workers, in_pool)
 	{
-		if (!worker->attached || worker->draining || !worker->credits)
+		if (!worker->attached || worker->draining || worker->full || !worker->credits)
 			continue;
 		if (!best || worker->n_sessions < best->n_sessions)
 			best = worker;
@@ -44,8 +44,10 @@ static struct worker *choose(struct pool *pool)
 static bool offer(struct session *session, struct worker *worker)
 {
 	if (channel_send(worker->watch.fd, session->message, session->message_len, &session->fd,
-			 1) < 0)
+			 1) < 0) {
+		worker->full = true; /* it is behind: its credits stay */
 		return false;
+	}
 	worker->credits--;
 	worker->n_sessions++;
 	session->worker = worker;
@@ -80,7 +82,6 @@ static void serve_queue(struct broker *broker, struct pool *pool)
 		TAILQ_REMOVE(&pool->queue, session, in_pool);
 		pool->n_queued--;
 		if (!offer(session, worker)) {
-			worker->credits = 0; /* it does not read: its next credit counts */
 			TAILQ_INSERT_HEAD(&pool->queue, session, in_pool);
 			pool->n_queued++;
 		}
@@ -272,6 +273,7 @@ static void worker_ready(struct watch *watch, uint32_t events)
 		return;
 	}
 	channel_close_fds(&fds);
+	worker->full = false; /* who speaks has read, or is about to */
 	why = take(worker, (size_t)n);
 	if (why)
 		drop(worker, why);
@@ -383,6 +385,18 @@ int pools_open(struct broker *broker, struct config_error *ret_err)
 	return r;
 }
 
+/* Whoever was behind is tried again. */
+static void retry(struct broker *broker, struct pool *pool)
+{
+	struct worker *worker;
+
+	if (TAILQ_EMPTY(&pool->queue))
+		return;
+	LIST_FOREACH(worker, &pool->workers, in_pool)
+	worker->full = false;
+	serve_queue(broker, pool);
+}
+
 /* Whom nobody took in time. */
 void pools_tick(struct broker *broker)
 {
@@ -392,6 +406,7 @@ void pools_tick(struct broker *broker)
 
 	for (i = 0; i < broker->n_pools; i++) {
 		pool = &broker->pools[i];
+		retry(broker, pool);
 		while ((session = TAILQ_FIRST(&pool->queue)) &&
 		       broker->loop.now_ms - session->queued_ms >= pool->config->wait_ms) {
 			pool->timed_out++;
