@@ -129,7 +129,7 @@ void link_wait(struct link *link)
 	close_pair(link);
 	link->state = LINK_WAITING;
 	link->since_ms = relay->loop.now_ms;
-	TAILQ_INSERT_HEAD(&relay->waiting, link, entry);
+	TAILQ_INSERT_TAIL(&relay->waiting, link, entry);
 	relay->n_waiting++;
 }
 

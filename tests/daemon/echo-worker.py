@@ -9,6 +9,7 @@ hold   never acknowledges
 stuck  acknowledges, writes to LOG, and never reads
 slow   reads 64 KiB every 20 ms, and sends their number at the end
 abort  reads one byte, sends 1 MB, and closes with the rest unread
+late   echoes, but looks at its channel only after two seconds
 drain  echoes one connection, after MSG_DRAIN
 """
 import select
@@ -111,7 +112,9 @@ def main():
     if mode == "hold":
         hold(pool)
         return
-    function = {"drain": echo}.get(mode) or globals()[mode]
+    if mode == "late":
+        time.sleep(2)
+    function = {"drain": echo, "late": echo}.get(mode) or globals()[mode]
     for conn, _ in pool.connections():
         if mode == "drain":
             pool.send(worker.DRAIN)

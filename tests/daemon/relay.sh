@@ -244,6 +244,44 @@ many() {
 	END
 }
 
+# A worker whose channel is full keeps its credits: 400 connections come, if late.
+behind() {
+  python3 - "$work/app.sock" "$listen" "$work/ca.pem" "$here/../../examples" <<-'END'
+	import os, socket, ssl, sys, time
+	sys.dont_write_bytecode = True
+	sys.path.insert(0, sys.argv[4])
+	import worker
+	pool = worker.Pool(sys.argv[1])
+	pool.send(worker.CREDIT, count=1000)
+	context = ssl.create_default_context(cafile=sys.argv[3])
+	conns = []
+	for i in range(400):
+	    raw = socket.create_connection(("127.0.0.1", int(sys.argv[2])), timeout=20)
+	    conns.append(context.wrap_socket(raw, server_hostname="localhost"))
+	pool.channel.settimeout(5)
+	for i in range(400):
+	    try:
+	        kind, number, _, descriptors = pool.receive()
+	    except TimeoutError:
+	        sys.exit(f"# {i} came")
+	    pool.send(worker.ACK, number)
+	    os.close(descriptors[0])
+	END
+}
+
+# MSG_DRAIN: only what is on its way still comes; the rest goes to another.
+drained() {
+  local i worker
+  connect <"$work/www/text" >"$work/out" 2>"$work/out.err" || return 1
+  same "$work/www/text" "$work/out" "the one before" || return 1
+  start_worker relay echo || return 1
+  for i in 1 2 3; do
+    connect <"$work/www/text" >"$work/out" 2>"$work/out.err" || return 1
+    same "$work/www/text" "$work/out" "another" || return 1
+  done
+  stop "$worker"
+}
+
 # Connections that a plain worker did not acknowledge go to another when it is killed.
 worker_killed() {
   local i client clients=() hold_worker=$worker worker
@@ -347,7 +385,7 @@ refused() {
 
 prepare
 start_daemon
-ktap_plan 15
+ktap_plan 18
 # test: a plain worker in Python answers curl over TLS 1.3 and 1.2, and knows the connection
 attempt "a plain worker in Python answers curl over TLS 1.3 and 1.2, and knows the connection" example
 # test: 10 MB go through a plain worker and back
@@ -368,6 +406,12 @@ attempt "a worker that does not read costs no memory" with_worker stuck slow_rea
 attempt "a worker that reads slowly gets everything" with_worker slow slow_worker
 # test: 500 connections at once
 attempt "500 connections at once" with_worker echo many
+# test: 500 connections for a plain worker that is behind
+attempt "500 connections for a plain worker that is behind" with_worker late many
+# test: a worker that is behind keeps its credits
+attempt "a worker that is behind keeps its credits" behind
+# test: a plain worker that drains gets no more
+attempt "a plain worker that drains gets no more" with_worker drain drained
 # test: a plain worker killed with unacknowledged connections loses none
 attempt "a plain worker killed with unacknowledged connections loses none" with_worker hold worker_killed
 # test: a relay killed with an unacknowledged connection does not lose it
