@@ -9,6 +9,7 @@ hold   never acknowledges
 stuck  acknowledges, writes to LOG, and never reads
 slow   reads 64 KiB every 20 ms, and sends their number at the end
 abort  reads one byte, sends 1 MB, and closes with the rest unread
+flood  sends 20 MB and closes
 late   echoes, but looks at its channel only after two seconds
 drain  echoes one connection, after MSG_DRAIN
 """
@@ -79,6 +80,11 @@ def stuck(conn):
 def abort(conn):
     conn.recv(1)
     conn.sendall(b"x" * 1000000)
+
+
+def flood(conn):
+    log("flood")
+    conn.sendall(b"x" * 20000000)
 
 
 def run(function, pool, conn):

@@ -196,7 +196,7 @@ resident() {
 
 # Clients that send to a worker that does not read, and do not read what a worker sends.
 slow_reader() {
-  local before after i fds=() hold
+  local before after busy i fds=() hold
   before=$(resident)
   for ((i = 0; i < 20; i++)); do
     exec {hold}> >(exec timeout 20 "$SLUICE" connect "localhost:$listen" --cacert "$work/ca.pem" >/dev/null 2>&1)
@@ -207,9 +207,56 @@ slow_reader() {
     pids+=("$!")
   done
   await_log "$work/stuck.log" '^stuck$' 20 || return 1
-  sleep 2
+  sleep 1
+  busy=$(ticks)
+  sleep 1
+  busy=$(($(ticks) - busy))
   after=$(resident)
   for hold in "${fds[@]}"; do exec {hold}>&-; done
+  [ "$busy" -le 10 ] || { say "the relay used $busy ticks of a second for nothing"; return 1; }
+  [ $((after - before)) -lt "$MEMORY_KB" ] && return
+  say "the relay grew from $before to $after KB"
+  return 1
+}
+
+# Idle means idle: no descriptor that hung up keeps the loop busy.
+ticks() {
+  awk '{ print $14 + $15 }' "/proc/$relay/stat"
+}
+
+# Clients that do not read what a worker sends, and then do; some are gone meanwhile.
+slow_client() {
+  local before after busy
+  before=$(resident)
+  python3 - "$listen" "$work/ca.pem" "$work/go" >"$work/out" <<-'END' &
+	import os, socket, ssl, struct, sys, time
+	context = ssl.create_default_context(cafile=sys.argv[2])
+	conns = []
+	for i in range(20):
+	    raw = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20)
+	    conns.append(context.wrap_socket(raw, server_hostname="localhost",
+	                                     suppress_ragged_eofs=False))
+	for conn in conns[:5]:
+	    conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+	    conn.close()
+	while not os.path.exists(sys.argv[3]):
+	    time.sleep(0.05)
+	for conn in conns[5:]:
+	    n = 0
+	    while data := conn.recv(65536):
+	        n += len(data)
+	    if n != 20000000:
+	        sys.exit(f"# {n} bytes came")
+	END
+  await_log "$work/flood.log" '^flood$' 20 || return 1
+  sleep 1
+  busy=$(ticks)
+  sleep 1
+  busy=$(($(ticks) - busy))
+  after=$(resident)
+  touch "$work/go"
+  wait $! || { cat "$work/out"; return 1; }
+  [ "$busy" -le 10 ] || { say "the relay used $busy ticks of a second for nothing"; return 1; }
   [ $((after - before)) -lt "$MEMORY_KB" ] && return
   say "the relay grew from $before to $after KB"
   return 1
@@ -385,7 +432,7 @@ refused() {
 
 prepare
 start_daemon
-ktap_plan 18
+ktap_plan 19
 # test: a plain worker in Python answers curl over TLS 1.3 and 1.2, and knows the connection
 attempt "a plain worker in Python answers curl over TLS 1.3 and 1.2, and knows the connection" example
 # test: 10 MB go through a plain worker and back
@@ -402,6 +449,8 @@ attempt "a plain worker that closes over unread bytes is no end in order" with_w
 attempt "clients that reset harm nobody" with_worker echo reset
 # test: a worker that does not read costs no memory
 attempt "a worker that does not read costs no memory" with_worker stuck slow_reader
+# test: clients that do not read cost no memory and no time
+attempt "clients that do not read cost no memory and no time" with_worker flood slow_client
 # test: a worker that reads slowly gets everything
 attempt "a worker that reads slowly gets everything" with_worker slow slow_worker
 # test: 500 connections at once
