@@ -96,15 +96,16 @@ fetch() { # OPTION...
 
 # --- tests
 
-# The example: curl's GET is answered with what is known of its connection.
+# example WORKER...: curl's GET is answered with what is known of its connection.
 example() {
   local relay worker version i result=0
   start_relay relay || return 1
-  PYTHONUNBUFFERED=1 python3 "$here/../../examples/worker.py" "$work/relay.sock" 2>"$work/example.err" &
+  "$@" "$work/relay.sock" 2>"$work/example.err" &
   worker=$!
   pids+=("$worker")
   for version in 1.3:772 1.2:771; do
     fetch --tlsv1.2 --tls-max "${version%:*}" >"$work/out" || result=1
+    fetch --tlsv1.2 --tls-max "${version%:*}" -Z "https://localhost:$listen/?[1-60]" >/dev/null 2>&1 || result=1
     for i in "version: ${version#*:}" "sni: localhost" "listener: https" "pool: app" \
       "local: 127.0.0.1:$listen" "peer: 127.0.0.1:"; do
       grep -q "^$i" "$work/out" || { say "TLS $version: no '$i' in: $(tr '\n' ' ' <"$work/out")"; result=1; }
@@ -432,9 +433,17 @@ refused() {
 
 prepare
 start_daemon
-ktap_plan 19
+ktap_plan 20
 # test: a plain worker in Python answers curl over TLS 1.3 and 1.2, and knows the connection
-attempt "a plain worker in Python answers curl over TLS 1.3 and 1.2, and knows the connection" example
+attempt "a plain worker in Python answers curl over TLS 1.3 and 1.2, and knows the connection" \
+  example python3 "$here/../../examples/worker.py"
+# test: a plain worker in Go does the same
+if command -v go >/dev/null; then
+  GO111MODULE=off go build -o "$work/go-worker" "$here/../../examples/worker.go"
+  attempt "a plain worker in Go does the same" example "$work/go-worker"
+else
+  skip "a plain worker in Go does the same" "go is not installed"
+fi
 # test: 10 MB go through a plain worker and back
 attempt "10 MB go through a plain worker and back" with_worker echo echo_all
 # test: a plain worker ends its direction and reads on
