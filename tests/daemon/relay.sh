@@ -12,7 +12,7 @@ build=$(cd "$(dirname "$SLUICE")/.." && pwd)
 SLUICED=${SLUICED:-$build/daemon/sluiced}
 RELAY=${RELAY:-$build/daemon/sluice-relay}
 here=$(cd "$(dirname "$0")" && pwd)
-MEMORY_KB=${SLUICE_RELAY_MEMORY_KB:-8192} # that slow readers may cost the relay; sanitizers need more
+MEMORY_KB=${SLUICE_RELAY_MEMORY_KB:-8192} # of a slow reader's cost; AddressSanitizer: quarantine_size_mb=1
 
 # --- the processes
 
