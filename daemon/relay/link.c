@@ -19,7 +19,8 @@
 #include "relay/relay.h"
 
 #define LINGER_MS 2000
-#define STALL_MS 30000 /* a peer that reads nothing, when the worker that wrote is gone */
+#define LINGER_ROUNDS 16 /* chunks that are thrown away, before it is the turn of others */
+#define STALL_MS 30000   /* a peer that reads nothing, when the worker that wrote is gone */
 
 /* --- the message ------------------------------------------------------------------------------ */
 
@@ -130,7 +131,7 @@ void link_wait(struct link *link)
 	close_pair(link);
 	link->state = LINK_WAITING;
 	link->since_ms = relay->loop.now_ms;
-	TAILQ_INSERT_HEAD(&relay->waiting, link, entry);
+	TAILQ_INSERT_TAIL(&relay->waiting, link, entry);
 	relay->n_waiting++;
 }
 
@@ -210,12 +211,12 @@ void link_leave(struct link *link)
 static void linger_step(struct link *link)
 {
 	struct relay *relay = link->relay;
-	ssize_t n;
+	ssize_t n = 1;
+	int i;
 
-	do {
+	for (i = 0; i < LINGER_ROUNDS && n > 0; i++)
 		n = sluice_recv(link->conn, relay->scratch, RELAY_CHUNK, SLUICE_NOWAIT);
-	} while (n > 0);
-	if (n != -SLUICE_E_AGAIN || loop_watch(&relay->loop, &link->tls, EPOLLIN) < 0)
+	if ((n < 0 && n != -SLUICE_E_AGAIN) || loop_watch(&relay->loop, &link->tls, EPOLLIN) < 0)
 		link_close(link, "ended by its worker");
 }
 

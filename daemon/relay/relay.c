@@ -19,12 +19,31 @@
 #define WAIT_MS 5000
 #define DRAIN_MS 30000
 #define MAX_MS 3600000
+#define LINES_PER_SECOND 100
+
+/* Whoever may attach may attach often. */
+static bool may_log(void)
+{
+	static uint64_t second, n;
+	uint64_t now = loop_clock_ms() / 1000;
+
+	if (now != second) {
+		if (n > LINES_PER_SECOND)
+			fprintf(stderr, "sluice-relay: %llu lines were dropped\n",
+				(unsigned long long)n - LINES_PER_SECOND);
+		second = now;
+		n = 0;
+	}
+	return ++n <= LINES_PER_SECOND;
+}
 
 void log_line(const char *format, ...)
 {
 	char line[300];
 	va_list args;
 
+	if (!may_log())
+		return;
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);

@@ -123,7 +123,7 @@ struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id
 /* link_pair() makes a new pair; their_end is what a worker gets. Returns 0 or -errno. */
 int link_pair(struct link *link);
 
-/* link_wait() puts it back to those that wait, before the others. */
+/* link_wait() puts it back to those that wait, as if it had just come. */
 void link_wait(struct link *link);
 
 /* link_live() begins to move data: a worker has acknowledged it. */

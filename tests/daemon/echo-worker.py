@@ -9,6 +9,8 @@ hold   never acknowledges
 stuck  acknowledges, writes to LOG, and never reads
 slow   reads 64 KiB every 20 ms, and sends their number at the end
 abort  reads one byte, sends 1 MB, and closes with the rest unread
+flood  sends 20 MB and closes
+late   echoes, but looks at its channel only after two seconds
 drain  echoes one connection, after MSG_DRAIN
 """
 import select
@@ -80,6 +82,11 @@ def abort(conn):
     conn.sendall(b"x" * 1000000)
 
 
+def flood(conn):
+    log("flood")
+    conn.sendall(b"x" * 20000000)
+
+
 def run(function, pool, conn):
     try:
         with conn:
@@ -111,7 +118,9 @@ def main():
     if mode == "hold":
         hold(pool)
         return
-    function = {"drain": echo}.get(mode) or globals()[mode]
+    if mode == "late":
+        time.sleep(2)
+    function = {"drain": echo, "late": echo}.get(mode) or globals()[mode]
     for conn, _ in pool.connections():
         if mode == "drain":
             pool.send(worker.DRAIN)
