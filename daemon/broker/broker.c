@@ -184,6 +184,7 @@ static void tick(struct loop *loop, void *arg)
 
 	children_tick(broker);
 	pools_tick(broker);
+	admin_tick(broker);
 	if (broker->stopping) {
 		if (!broker->in_progress || loop->now_ms >= broker->stop_ms)
 			loop->stop = true;
@@ -350,7 +351,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	broker.started_ms = broker.loop.now_ms;
-	broker.admin.fd = broker.keeper.watch.fd = -1;
+	broker.admin.watch.fd = broker.keeper.watch.fd = -1;
 	status = run(&broker, only_check);
 	wire_buffer_free(broker.buf);
 	config_free(broker.config);

@@ -187,7 +187,18 @@ bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *m
 
 /* --- administration (admin.c) ----------------------------------------------------------------- */
 
+struct admin_client;
+
+struct admin {
+	struct watch watch;
+	char *path;
+	LIST_HEAD(, admin_client) clients;
+	size_t n_clients;
+	uint64_t counted_ms; /* when the kernel was last asked for the counts of all sockets */
+};
+
 int admin_open(struct broker *broker, struct config_error *ret_err);
+void admin_tick(struct broker *broker);
 void admin_close(struct broker *broker);
 
 /* --- all of it (broker.c) --------------------------------------------------------------------- */
@@ -209,12 +220,13 @@ struct broker {
 	struct listener *listeners;
 	size_t n_listeners;
 	bool accepting;
+	bool draining;      /* the administrator has closed the listeners */
 	uint64_t resume_ms; /* accepting pauses until then: no descriptors, no memory */
 	unsigned int in_progress;
 	struct pool *pools;
 	size_t n_pools;
 	struct sessions sessions;
-	struct watch admin;
+	struct admin admin;
 	struct watch diag_watch;
 	struct diag *diag;
 	struct watch signals;

@@ -32,7 +32,7 @@ static void accept_until(struct broker *broker, bool accepting)
 
 static bool have_room(const struct broker *broker)
 {
-	return !broker->stopping && broker->loop.now_ms >= broker->resume_ms &&
+	return !broker->stopping && !broker->draining && broker->loop.now_ms >= broker->resume_ms &&
 	       broker->in_progress < broker->config->limits.handshakes;
 }
 
