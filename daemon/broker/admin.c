@@ -152,6 +152,8 @@ static void client_ready(struct watch *watch, uint32_t events)
 
 	if (events & EPOLLIN)
 		receive(client);
+	if (events & EPOLLOUT) /* there is room: it has read */
+		client->active_ms = client->broker->loop.now_ms;
 	work(client);
 	if (client->ended && !client->job.step && !memchr(client->in, '\n', client->in_len))
 		client->in_len = 0; /* the beginning of a line that does not end */
@@ -225,13 +227,12 @@ void admin_tick(struct broker *broker)
 {
 	uint64_t now = broker->loop.now_ms;
 	struct admin_client *client, *next;
-	bool unread;
+	uint64_t limit;
 
 	for (client = LIST_FIRST(&broker->admin.clients); client; client = next) {
 		next = LIST_NEXT(client, all);
-		unread = client->out_at < client->out_len;
-		if (now - client->active_ms >= (unread ? STALL_MS : IDLE_MS) &&
-		    (unread || !client->job.step))
+		limit = client->watch.events & EPOLLOUT ? STALL_MS : IDLE_MS;
+		if (now - client->active_ms >= limit)
 			drop(client);
 	}
 	if (broker->admin.watch.fd >= 0)
