@@ -309,15 +309,15 @@ reloads() {
 # Root's alone, a group's, nobody's.
 permissions() {
   local result=0
-  local reader=(setpriv --reuid="$NOBODY" --regid="$NOBODY" --groups="$READERS" "$work/sluicectl" -s "$socket")
   local stranger=(setpriv --reuid="$NOBODY" --regid="$NOBODY" --clear-groups "$work/sluicectl" -s "$socket")
-  local primary=(setpriv --reuid="$NOBODY" --regid="$READERS" --clear-groups "$work/sluicectl" -s "$socket")
+  local groups command act
   cp "$SLUICECTL" "$work/sluicectl"
   chmod 755 "$work" "$work/sluicectl"
   ends 1 "user $NOBODY may not administer" "${stranger[@]}" status || result=1
   ends 1 "user $NOBODY may not" "${stranger[@]}" stop || result=1
-  for who in reader primary; do
-    local -n command=$who
+  for groups in "--regid=$NOBODY --groups=$READERS" "--regid=$READERS --clear-groups"; do
+    # shellcheck disable=SC2206
+    command=(setpriv --reuid="$NOBODY" $groups "$work/sluicectl" -s "$socket")
     ends 0 serving "${command[@]}" status || result=1
     ends 0 "id	" "${command[@]}" sessions --tsv || result=1
     ends 0 web "${command[@]}" certs || result=1
@@ -336,8 +336,8 @@ raw() { # TEXT: sends it, and prints what comes back
   "$PYTHON" - "$socket" "$@" <<-'END'
 	import os, socket, sys
 	s = socket.socket(socket.AF_UNIX)
-	s.settimeout(10)
 	s.connect(sys.argv[1])
+	s.settimeout(10)
 	try:
 	    s.sendall(os.fsencode(sys.argv[2]))
 	    s.shutdown(socket.SHUT_WR)
@@ -409,8 +409,8 @@ many() {
 	clients = []
 	for i in range(200):
 	    s = socket.socket(socket.AF_UNIX)
-	    s.settimeout(10)
 	    s.connect(sys.argv[1])
+	    s.settimeout(10)
 	    clients.append(s)
 	served = busy = 0
 	for s in clients:
