@@ -3,6 +3,7 @@
  * The `sluicectl` program: administers a running sluiced over its socket. One table of options for all
  * commands, one of commands; what they do is in ctl/.
  */
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
@@ -175,7 +176,7 @@ int main(int argc, char **argv)
 {
 	struct settings settings = { .socket = CTL_SOCKET };
 	char name[] = "sluicectl";
-	int first;
+	int first, status;
 
 	signal(SIGPIPE, SIG_IGN);
 	/* What shell completion asks. */
@@ -190,5 +191,11 @@ int main(int argc, char **argv)
 	first = args_parse(args, &settings, argc, argv);
 	if (first < 0)
 		return CTL_USAGE;
-	return (int)dispatch(&settings, argc - first, argv + first);
+	status = (int)dispatch(&settings, argc - first, argv + first);
+	/* Whoever closes a pipe has seen enough; a full disk is another matter. */
+	if (fflush(stdout) && errno != EPIPE) {
+		perror("sluicectl: writing");
+		return status ? status : CTL_REFUSED;
+	}
+	return status;
 }

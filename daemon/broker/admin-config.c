@@ -82,6 +82,12 @@ static void cert_row(struct admin_client *client, struct wire_reader reader)
 	struct attr attr, leaf = { 0 }, key = { 0 };
 	uint64_t n_names = 0, chain = 0;
 
+	if (!row || !names) {
+		json_object_put(names);
+		json_object_put(row);
+		admin_row(client, NULL);
+		return;
+	}
 	while (wire_next(&reader, &attr) == 1) {
 		if (attr.type == ATTR_HOST_NAME && ++n_names)
 			add_name(names, &attr);

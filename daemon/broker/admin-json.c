@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Facts as JSON. A member without memory is left out; json-c takes NULL for null. */
+/* Facts as JSON. Where there is no memory the object is NULL, and admin_row() drops its client. */
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
@@ -9,19 +9,27 @@
 #define TEXT_LEN 260
 #define HEX_MAX 64
 
+static void put(struct json_object *object, const char *name, struct json_object *value)
+{
+	if (object)
+		json_object_object_add(object, name, value);
+	else
+		json_object_put(value);
+}
+
 void put_text(struct json_object *object, const char *name, const char *value)
 {
-	json_object_object_add(object, name, value ? json_object_new_string(value) : NULL);
+	put(object, name, value ? json_object_new_string(value) : NULL);
 }
 
 void put_number(struct json_object *object, const char *name, uint64_t value)
 {
-	json_object_object_add(object, name, json_object_new_uint64(value));
+	put(object, name, json_object_new_uint64(value));
 }
 
 void put_bool(struct json_object *object, const char *name, bool value)
 {
-	json_object_object_add(object, name, json_object_new_boolean(value));
+	put(object, name, json_object_new_boolean(value));
 }
 
 void put_hex(struct json_object *object, const char *name, const uint8_t *bytes, size_t len)

@@ -105,7 +105,7 @@ static struct json_object *describe(const struct broker *broker, const struct se
 	if (session->worker)
 		put_number(row, "worker", session->worker->number);
 	else
-		json_object_object_add(row, "worker", NULL);
+		put_text(row, "worker", NULL);
 	put_address(row, "peer", &session->peer);
 	put_address(row, "local", &session->local);
 	put_peer_text(row, "sni", session->sni);

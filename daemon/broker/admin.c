@@ -19,7 +19,7 @@
 #define MAX_READERS 48 /* of these: root finds room whatever others do */
 #define IDLE_MS 60000
 #define STALL_MS 10000 /* that a client leaves an answer unread */
-#define TURN_MS 4      /* for one client, before others get theirs */
+#define TURN_MS 2      /* for one client, before others get theirs */
 
 static admin_step *const steps[ADMIN_VERBS] = {
 	[ADMIN_STATUS] = admin_status,   [ADMIN_SESSIONS] = admin_sessions,
