@@ -15,6 +15,13 @@
 #define MAX_ARGS 64
 #define FIRST_LONG 256 /* codes of options without a letter start above every letter */
 
+static const char *program = "sluice ";
+
+void args_set_program(const char *name)
+{
+	program = name;
+}
+
 static bool is_choice(const char *choices, const char *value)
 {
 	size_t len = strlen(value);
@@ -38,9 +45,8 @@ static int store_number(const char *command, const struct arg *arg, int64_t *fie
 	errno = 0;
 	number = strtoll(value, &end, 10);
 	if (end == value || *end || errno || number < arg->min || number > arg->max) {
-		fprintf(stderr,
-			"sluice %s: --%s takes a whole number from %lld to %lld, not '%s'\n",
-			command, arg->name, arg->min, arg->max, value);
+		fprintf(stderr, "%s%s: --%s takes a whole number from %lld to %lld, not '%s'\n",
+			program, command, arg->name, arg->min, arg->max, value);
 		return -1;
 	}
 	*field = number;
@@ -51,7 +57,7 @@ static int store_item(const char *command, const struct arg *arg, struct arg_lis
 		      const char *value)
 {
 	if (list->n == ARG_LIST_MAX) {
-		fprintf(stderr, "sluice %s: --%s may be given at most %d times\n", command,
+		fprintf(stderr, "%s%s: --%s may be given at most %d times\n", program, command,
 			arg->name, ARG_LIST_MAX);
 		return -1;
 	}
@@ -79,7 +85,7 @@ static int store(const char *command, const struct arg *arg, void *settings, con
 			*(const char **)field = value;
 			return 0;
 		}
-		fprintf(stderr, "sluice %s: --%s takes %s, not '%s'\n", command, arg->name,
+		fprintf(stderr, "%s%s: --%s takes %s, not '%s'\n", program, command, arg->name,
 			arg->choices, value);
 		return -1;
 	}
@@ -129,7 +135,7 @@ int args_parse(const struct arg *table, void *settings, int argc, char **argv)
 
 	describe(table, longs, shorts);
 	/* getopt_long() itself reports unknown options and missing values, under argv[0]. */
-	snprintf(prefixed, sizeof(prefixed), "sluice %s", command);
+	snprintf(prefixed, sizeof(prefixed), "%s%s", program, command);
 	argv[0] = prefixed;
 	optind = 1;
 	while ((code = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {

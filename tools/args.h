@@ -41,6 +41,9 @@ struct arg {
  */
 int args_parse(const struct arg *table, void *settings, int argc, char **argv);
 
+/* args_set_program() says what stands before argv[0] in what args_parse() says: "sluice " at first. */
+void args_set_program(const char *name);
+
 /* args_usage() prints the options, one line each. */
 void args_usage(const struct arg *table, FILE *out);
 

@@ -240,6 +240,7 @@ static void tick(struct loop *loop, void *arg)
 	sources_tick(broker);
 	service_tick(broker);
 	poll_sockets(broker);
+	admin_tick(broker);
 	if (broker->stopping) {
 		if (!(broker->in_progress || broker->n_held) || loop->now_ms >= broker->stop_ms)
 			loop->stop = true;
@@ -415,7 +416,7 @@ int main(int argc, char **argv)
 	broker.started_ms = broker.loop.now_ms;
 	if (getrandom(&broker.sources.seed, sizeof(broker.sources.seed), 0) < 0)
 		broker.sources.seed = broker.started_ms; /* spreads worse, and nothing else */
-	broker.admin.fd = broker.keeper.watch.fd = -1;
+	broker.admin.watch.fd = broker.keeper.watch.fd = -1;
 	status = run(&broker, only_check);
 	wire_buffer_free(broker.buf);
 	wire_buffer_free(broker.out);

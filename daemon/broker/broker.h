@@ -255,7 +255,18 @@ bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *m
 
 /* --- administration (admin.c) ----------------------------------------------------------------- */
 
+struct admin_client;
+
+struct admin {
+	struct watch watch;
+	char *path;
+	LIST_HEAD(, admin_client) clients;
+	size_t n_clients;
+	uint64_t counted_ms; /* when the kernel was last asked for the counts of all sockets */
+};
+
 int admin_open(struct broker *broker, struct config_error *ret_err);
+void admin_tick(struct broker *broker);
 void admin_close(struct broker *broker);
 
 /* --- the service manager (service.c) ---------------------------------------------------------- */
@@ -292,6 +303,7 @@ struct broker {
 	struct listener *listeners;
 	size_t n_listeners;
 	bool accepting;
+	bool draining;      /* the administrator has closed the listeners */
 	uint64_t resume_ms; /* accepting pauses until then: no descriptors, no memory */
 	unsigned int in_progress;
 	struct pool *pools;
@@ -300,7 +312,7 @@ struct broker {
 	struct sessions sessions;
 	struct memory *memory;
 	bool handing_on; /* the end of this process is not that of its workers' sessions */
-	struct watch admin;
+	struct admin admin;
 	struct watch diag_watch;
 	struct diag *diag;
 	uint64_t poll_ms; /* when the kernel's list is read next; 0: it tells by itself */

@@ -49,7 +49,7 @@ static bool have_files(const struct broker *broker)
 
 static bool have_room(const struct broker *broker)
 {
-	return !broker->stopping && broker->loop.now_ms >= broker->resume_ms &&
+	return !broker->stopping && !broker->draining && broker->loop.now_ms >= broker->resume_ms &&
 	       have_files(broker) && children_ready(broker) &&
 	       broker->in_progress < broker->config->limits.handshakes;
 }

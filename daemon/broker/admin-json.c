@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Facts as JSON. Where there is no memory the object is NULL, and admin_row() drops its client. */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <stdio.h>
+
+#include "broker/admin.h"
+
+#define TEXT_LEN 260
+#define HEX_MAX 64
+
+static void put(struct json_object *object, const char *name, struct json_object *value)
+{
+	if (object)
+		json_object_object_add(object, name, value);
+	else
+		json_object_put(value);
+}
+
+void put_text(struct json_object *object, const char *name, const char *value)
+{
+	put(object, name, value ? json_object_new_string(value) : NULL);
+}
+
+void put_number(struct json_object *object, const char *name, uint64_t value)
+{
+	put(object, name, json_object_new_uint64(value));
+}
+
+void put_bool(struct json_object *object, const char *name, bool value)
+{
+	put(object, name, json_object_new_boolean(value));
+}
+
+void put_hex(struct json_object *object, const char *name, const uint8_t *bytes, size_t len)
+{
+	char text[2 * HEX_MAX + 1] = "";
+	size_t i;
+
+	for (i = 0; i < len && i < HEX_MAX; i++)
+		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+	put_text(object, name, text);
+}
+
+void put_peer_text(struct json_object *object, const char *name, const char *value)
+{
+	char text[TEXT_LEN];
+	size_t i;
+
+	for (i = 0; value && value[i] && i + 1 < sizeof(text); i++)
+		text[i] = isascii(value[i]) && isgraph(value[i]) ? value[i] : '?';
+	text[value ? i : 0] = '\0';
+	put_text(object, name, value ? text : NULL);
+}
+
+void put_address(struct json_object *object, const char *name, const struct sockaddr_in6 *addr)
+{
+	char ip[INET6_ADDRSTRLEN] = "?", text[INET6_ADDRSTRLEN + 10];
+
+	if (IN6_IS_ADDR_V4MAPPED(&addr->sin6_addr)) {
+		inet_ntop(AF_INET, addr->sin6_addr.s6_addr + 12, ip, sizeof(ip));
+		snprintf(text, sizeof(text), "%s:%u", ip, ntohs(addr->sin6_port));
+	} else {
+		inet_ntop(AF_INET6, &addr->sin6_addr, ip, sizeof(ip));
+		snprintf(text, sizeof(text), "[%s]:%u", ip, ntohs(addr->sin6_port));
+	}
+	put_text(object, name, text);
+}

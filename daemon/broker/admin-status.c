@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Answers about the daemon itself: its state, its counts, its workers and listeners. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sluice/sluice.h>
+
+#include "broker/admin.h"
+
+static size_t count_workers(const struct pool *pool)
+{
+	const struct worker *worker;
+	size_t n = 0;
+
+	LIST_FOREACH(worker, &pool->workers, in_pool)
+	n++;
+	return n;
+}
+
+static const char *state_of(const struct broker *broker)
+{
+	if (broker->stopping)
+		return "stopping";
+	if (broker->draining)
+		return "draining";
+	return broker->accepting ? "serving" : "paused";
+}
+
+bool admin_status(struct admin_client *client)
+{
+	const struct broker *broker = client->broker;
+	struct json_object *row = json_object_new_object();
+	size_t i, queued = 0, workers = 0;
+
+	for (i = 0; i < broker->n_pools; i++) {
+		queued += broker->pools[i].n_queued;
+		workers += count_workers(&broker->pools[i]);
+	}
+	put_text(row, "version", SLUICE_VERSION);
+	put_text(row, "state", state_of(broker));
+	put_number(row, "pid", (uint64_t)getpid());
+	put_number(row, "uptime_ms", broker->loop.now_ms - broker->started_ms);
+	put_text(row, "config", broker->config_path);
+	put_text(row, "log_level", admin_level_name(broker->config->log.level));
+	put_number(row, "sessions", broker->sessions.n);
+	put_number(row, "handshakes", broker->in_progress);
+	put_number(row, "handshakes_limit", broker->config->limits.handshakes);
+	put_number(row, "queued", queued);
+	put_number(row, "workers", workers);
+	put_number(row, "pools", broker->n_pools);
+	put_number(row, "listeners", broker->config->n_listeners);
+	put_number(row, "handshakers", broker->n_handshakers);
+	put_bool(row, "live_counts", broker->diag);
+	admin_row(client, row);
+	admin_done(client, NULL);
+	return true;
+}
+
+static void stat_row(struct admin_client *client, const char *scope, const char *name,
+		     uint64_t value)
+{
+	struct json_object *row = json_object_new_object();
+
+	put_text(row, "scope", scope);
+	put_text(row, "name", name);
+	put_number(row, "value", value);
+	admin_row(client, row);
+}
+
+static void pool_stats(struct admin_client *client, const struct pool *pool)
+{
+	char scope[80];
+
+	snprintf(scope, sizeof(scope), "pool:%s", pool->config->name);
+	stat_row(client, scope, "queued", pool->n_queued);
+	stat_row(client, scope, "handed_over", pool->handed_over);
+	stat_row(client, scope, "timed_out", pool->timed_out);
+	stat_row(client, scope, "requeued", pool->requeued);
+}
+
+static void daemon_stats(struct admin_client *client)
+{
+	const struct stats *stats = &client->broker->stats;
+
+	stat_row(client, "daemon", "accepted", stats->accepted);
+	stat_row(client, "daemon", "established", stats->established);
+	stat_row(client, "daemon", "failed", stats->failed);
+	stat_row(client, "daemon", "ended", stats->ended);
+	stat_row(client, "daemon", "rekeys", stats->rekeys);
+	stat_row(client, "daemon", "accept_paused", stats->accept_paused);
+	stat_row(client, "daemon", "handshaker_crashes", stats->handshaker_crashes);
+	stat_row(client, "daemon", "keeper_crashes", stats->keeper_crashes);
+	stat_row(client, "daemon", "reloads", stats->reloads);
+	stat_row(client, "daemon", "reloads_refused", stats->reloads_refused);
+}
+
+/* The daemon's own, then one pool at a time. */
+bool admin_stats(struct admin_client *client)
+{
+	const struct broker *broker = client->broker;
+	size_t i = client->job.at++;
+
+	if (i == 0) {
+		daemon_stats(client);
+		return false;
+	}
+	if (i <= broker->n_pools) {
+		pool_stats(client, &broker->pools[i - 1]);
+		return false;
+	}
+	admin_done(client, NULL);
+	return true;
+}
+
+static void worker_row(struct admin_client *client, const struct worker *worker)
+{
+	struct json_object *row = json_object_new_object();
+	const char *state = "attached";
+
+	if (!worker->attached)
+		state = "attaching";
+	else if (worker->draining)
+		state = "draining";
+	put_number(row, "worker", worker->number);
+	put_text(row, "pool", worker->pool->config->name);
+	put_text(row, "state", state);
+	put_number(row, "pid", (uint64_t)worker->pid);
+	put_number(row, "uid", worker->uid);
+	put_number(row, "sessions", worker->n_sessions);
+	put_number(row, "credits", worker->credits);
+	put_number(row, "rekeys", worker->rekeys);
+	admin_row(client, row);
+}
+
+bool admin_workers(struct admin_client *client)
+{
+	const struct broker *broker = client->broker;
+	const struct worker *worker;
+	size_t i = client->job.at++;
+
+	if (i < broker->n_pools) {
+		LIST_FOREACH(worker, &broker->pools[i].workers, in_pool)
+		worker_row(client, worker);
+		return false;
+	}
+	admin_done(client, NULL);
+	return true;
+}
+
+static void listener_row(struct admin_client *client, size_t i)
+{
+	const struct broker *broker = client->broker;
+	const struct config_listener *config = &broker->config->listeners[i];
+	struct json_object *row = json_object_new_object();
+	bool open = i < broker->n_listeners;
+	const char *state = "closed";
+	char address[80];
+
+	if (open)
+		state = broker->accepting ? "accepting" : "paused";
+	snprintf(address, sizeof(address),
+		 config->host && strchr(config->host, ':') ? "[%s]:%u" : "%s:%u",
+		 config->host ? config->host : "", config->port);
+	put_text(row, "listener", config->name);
+	put_text(row, "address", address);
+	put_text(row, "state", state);
+	put_text(row, "profile", broker->config->profiles[config->profile].name);
+	put_text(row, "pool", broker->config->pools[config->pool].name);
+	put_number(row, "routes", config->n_routes);
+	put_number(row, "backlog", config->backlog);
+	put_number(row, "accepted", open ? broker->listeners[i].accepted : 0);
+	admin_row(client, row);
+}
+
+bool admin_listeners(struct admin_client *client)
+{
+	size_t i = client->job.at++;
+
+	if (i < client->broker->config->n_listeners) {
+		listener_row(client, i);
+		return false;
+	}
+	admin_done(client, NULL);
+	return true;
+}

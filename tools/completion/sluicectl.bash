@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# Completion for sluicectl(8). Commands and options come from the program, names from the daemon.
+
+# _sluicectl_column COMMAND COLUMN: the values of a column, each once.
+_sluicectl_column() {
+	sluicectl "${socket[@]}" "$1" --tsv 2>/dev/null |
+		awk -F '\t' -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i; next }
+			at && $at != "" && !seen[$at]++ { print $at }'
+}
+
+_sluicectl_filter() {
+	case $1 in
+	state=*) echo "handshake queued offered live" ;;
+	listener=*) _sluicectl_column listeners listener ;;
+	pool=*) _sluicectl_column workers pool ;;
+	worker=*) _sluicectl_column workers worker ;;
+	sni=*) _sluicectl_column sessions sni ;;
+	*) return 1 ;;
+	esac
+}
+
+_sluicectl() {
+	local cur prev words cword i command='' socket=() found
+	_init_completion -n =: || return
+
+	for ((i = 1; i < cword; i++)); do
+		case ${words[i]} in
+		-s | --socket) socket=(--socket "${words[++i]}") ;;
+		-*) ;;
+		*) [[ $command ]] || command=${words[i]} ;;
+		esac
+	done
+	if [[ $prev == -s || $prev == --socket ]]; then
+		_filedir
+		return
+	fi
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(sluicectl --words 2>/dev/null | grep '^-')" -- "$cur")
+		return
+	fi
+	case $command in
+	'' | help)
+		mapfile -t COMPREPLY < <(compgen -W "$(sluicectl --words 2>/dev/null | grep -v '^-') help" -- "$cur")
+		;;
+	session)
+		mapfile -t COMPREPLY < <(compgen -W "$(_sluicectl_column sessions id)" -- "$cur")
+		;;
+	sessions | kill)
+		if found=$(_sluicectl_filter "$cur"); then
+			mapfile -t COMPREPLY < <(compgen -P "${cur%%=*}=" -W "$found" -- "${cur#*=}")
+		else
+			compopt -o nospace
+			mapfile -t COMPREPLY < <(compgen -W "state= listener= pool= worker= sni= peer=" -- "$cur")
+		fi
+		;;
+	drain) mapfile -t COMPREPLY < <(compgen -W "off" -- "$cur") ;;
+	log) mapfile -t COMPREPLY < <(compgen -W "error warning info debug" -- "$cur") ;;
+	esac
+}
+
+complete -F _sluicectl sluicectl

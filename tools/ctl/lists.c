@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The commands that show something: one row of this table each, and one function for all. */
+#include "ctl.h"
+
+static const struct column status_columns[] = {
+	{ "version", "Version" },
+	{ "state", "State", COLUMN_STATE },
+	{ "pid", "Process" },
+	{ "uptime_ms", "Up for", COLUMN_MS },
+	{ "config", "Configuration" },
+	{ "log_level", "Log level" },
+	{ "sessions", "Sessions" },
+	{ "handshakes", "Handshakes now" },
+	{ "handshakes_limit", "Handshakes at most" },
+	{ "queued", "Queued" },
+	{ "workers", "Workers" },
+	{ "pools", "Pools" },
+	{ "listeners", "Listeners" },
+	{ "handshakers", "Handshakers" },
+	{ "live_counts", "Live counts" },
+	{ NULL },
+};
+
+static const struct column sessions_columns[] = {
+	{ "id", "ID", COLUMN_NUMBER },
+	{ "state", "STATE", COLUMN_STATE },
+	{ "listener", "LISTENER" },
+	{ "pool", "POOL" },
+	{ "worker", "WORKER", COLUMN_NUMBER },
+	{ "peer", "PEER" },
+	{ "local", "LOCAL", COLUMN_TEXT, true },
+	{ "sni", "SNI" },
+	{ "alpn", "ALPN", COLUMN_TEXT, true },
+	{ "version", "TLS" },
+	{ "suite", "SUITE", COLUMN_TEXT, true },
+	{ "rx_path", "RX", COLUMN_TEXT, true },
+	{ "tx_path", "TX" },
+	{ "rx_bytes", "IN", COLUMN_BYTES },
+	{ "tx_bytes", "OUT", COLUMN_BYTES },
+	{ "age_ms", "AGE", COLUMN_MS },
+	{ NULL },
+};
+
+static const struct column session_columns[] = {
+	{ "id", "Session" },
+	{ "state", "State", COLUMN_STATE },
+	{ "listener", "Listener" },
+	{ "pool", "Pool" },
+	{ "worker", "Worker" },
+	{ "worker_pid", "Worker's process" },
+	{ "peer", "Peer" },
+	{ "local", "Local" },
+	{ "sni", "Server name" },
+	{ "alpn", "Protocol" },
+	{ "version", "TLS" },
+	{ "suite", "Suite" },
+	{ "group", "Group" },
+	{ "resumed", "Resumed" },
+	{ "peer_verified", "Peer verified" },
+	{ "peer_sha256", "Peer's certificate" },
+	{ "rx_path", "Receiving by" },
+	{ "rx_reason", "... because" },
+	{ "tx_path", "Sending by" },
+	{ "tx_reason", "... because" },
+	{ "kernel_rx", "Kernel receives" },
+	{ "kernel_tx", "Kernel sends" },
+	{ "can_rekey", "Can change keys" },
+	{ "rx_bytes", "In", COLUMN_BYTES },
+	{ "tx_bytes", "Out", COLUMN_BYTES },
+	{ "rtt_us", "Round trip", COLUMN_US },
+	{ "retransmits", "Retransmits" },
+	{ "handshake_us", "Handshake took", COLUMN_US },
+	{ "established_ms", "Established for", COLUMN_MS },
+	{ "age_ms", "Age", COLUMN_MS },
+	{ "cookie", "Socket cookie" },
+	{ NULL },
+};
+
+static const struct column stats_columns[] = {
+	{ "scope", "SCOPE" },
+	{ "name", "COUNT OF" },
+	{ "value", "VALUE", COLUMN_NUMBER },
+	{ NULL },
+};
+
+static const struct column workers_columns[] = {
+	{ "worker", "WORKER", COLUMN_NUMBER },
+	{ "pool", "POOL" },
+	{ "state", "STATE", COLUMN_STATE },
+	{ "pid", "PID", COLUMN_NUMBER },
+	{ "uid", "UID", COLUMN_NUMBER },
+	{ "sessions", "SESSIONS", COLUMN_NUMBER },
+	{ "credits", "CREDITS", COLUMN_NUMBER },
+	{ "rekeys", "REKEYS", COLUMN_NUMBER },
+	{ NULL },
+};
+
+static const struct column listeners_columns[] = {
+	{ "listener", "LISTENER" },
+	{ "address", "ADDRESS" },
+	{ "state", "STATE", COLUMN_STATE },
+	{ "profile", "PROFILE" },
+	{ "pool", "POOL" },
+	{ "routes", "ROUTES", COLUMN_NUMBER },
+	{ "backlog", "BACKLOG", COLUMN_NUMBER, true },
+	{ "accepted", "ACCEPTED", COLUMN_NUMBER },
+	{ NULL },
+};
+
+static const struct column certs_columns[] = {
+	{ "profile", "PROFILE" },
+	{ "hosts", "HOSTS" },
+	{ "n_hosts", "NAMES", COLUMN_NUMBER, true },
+	{ "chain", "CHAIN", COLUMN_NUMBER },
+	{ "not_after", "GOOD UNTIL" },
+	{ "cert_sha256", "CERTIFICATE SHA-256", COLUMN_TEXT, true },
+	{ "key_sha256", "KEY SHA-256" },
+	{ NULL },
+};
+
+static const struct column options_columns[] = {
+	{ "profile", "PROFILE" },
+	{ "option", "OPTION" },
+	{ "origin", "FROM" },
+	{ "value", "VALUE" },
+	{ NULL },
+};
+
+static struct json_object *make_request(const struct ctl_command *command, int argc, char **argv)
+{
+	struct json_object *request = ctl_request(command->name), *filter;
+
+	if (!argc)
+		return request;
+	if (command->one) {
+		json_object_object_add(request, "id", ctl_id(argv[0]));
+		if (json_object_object_get(request, "id"))
+			return request;
+	} else {
+		filter = ctl_filter(argc, argv);
+		json_object_object_add(request, "filter", filter);
+		if (filter)
+			return request;
+	}
+	json_object_put(request);
+	return NULL;
+}
+
+static enum table_format format_of(const struct settings *settings)
+{
+	if (settings->json)
+		return TABLE_JSON;
+	return settings->tsv ? TABLE_TSV : TABLE_TEXT;
+}
+
+static enum ctl_status show(const struct ctl_command *command, const struct settings *settings,
+			    int argc, char **argv)
+{
+	struct json_object *request = make_request(command, argc, argv), *answer;
+	enum ctl_status status;
+	struct table table;
+	struct ctl ctl;
+
+	if (!request)
+		return CTL_USAGE;
+	status = ctl_connect(&ctl, settings->socket);
+	if (status != CTL_DONE) {
+		json_object_put(request);
+		return status;
+	}
+	table_begin(&table, command->columns, format_of(settings));
+	table.wide = settings->wide;
+	table.one = command->one;
+	status = ctl_ask(&ctl, request, table_row, &table, &answer);
+	if (status == CTL_DONE || table.n_rows || (settings->json && !table.one))
+		table_end(&table);
+	else if (settings->json && answer)
+		printf("%s\n", json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN));
+	/* Whoever gives a filter asks whether there are any. */
+	if (status == CTL_DONE && argc && !table.n_rows)
+		status = CTL_REFUSED;
+	json_object_put(answer);
+	ctl_close(&ctl);
+	return status;
+}
+
+const struct ctl_command ctl_lists[] = {
+	{ "status", "", "show the state of the daemon", NULL, 0, 0, status_columns, true, show },
+	{ "sessions", "[KEY=VALUE]...", "list sessions, those that all filters fit",
+	  "Filters: state=handshake|queued|offered|live, listener=NAME, pool=NAME, worker=NUMBER,\n"
+	  "sni=NAME (*.example.org: all below it; -: none was sent), peer=ADDRESS, ADDRESS/BITS,\n"
+	  "ADDRESS:PORT or [ADDRESS]:PORT. Status 1: no session fits them.\n"
+	  "Bytes are those of TCP, records included. --json and --tsv come in no order.",
+	  0, 6, sessions_columns, false, show },
+	{ "session", "ID", "show all that is known of one session", NULL, 1, 1, session_columns,
+	  true, show },
+	{ "stats", "", "show what was counted since the start", NULL, 0, 0, stats_columns, false,
+	  show },
+	{ "workers", "", "list the workers of all pools", NULL, 0, 0, workers_columns, false,
+	  show },
+	{ "listeners", "", "list the listeners", NULL, 0, 0, listeners_columns, false, show },
+	{ "certs", "", "list certificates: for which names, until when",
+	  "HOSTS is empty for what a profile has for all other names. At most 64 names of a host\n"
+	  "are shown; n_hosts counts all. KEY SHA-256 is of the SubjectPublicKeyInfo.",
+	  0, 0, certs_columns, false, show },
+	{ "options", "", "list the TLS options of every profile, as they are in effect",
+	  "What hosts have of their own is not in the list. Secrets are never shown.", 0, 0,
+	  options_columns, false, show },
+	{ NULL },
+};
