@@ -41,7 +41,8 @@ managed() {
 	    os.execve(os.environ["SLUICED"], ["sluiced", "--config", work + "/sluiced.conf"],
 	              {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid()), "WATCHDOG_USEC": "1000000",
 	               "NOTIFY_SOCKET": work + "/notify", "PATH": os.environ["PATH"]})
-	assert told.recv(200).startswith(b"READY=1"), "is not ready"
+	while not told.recv(200).startswith(b"READY=1"):
+	    pass
 	worker = subprocess.Popen([os.environ["WORKER"], work + "/web.sock"])
 	time.sleep(0.3)
 	context = ssl.create_default_context(cafile=work + "/ca.pem")

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A broker that is killed under traffic and started again by its service manager, which kept its memory:
+# not a byte is lost, the new one knows the sessions, and on the kernel path their keys change again.
+# Environment: SLUICE, SLUICED, WORKER, PEERS, SLUICECTL: the programs.
+# shellcheck disable=SC2317 # the functions are called by the harness
+set -euo pipefail
+# shellcheck source=tests/interop/lib.sh
+. "$(dirname "$0")/../interop/lib.sh"
+
+build=$(dirname "$SLUICE")/..
+export SLUICED=${SLUICED:-$build/daemon/sluiced} WORKER=${WORKER:-$build/examples/example-worker}
+export SLUICECTL=${SLUICECTL:-$build/tools/sluicectl} PEERS=${PEERS:-$build/tests/peers}
+LIMIT=60
+
+restarted() {
+  local port every=$1
+  port=$(free_port)
+  cat >"$work/sluiced.conf" <<-END
+	listeners:
+	  - {name: web, address: "127.0.0.1:$port", profile: default, pool: web}
+	profiles:
+	  default: {certfile: $work/ec.pem, keyfile: $work/ec.key, key_update_at: 20000}
+	pools:
+	  web: {socket: $work/web.sock}
+	limits: {handshakers: 1}
+	admin: {socket: $work/admin.sock}
+	END
+  timeout "$LIMIT" python3 - "$port" "$work" "$every" <<-'END'
+	import array, json, os, signal, socket, subprocess, sys, time
+
+	port, work, every = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+	told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+	told.bind(work + "/notify")
+	told.settimeout(10)
+
+	def start(kept):
+	    pid = os.fork()
+	    if pid == 0:
+	        env = {"NOTIFY_SOCKET": work + "/notify", "PATH": os.environ["PATH"]}
+	        if kept is not None:
+	            os.dup2(kept, 3)
+	            os.set_inheritable(3, True)
+	            env.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES="sluice-sessions")
+	        log = os.open(work + "/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+	        os.dup2(log, 2)
+	        os.execve(os.environ["SLUICED"], ["sluiced", "--config", work + "/sluiced.conf"], env)
+	    while True:
+	        text, fds, _, _ = socket.recv_fds(told, 500, 1)
+	        if b"FDSTORE=1" in text:
+	            kept = fds[0]
+	        if text.startswith(b"READY=1"):
+	            return pid, kept
+
+	def sessions():
+	    out = subprocess.run([os.environ["SLUICECTL"], "--socket", work + "/admin.sock", "--json", "sessions"],
+	                         capture_output=True, text=True, timeout=10)
+	    return out.stdout
+
+	daemon, kept = start(None)
+	assert kept is not None, "nothing is given to be kept"
+	worker = subprocess.Popen([os.environ["WORKER"], work + "/web.sock"], stderr=subprocess.DEVNULL)
+	time.sleep(0.3)
+	client = subprocess.Popen([os.environ["PEERS"] + "/openssl", "client", str(port), work + "/ca.pem",
+	                           "-", "200000000", every],
+	                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+	kills = 0
+	for i in range(3):
+	    time.sleep(0.25)
+	    if client.poll() is not None:
+	        break
+	    os.kill(daemon, signal.SIGKILL)
+	    os.waitpid(daemon, 0)
+	    daemon, kept = start(kept)
+	    kills += 1
+	    known = sessions()
+	    assert client.poll() is not None or "TLSv1.3" in known or "1.3" in known, \
+	        "the session is not known: " + known
+	out, status = client.communicate()[0], client.wait()
+	worker.kill()
+	worker.wait()
+	os.kill(daemon, signal.SIGTERM)
+	os.waitpid(daemon, 0)
+	assert kills > 0, "the traffic was over before a kill"
+	assert status == 0, f"the client ends with {status}: {out.decode()[-300:]}; {open(work + '/log').read()[-600:]}"
+	print(f"# killed {kills} times under 200 MB each way")
+	END
+  rm -f "$work/notify" "$work/log"
+}
+
+can_rekey() {
+  [ "$(path_of TLS_AES_128_GCM_SHA256 auto)" = user ] ||
+    grep -q 'new keys when receiving (KeyUpdate) *yes' "$work/probe"
+}
+
+prepare
+ktap_plan 1
+# test: a broker killed under traffic loses no byte, and keys change again
+if can_rekey; then
+  attempt "a broker killed under traffic loses no byte, and keys change again" restarted 200000
+else
+  skip "a broker killed under traffic loses no byte, and keys change again" "this kernel cannot change keys"
+fi
+exit "$ktap_failed"
