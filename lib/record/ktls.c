@@ -140,48 +140,59 @@ int ktls_install(int fd, enum ktls_direction dir, const struct traffic *traffic)
 	return err;
 }
 
-int ktls_record_seq(int fd, enum ktls_direction dir, const struct suite *suite, uint64_t *ret_seq)
+/* Reads what a direction has in the socket. *@ret_info is the caller's. Returns 0 or an errno. */
+static int info_read(int fd, enum ktls_direction dir, const struct suite *suite, uint8_t **ret_info,
+		     size_t *ret_len)
 {
 	const struct cipher *cipher = cipher_find(suite->kernel_cipher);
-	uint64_t seq = 0;
 	socklen_t len;
 	uint8_t *info;
-	int err = 0;
+	int err;
 
 	if (!cipher)
 		return EOPNOTSUPP;
 	len = (socklen_t)cipher_info_len(cipher);
+	*ret_len = len;
 	info = secret_new(len);
 	if (!info)
 		return ENOMEM;
 	if (sys->getsockopt(fd, KABI_SOL_TLS, direction_option(dir), info, &len) < 0) {
 		err = errno;
-		goto out;
+		secret_free(info);
+		return err;
 	}
-	for (size_t i = cipher_info_len(cipher) - KABI_SEQ_LEN; i < cipher_info_len(cipher); i++)
+	*ret_info = info;
+	return 0;
+}
+
+int ktls_record_seq(int fd, enum ktls_direction dir, const struct suite *suite, uint64_t *ret_seq)
+{
+	uint64_t seq = 0;
+	uint8_t *info;
+	size_t len, i;
+	int err = info_read(fd, dir, suite, &info, &len);
+
+	if (err)
+		return err;
+	for (i = len - KABI_SEQ_LEN; i < len; i++)
 		seq = seq << 8 | info[i];
-	*ret_seq = seq;
-out:
 	secret_free(info);
-	return err;
+	*ret_seq = seq;
+	return 0;
 }
 
 bool ktls_has_keys(int fd, enum ktls_direction dir, const struct traffic *traffic)
 {
-	const struct cipher *cipher = cipher_find(traffic->suite->kernel_cipher);
-	size_t keys_len = cipher ? cipher_info_len(cipher) - KABI_SEQ_LEN : 0;
-	socklen_t len = (socklen_t)(keys_len + KABI_SEQ_LEN);
 	uint8_t *have, *wanted;
 	bool same = false;
+	size_t len;
 
-	if (!cipher)
+	if (info_read(fd, dir, traffic->suite, &have, &len))
 		return false;
-	have = secret_new(len);
 	wanted = secret_new(len);
-	if (have && wanted) {
-		crypto_info_write(wanted, cipher, traffic);
-		same = sys->getsockopt(fd, KABI_SOL_TLS, direction_option(dir), have, &len) == 0 &&
-		       CRYPTO_memcmp(have, wanted, keys_len) == 0;
+	if (wanted) {
+		crypto_info_write(wanted, cipher_find(traffic->suite->kernel_cipher), traffic);
+		same = CRYPTO_memcmp(have, wanted, len - KABI_SEQ_LEN) == 0;
 	}
 	secret_free(have);
 	secret_free(wanted);
@@ -190,19 +201,13 @@ bool ktls_has_keys(int fd, enum ktls_direction dir, const struct traffic *traffi
 
 int ktls_repeat(int fd, enum ktls_direction dir, const struct suite *suite)
 {
-	const struct cipher *cipher = cipher_find(suite->kernel_cipher);
-	socklen_t len;
 	uint8_t *info;
-	int err = 0;
+	size_t len;
+	int err = info_read(fd, dir, suite, &info, &len);
 
-	if (!cipher)
-		return EOPNOTSUPP;
-	len = (socklen_t)cipher_info_len(cipher);
-	info = secret_new(len);
-	if (!info)
-		return ENOMEM;
-	if (sys->getsockopt(fd, KABI_SOL_TLS, direction_option(dir), info, &len) < 0 ||
-	    sys->setsockopt(fd, KABI_SOL_TLS, direction_option(dir), info, len) < 0)
+	if (err)
+		return err;
+	if (sys->setsockopt(fd, KABI_SOL_TLS, direction_option(dir), info, (socklen_t)len) < 0)
 		err = errno;
 	secret_free(info);
 	return err;
