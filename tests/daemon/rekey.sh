@@ -3,16 +3,13 @@
 # Keys that change after the hand-over: OpenSSL and a worker change theirs all the time under checked
 # traffic. On the kernel path the worker has no secrets, and every new key is put into the socket by the
 # broker; the kernel's counters must have seen all of them. On the user path the worker does it itself.
-# Environment: SLUICE, SLUICED, WORKER, PEERS: the programs and the directory of the peers.
-# shellcheck disable=SC2317 # the functions are called by the harness
+# Environment: as tests/daemon/lib.sh; WORKER: the program.
+# shellcheck disable=SC2317,SC2154 # the functions are called by the harness; variables of lib.sh
 set -euo pipefail
-# shellcheck source=tests/interop/lib.sh
-. "$(dirname "$0")/../interop/lib.sh"
+# shellcheck source=tests/daemon/lib.sh
+. "$(dirname "$0")/lib.sh"
 
-build=$(dirname "$SLUICE")/..
-SLUICED=${SLUICED:-$build/daemon/sluiced}
 WORKER=${WORKER:-$build/examples/example-worker}
-PEERS=${PEERS:-$build/tests/peers}
 BYTES=20000000
 EVERY=20000
 LIMIT=120
@@ -21,8 +18,8 @@ counter() {
   awk -v name="$1" '$1 == name { n = $2 } END { print n + 0 }' /proc/net/tls_stat 2>/dev/null || echo 0
 }
 
-# start_daemon OPTION...: sluiced with one listener and one pool, at $port; lines for the profile.
-start_daemon() {
+# start_all OPTION...: sluiced with one listener and one pool, at $port; lines for the profile.
+start_all() {
   port=$(free_port)
   cat >"$work/sluiced.conf" <<-END
 	listeners:
@@ -37,10 +34,7 @@ start_daemon() {
 	limits: {handshakers: 2}
 	admin: {socket: $work/admin.sock}
 	END
-  "$SLUICED" --config "$work/sluiced.conf" >"$work/sluiced.log" 2>&1 &
-  daemon=$!
-  pids+=("$daemon")
-  await_listen "$port" "$daemon" || { say "$(cat "$work/sluiced.log")"; return 1; }
+  start_daemon || return 1
   "$WORKER" "$work/web.sock" 2>"$work/worker.log" &
   worker=$!
   pids+=("$worker")
@@ -53,7 +47,7 @@ stop_daemon() {
 
 changes() {
   local before after rx tx result=0
-  start_daemon "key_update_at: $EVERY" || return 1
+  start_all "key_update_at: $EVERY" || return 1
   before=("$(counter TlsRxRekeyOk)" "$(counter TlsTxRekeyOk)")
   timeout "$LIMIT" "$PEERS/openssl" client "$port" "$work/ca.pem" - "$BYTES" "$EVERY" \
     >"$work/peer.out" 2>&1 || {
@@ -78,7 +72,8 @@ can_rekey() {
     grep -q 'new keys when receiving (KeyUpdate) *yes' "$work/probe"
 }
 
-prepare
+prepare_daemon
+"$SLUICE" probe >"$work/probe"
 ktap_plan 1
 # test: a thousand new keys in each direction after the hand-over
 if can_rekey; then
