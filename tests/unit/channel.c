@@ -146,6 +146,20 @@ static void too_many_are_refused_and_closed(void **state)
 	}
 }
 
+/* valgrind keeps the limit to itself: the kernel, which makes the descriptors, does not know it. */
+static bool kernel_has_limit(rlim_t limit)
+{
+	FILE *file = fopen("/proc/self/limits", "re");
+	unsigned long long soft = 0;
+	char line[200];
+
+	while (file && !soft && fgets(line, sizeof(line), file))
+		sscanf(line, "Max open files %llu", &soft);
+	if (file)
+		fclose(file);
+	return soft == limit;
+}
+
 /* Not even the sender's fault: the message is there, its descriptors are not. */
 static void descriptors_without_room_are_lost(void **state)
 {
@@ -163,6 +177,11 @@ static void descriptors_without_room_are_lost(void **state)
 	close((int)few.rlim_cur);
 	few.rlim_cur++;
 	setrlimit(RLIMIT_NOFILE, &few);
+	if (!kernel_has_limit(few.rlim_cur)) {
+		setrlimit(RLIMIT_NOFILE, &before);
+		print_message("skipped: descriptors cannot be limited here\n");
+		skip();
+	}
 	n = channel_recv(pair[1], buf, sizeof(buf), &fds);
 	setrlimit(RLIMIT_NOFILE, &before);
 	assert_int_equal(n, 2);
