@@ -27,12 +27,18 @@ restarted() {
 	admin: {socket: $work/admin.sock}
 	END
   timeout "$LIMIT" python3 - "$port" "$work" "$every" <<-'END'
-	import array, json, os, signal, socket, subprocess, sys, time
+	import atexit, os, signal, socket, subprocess, sys, time
 
 	port, work, every = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 	told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 	told.bind(work + "/notify")
 	told.settimeout(10)
+
+	def end(pid):
+	    try:
+	        os.kill(pid, 9)
+	    except OSError:
+	        pass
 
 	def start(kept):
 	    pid = os.fork()
@@ -45,6 +51,7 @@ restarted() {
 	        log = os.open(work + "/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 	        os.dup2(log, 2)
 	        os.execve(os.environ["SLUICED"], ["sluiced", "--config", work + "/sluiced.conf"], env)
+	    atexit.register(end, pid)  # also when what follows fails
 	    while True:
 	        text, fds, _, _ = socket.recv_fds(told, 500, 1)
 	        if b"FDSTORE=1" in text:
@@ -60,6 +67,7 @@ restarted() {
 	daemon, kept = start(None)
 	assert kept is not None, "nothing is given to be kept"
 	worker = subprocess.Popen([os.environ["WORKER"], work + "/web.sock"], stderr=subprocess.DEVNULL)
+	atexit.register(worker.kill)
 	time.sleep(0.3)
 	client = subprocess.Popen([os.environ["PEERS"] + "/openssl", "client", str(port), work + "/ca.pem",
 	                           "-", "200000000", every],

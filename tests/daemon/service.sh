@@ -24,7 +24,7 @@ managed() {
 	admin: {socket: $work/admin.sock}
 	END
   timeout "$LIMIT" python3 - "$port" "$work" <<-'END'
-	import os, socket, ssl, subprocess, sys, time
+	import atexit, os, socket, ssl, subprocess, sys, time
 
 	port, work = int(sys.argv[1]), sys.argv[2]
 	listener = socket.socket()
@@ -34,6 +34,12 @@ managed() {
 	told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 	told.bind(work + "/notify")
 	told.settimeout(10)
+	def end(pid):
+	    try:
+	        os.kill(pid, 9)
+	    except OSError:
+	        pass
+
 	daemon = os.fork()
 	if daemon == 0:
 	    os.dup2(listener.fileno(), 3)
@@ -41,9 +47,11 @@ managed() {
 	    os.execve(os.environ["SLUICED"], ["sluiced", "--config", work + "/sluiced.conf"],
 	              {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid()), "WATCHDOG_USEC": "1000000",
 	               "NOTIFY_SOCKET": work + "/notify", "PATH": os.environ["PATH"]})
+	atexit.register(end, daemon)  # also when what follows fails
 	while not told.recv(200).startswith(b"READY=1"):
 	    pass
 	worker = subprocess.Popen([os.environ["WORKER"], work + "/web.sock"])
+	atexit.register(worker.kill)
 	time.sleep(0.3)
 	context = ssl.create_default_context(cafile=work + "/ca.pem")
 	with context.wrap_socket(socket.create_connection(("127.0.0.1", port)),
