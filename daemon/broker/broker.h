@@ -160,7 +160,7 @@ struct session {
 	bool has_peer;
 	uint32_t slot;           /* in the memory that outlives the broker, +1; 0: none */
 	bool restored;           /* its last keys may be one step ahead of ours */
-	struct traffic *rx, *tx; /* the next keys come from these; NULL: not on the kernel path */
+	struct traffic *rx, *tx; /* the next keys come from these, until memory_keep() has them */
 	uint64_t rx_bytes, tx_bytes; /* as the worker or the kernel told last */
 	/* until it is acknowledged */
 	int fd;
@@ -239,9 +239,16 @@ struct memory;
 void memory_open(struct broker *broker);
 void memory_close(struct broker *broker);
 
-/* memory_keep() is for a session that a worker has taken; memory_forget() for its end. */
+/* memory_keep() is for a session that a worker has taken: it takes its keys. memory_forget() is for its end. */
 void memory_keep(struct broker *broker, struct session *session);
-void memory_rekeyed(struct broker *broker, const struct session *session, bool receiving);
+
+/*
+ * memory_take_keys() returns the keys of a direction for the caller to advance, or NULL where there are
+ * none; memory_put_keys() takes them back, advanced or not.
+ */
+struct traffic *memory_take_keys(struct broker *broker, struct session *session, bool receiving);
+void memory_put_keys(struct broker *broker, struct session *session, bool receiving,
+		     struct traffic *traffic);
 void memory_forget(struct broker *broker, struct session *session);
 
 /* --- new keys (rekey.c) ----------------------------------------------------------------------- */

@@ -4,7 +4,8 @@
  * memory file that the service manager keeps (sd_notify FDSTORE) and gives to the next broker. Killed at
  * any moment, it leaves a file that reads: a record's number is written last and cleared first, and keys
  * lie in two places of which one is in force. Whether the last step of a rekey went into the socket is
- * asked of the socket itself (rekey.c).
+ * asked of the socket itself (rekey.c). The file is the only place of a handed-over session's secrets: a
+ * second copy would double what a connection costs here.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -85,6 +86,8 @@ static struct memory *map(int fd, size_t len)
 		return NULL;
 	}
 	madvise(p, len, MADV_DONTDUMP);
+	mlock2(p, len,
+	       MLOCK_ONFAULT); /* as secret_new(): what cannot be locked is still not dumped */
 	memory->head = p;
 	memory->records = (struct kept *)((char *)p + 4096);
 	memory->map_len = len;
@@ -201,20 +204,50 @@ void memory_keep(struct broker *broker, struct session *session)
 	strncpy(kept->alpn, session->alpn ? session->alpn : "", NAME_LEN - 1);
 	put_keys(kept->rx, &kept->rx_at, session->rx);
 	put_keys(kept->tx, &kept->tx_at, session->tx);
+	session->rx = traffic_free(session->rx);
+	session->tx = traffic_free(session->tx);
 	atomic_store(&kept->id, session->id);
 	atomic_store(&broker->memory->head->last_id, broker->sessions.last_id);
 }
 
-void memory_rekeyed(struct broker *broker, const struct session *session, bool receiving)
+static struct traffic *get_keys(const struct kept_keys *keys, const struct suite *suite)
+{
+	struct traffic *traffic;
+
+	if (!suite || keys->secret_len != EVP_MD_size(suite->md()) ||
+	    traffic_new_tls13(&traffic, suite, keys->secret, keys->secret_len, 0) < 0)
+		return NULL;
+	traffic->epoch = keys->epoch;
+	return traffic;
+}
+
+struct traffic *memory_take_keys(struct broker *broker, struct session *session, bool receiving)
+{
+	struct kept *kept = broker->memory ? slot_of(broker, session) : NULL;
+	struct traffic **own = receiving ? &session->rx : &session->tx;
+	struct traffic *traffic = *own;
+
+	*own = NULL;
+	if (!kept)
+		return traffic;
+	return get_keys(receiving ? &kept->rx[kept->rx_at & 1] : &kept->tx[kept->tx_at & 1],
+			suite_find(session->suite));
+}
+
+void memory_put_keys(struct broker *broker, struct session *session, bool receiving,
+		     struct traffic *traffic)
 {
 	struct kept *kept = broker->memory ? slot_of(broker, session) : NULL;
 
-	if (!kept)
+	if (!kept) {
+		*(receiving ? &session->rx : &session->tx) = traffic;
 		return;
+	}
 	if (receiving)
-		put_keys(kept->rx, &kept->rx_at, session->rx);
+		put_keys(kept->rx, &kept->rx_at, traffic);
 	else
-		put_keys(kept->tx, &kept->tx_at, session->tx);
+		put_keys(kept->tx, &kept->tx_at, traffic);
+	traffic_free(traffic);
 }
 
 void memory_forget(struct broker *broker, struct session *session)
@@ -230,17 +263,6 @@ void memory_forget(struct broker *broker, struct session *session)
 }
 
 /* --- the next broker ------------------------------------------------------------------------------ */
-
-static struct traffic *get_keys(const struct kept_keys *keys, const struct suite *suite)
-{
-	struct traffic *traffic;
-
-	if (!suite || keys->secret_len != EVP_MD_size(suite->md()) ||
-	    traffic_new_tls13(&traffic, suite, keys->secret, keys->secret_len, 0) < 0)
-		return NULL;
-	traffic->epoch = keys->epoch;
-	return traffic;
-}
 
 static int find_pool(const struct broker *broker, const char *name)
 {
@@ -288,8 +310,6 @@ static void restore(struct broker *broker, const struct kept *kept, uint32_t slo
 	memcpy(session->peer_sha256, kept->peer_sha256, sizeof(kept->peer_sha256));
 	session->sni = text_of(kept->sni, SNI_LEN);
 	session->alpn = text_of(kept->alpn, NAME_LEN);
-	session->rx = get_keys(&kept->rx[kept->rx_at & 1], suite_find(kept->suite));
-	session->tx = get_keys(&kept->tx[kept->tx_at & 1], suite_find(kept->suite));
 }
 
 static size_t restore_all(struct broker *broker)

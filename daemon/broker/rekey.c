@@ -25,19 +25,16 @@ static bool is_ahead(const struct session *session, enum ktls_direction dir, int
 
 static int advance(struct broker *broker, struct session *session, enum ktls_direction dir, int fd)
 {
-	struct traffic **current = dir == KTLS_RX ? &session->rx : &session->tx;
-	struct traffic *next;
+	struct traffic *current = memory_take_keys(broker, session, dir == KTLS_RX), *next = NULL;
+	int code = 0;
 
-	if (!*current || traffic_next_epoch(&next, *current) < 0)
-		return SLUICE_E_REKEY;
-	if (!is_ahead(session, dir, fd, next) && ktls_install(fd, dir, next)) {
-		traffic_free(next);
-		return SLUICE_E_REKEY;
-	}
-	traffic_free(*current);
-	*current = next;
-	memory_rekeyed(broker, session, dir == KTLS_RX);
-	return 0;
+	if (!current || traffic_next_epoch(&next, current) < 0 ||
+	    (!is_ahead(session, dir, fd, next) && ktls_install(fd, dir, next)))
+		code = SLUICE_E_REKEY;
+	if (current)
+		memory_put_keys(broker, session, dir == KTLS_RX, code ? current : next);
+	traffic_free(code ? next : current);
+	return code;
 }
 
 /* Whoever has the socket of a session that an earlier broker handed over is its worker. */
