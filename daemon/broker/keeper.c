@@ -6,8 +6,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <sluice/options.h>
-
 #include "broker/broker.h"
 #include "common/process.h"
 #include "handover/messages.h"
@@ -53,6 +51,17 @@ int keeper_start(struct broker *broker)
 	return loop_watch(&broker->loop, &keeper->watch, EPOLLIN);
 }
 
+void keeper_permit(struct broker *broker, const struct session *session)
+{
+	uint8_t buf[SMALL_LEN];
+	struct wire wire;
+
+	wire_begin(&wire, buf, sizeof(buf), MSG_PERMIT, 0);
+	wire_put_u64(&wire, ATTR_SESSION, session->id);
+	wire_put_u64(&wire, ATTR_ROLE, session->role);
+	channel_send(broker->keeper.watch.fd, buf, wire_end(&wire), NULL, 0);
+}
+
 void keeper_tell(struct broker *broker, enum message_type type, uint64_t session, const int *fd)
 {
 	uint8_t buf[SMALL_LEN];
@@ -61,7 +70,6 @@ void keeper_tell(struct broker *broker, enum message_type type, uint64_t session
 	wire_begin(&wire, buf, sizeof(buf), type, 0);
 	if (session)
 		wire_put_u64(&wire, ATTR_SESSION, session);
-	wire_put_u64(&wire, ATTR_ROLE, SLUICE_SERVER);
 	channel_send(broker->keeper.watch.fd, buf, wire_end(&wire), fd, fd ? 1 : 0);
 }
 
@@ -98,7 +106,7 @@ static void connect_keeper(struct handshaker *handshaker)
 	}
 	keeper_tell(broker, MSG_CHANNEL, 0, &pair[0]);
 	LIST_FOREACH(session, &handshaker->sessions, of_owner)
-	keeper_tell(broker, MSG_PERMIT, session->id, NULL);
+	keeper_permit(broker, session);
 	wire_begin(&wire, buf, sizeof(buf), MSG_CHANNEL, 0);
 	if (channel_send(handshaker->watch.fd, buf, wire_end(&wire), &pair[1], 1) < 0)
 		kill(handshaker->pid, SIGKILL);
