@@ -263,12 +263,37 @@ can_be_plain() {
   [ "$(path_of TLS_AES_128_GCM_SHA256 auto)" = kernel ] && grep -q 'new keys when receiving (KeyUpdate) *yes' "$work/probe"
 }
 
+# Any user's program can be the peer too: who crashes handshakers is kept out.
+crash() {
+  local pid
+  port=$(free_port)
+  python3 -c '
+import socket, sys, time
+s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+peer = s.accept()
+time.sleep(60)' "$port" &
+  pids+=("$!")
+  await_listen "$port" "$!" || return 1
+  via outgoing localhost 1 >"$work/crash.out" &
+  pid=$!
+  await 10 eval "\"$(dirname "$SLUICE")/sluicectl\" -s $work/admin.sock sessions state=handshake >/dev/null 2>&1" || return 1
+  # shellcheck disable=SC2046 # pids
+  kill -SEGV $(handshakers)
+  wait "$pid" || true
+  answers 'failed SLUICE_E_HANDSHAKE none -: its handshaker died' cat "$work/crash.out" &&
+    await 10 eval "[ \$(handshakers | wc -l) = 2 ]" || return 1
+  port=$echo_port
+  await 10 eval "! via outgoing localhost 1 | grep -q 'no handshaker'" # they start again
+  answers 'failed SLUICE_E_POLICY none -: its source has crashed a handshaker' via outgoing localhost 1 &&
+    answers 'hello;*' as daemon
+}
+
 prepare_daemon
 "$SLUICE" probe >"$work/probe"
 make_bundle
 make_long_chain
 configure
-ktap_plan 20
+ktap_plan 21
 attempt "the daemon starts without listeners" starts
 attempt "mistakes are told with their place" checks
 attempt "a peer is verified, by name or address" verified
@@ -297,4 +322,5 @@ if can_be_plain; then
 else
   attempt "a program without TLS is refused the user path" plain_refused
 fi
+attempt "a user whose handshake crashed a handshaker is kept out" crash
 exit "$ktap_failed"

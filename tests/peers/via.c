@@ -180,7 +180,7 @@ static void next(char **argv)
 int main(int argc, char **argv)
 {
 	struct sluice_error err;
-	struct sluice *sluice;
+	struct sluice *sluice = NULL;
 	int r, left;
 
 	if (argc != 7 && argc != 8 && argc != 10) {
@@ -199,6 +199,7 @@ int main(int argc, char **argv)
 		r = sluice_via_open(sluice, argv[1], &via, &err);
 	if (r < 0) {
 		tell(&err);
+		sluice_stop(sluice);
 		return 1;
 	}
 	left = ask_all(atoi(argv[6]), argv);
