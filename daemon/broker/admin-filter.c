@@ -183,7 +183,7 @@ bool filter_fits(const struct filter *filter, const struct session *session, con
 		return true;
 	if (filter->state != FILTER_ANY_STATE && filter->state != (int)session->state)
 		return false;
-	if (*filter->listener && strcmp(filter->listener, listener) != 0)
+	if (*filter->listener && (!listener || strcmp(filter->listener, listener) != 0))
 		return false;
 	if (*filter->pool && (!pool || strcmp(filter->pool, pool) != 0))
 		return false;

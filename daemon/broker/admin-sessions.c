@@ -24,11 +24,14 @@ void admin_names(const struct broker *broker, const struct session *session,
 		 const char **ret_listener, const char **ret_pool)
 {
 	const struct config *config = broker->config;
-	bool chosen = session->state != SESSION_HANDSHAKE;
+	bool brought = session->pool < config->n_pools && config->pools[session->pool].is_service;
+	bool chosen = brought || session->state != SESSION_HANDSHAKE;
 
 	*ret_listener = session->listener < config->n_listeners
 				? config->listeners[session->listener].name
 				: "?";
+	if (brought)
+		*ret_listener = NULL;
 	*ret_pool = chosen && session->pool < config->n_pools ? config->pools[session->pool].name
 							      : NULL;
 }
@@ -100,6 +103,7 @@ static struct json_object *describe(const struct broker *broker, const struct se
 	admin_names(broker, session, &listener, &pool);
 	put_number(row, "id", session->id);
 	put_text(row, "state", admin_state_name(session->state));
+	put_text(row, "role", session->role == SLUICE_CLIENT ? "client" : "server");
 	put_text(row, "listener", listener);
 	put_text(row, "pool", pool);
 	if (session->worker)

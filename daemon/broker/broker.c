@@ -119,7 +119,8 @@ static bool same_pools(const struct config *a, const struct config *b)
 		return false;
 	for (i = 0; i < a->n_pools; i++)
 		if (strcmp(a->pools[i].name, b->pools[i].name) ||
-		    strcmp(a->pools[i].socket, b->pools[i].socket))
+		    strcmp(a->pools[i].socket, b->pools[i].socket) ||
+		    a->pools[i].is_service != b->pools[i].is_service)
 			return false;
 	return true;
 }
@@ -162,7 +163,7 @@ int broker_reload(struct broker *broker, struct config_error *ret_err)
 		return refuse_reload(broker, NULL, ret_err, -r);
 	if (!same_pools(broker->config, config) || !same_listeners(broker->config, config)) {
 		snprintf(ret_err->text, sizeof(ret_err->text),
-			 "%s: listeners' addresses and pools change at a restart",
+			 "%s: listeners' addresses, pools and services change at a restart",
 			 broker->config_path);
 		return refuse_reload(broker, config, ret_err, SLUICE_E_OPTION_CONFLICT);
 	}
@@ -380,8 +381,8 @@ static int run(struct broker *broker, bool only_check)
 	} else {
 		open_diag(broker);
 		log_line(broker, CONFIG_LOG_INFO,
-			 "serving: %zu listeners, %zu pools, %zu handshakers", broker->n_listeners,
-			 broker->n_pools, broker->n_handshakers);
+			 "serving: %zu listeners, %zu pools and services, %zu handshakers",
+			 broker->n_listeners, broker->n_pools, broker->n_handshakers);
 		service_ready(broker);
 		r = loop_run(&broker->loop);
 	}

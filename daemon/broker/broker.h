@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include <sluice/error.h>
+
 #include "common/loop.h"
 #include "common/permit.h"
 #include "config/config.h"
@@ -25,7 +27,9 @@
 #include "record/traffic.h"
 
 struct broker;
+struct answer;
 struct session;
+struct upgrade;
 struct worker;
 
 /* --- the keeper (keeper.c) --------------------------------------------------------------------- */
@@ -75,6 +79,9 @@ void children_stop(struct broker *broker);
 /* children_reap() is for SIGCHLD. */
 void children_reap(struct broker *broker);
 
+/* children_cancel() ends a handshake for which nobody waits any more. */
+void children_cancel(struct broker *broker, const struct session *session);
+
 /* children_handshake() gives a socket to the handshaker with the least to do. Returns 0 or -errno. */
 int children_handshake(struct broker *broker, struct session *session, int fd);
 
@@ -105,6 +112,13 @@ int listeners_open(struct broker *broker, struct config_error *ret_err);
 void listeners_tick(struct broker *broker);
 void listeners_close(struct broker *broker);
 
+/* listeners_have_files() tells whether there are descriptors for one more handshake. */
+bool listeners_have_files(const struct broker *broker);
+
+/* session_describe() keeps the addresses and the cookie of a session's socket. */
+void session_describe(struct broker *broker, struct session *session, int fd,
+		      const struct sockaddr_storage *peer);
+
 /* listeners_room() is called when a handshake ends: accepting may go on. */
 void listeners_room(struct broker *broker);
 
@@ -118,8 +132,13 @@ struct sources {
 	uint64_t seed;
 };
 
-/* source_enter() counts a handshake of an address. Returns NULL, or why it may not begin. */
-const char *source_enter(struct broker *broker, const struct sockaddr_in6 *addr);
+/*
+ * source_enter() counts a handshake of an address that may have @share of them. Returns NULL, or why it
+ * may not begin. source_of_user() stands for a user of this machine.
+ */
+struct sockaddr_in6 source_of_user(uid_t uid);
+const char *source_enter(struct broker *broker, const struct sockaddr_in6 *addr,
+			 unsigned int share);
 void source_leave(struct broker *broker, const struct sockaddr_in6 *addr);
 
 /* source_penalise() keeps an address out for limits.penalty. */
@@ -142,10 +161,12 @@ struct session {
 	TAILQ_ENTRY(session) in_pool; /* QUEUED */
 	uint64_t id, cookie;
 	enum session_state state;
+	uint8_t role;                    /* enum sluice_role: ours */
 	struct sockaddr_in6 local, peer; /* IPv4: mapped */
 	uint16_t listener, pool;
 	struct handshaker *handshaker;
 	struct worker *worker;
+	struct upgrade *upgrade; /* brought by a program that waits for the answer; else NULL */
 	uint64_t accepted_ms, established_ms, queued_ms;
 	uint16_t version, suite, group;
 	uint8_t rx_path, tx_path, rx_reason, tx_reason;
@@ -153,7 +174,7 @@ struct session {
 	bool ended;        /* before its MSG_ACK, which comes another way */
 	unsigned int seen; /* in which poll of the kernel's list */
 	uint32_t handshake_us;
-	char *sni, *alpn;
+	char *sni, *alpn; /* of a client @sni is whom it meant */
 	uint8_t peer_sha256[32];
 	bool has_peer;
 	uint32_t slot;           /* in the memory that outlives the broker, +1; 0: none */
@@ -206,6 +227,7 @@ struct pool {
 	uint64_t handed_over, timed_out, requeued;
 };
 
+/* struct worker - who is attached; of a service a program that brings connections. */
 struct worker {
 	struct watch watch, rekey;
 	LIST_ENTRY(worker) in_pool;
@@ -220,6 +242,9 @@ struct worker {
 	LIST_HEAD(, session) sessions;
 	size_t n_sessions;
 	uint64_t rekeys;
+	LIST_HEAD(, upgrade) upgrades; /* under way */
+	STAILQ_HEAD(, answer)
+	answers; /* that its socket has no room for; nothing is read meanwhile */
 };
 
 int pools_open(struct broker *broker, struct config_error *ret_err);
@@ -228,6 +253,52 @@ void pools_close(struct broker *broker);
 
 /* pools_offer() gives an established session to a worker of its pool, or queues it. */
 void pools_offer(struct broker *broker, struct session *session);
+
+/* --- upgrades (upgrades.c, upgrade-request.c) ------------------------------------------------- */
+
+#define UPGRADE_NAME 65 /* bytes of texts in a request, with their NUL */
+#define UPGRADE_HOST 254
+#define UPGRADE_ALPN 256
+
+/* struct upgrade_request - a MSG_UPGRADE as it came. Texts: "": not given. */
+struct upgrade_request {
+	enum sluice_role role;
+	char profile[UPGRADE_NAME], host[UPGRADE_HOST], alpn[UPGRADE_ALPN];
+	bool plain;
+};
+
+/* upgrade_request_read() reads one. Returns NULL, or what is wrong with it for the program. */
+const char *upgrade_request_read(struct upgrade_request *ret_request, struct wire_reader reader);
+
+/* struct upgrade - what is known of a session until its program has the answer. */
+struct upgrade {
+	LIST_ENTRY(upgrade) of_worker;
+	struct session *session;
+	struct worker *worker;
+	struct upgrade_request request;
+	uint32_t id;    /* the program's */
+	size_t profile; /* index */
+	struct sluice_error err;
+};
+
+/* upgrade_begin() takes a MSG_UPGRADE; what cannot be begun is answered at once. */
+void upgrade_begin(struct worker *worker, uint32_t id, struct wire_reader reader,
+		   const struct channel_fds *fds);
+
+/* upgrade_established() answers with the session's message and socket. */
+void upgrade_established(struct broker *broker, struct session *session);
+
+/* upgrade_end() answers that it failed, and why; for session_end(). */
+void upgrade_end(struct session *session, const char *reason);
+
+/* upgrades_cancel() ends what a program that goes away has under way, and frees its answers. */
+void upgrades_cancel(struct worker *worker);
+
+/* upgrades_flush() sends answers that wait. Returns false when nobody can get them. */
+bool upgrades_flush(struct worker *worker);
+
+/* session_source() returns whose share a session's handshake is of. */
+struct sockaddr_in6 session_source(const struct session *session);
 
 /* --- what outlives the broker (memory.c) ------------------------------------------------------ */
 

@@ -20,6 +20,7 @@
 #include "core/secret.h"
 #include "handover/messages.h"
 #include "handover/options.h"
+#include "options/credentials.h"
 #include "options/options.h"
 #include "options/pem.h"
 #include "options/profile.h"
@@ -148,6 +149,16 @@ static int load_identity(struct builder *builder, const struct sluice_options *o
 
 /* --- writing ------------------------------------------------------------------------------------- */
 
+/* struct source - what one entry is made of. */
+struct source {
+	enum catalog_entry type;
+	struct config_place place;
+	enum sluice_role role;
+	const struct sluice_options *opts;
+	const struct config_profile *profile; /* CATALOG_PROFILE */
+	char *const *names;                   /* CATALOG_HOST */
+};
+
 static void put_identity(const struct builder *builder, struct wire *wire)
 {
 	struct wire_reader reader;
@@ -162,10 +173,21 @@ static void put_identity(const struct builder *builder, struct wire *wire)
 			wire_put(wire, attr.type, attr.bytes, attr.len);
 }
 
-static int put_cas(struct builder *builder, const struct sluice_options *opts,
-		   struct config_place place, struct wire *wire)
+/* As credentials_load() chooses: a client that verifies and names no CA trusts the system's. */
+static const char *cas_of(const struct sluice_options *opts, enum sluice_role role,
+			  bool *ret_system)
 {
 	const char *path = option_text(opts, SLUICE_OPT_CACERTFILE);
+
+	*ret_system = !path && role == SLUICE_CLIENT && !option_is_set(opts, SLUICE_OPT_CACERTS) &&
+		      option_number(opts, SLUICE_OPT_VERIFY, role);
+	return *ret_system ? CREDENTIALS_SYSTEM_CAS : path;
+}
+
+static int put_cas(struct builder *builder, const struct source *source, struct wire *wire)
+{
+	bool system;
+	const char *path = cas_of(source->opts, source->role, &system);
 	STACK_OF(CRYPTO_BUFFER) *certs = NULL;
 	struct sluice_error err = { .alert = -1 };
 	struct pem_file file;
@@ -176,11 +198,11 @@ static int put_cas(struct builder *builder, const struct sluice_options *opts,
 		return 0;
 	r = pem_file_read(&file, "cacertfile", path, &err);
 	if (r < 0)
-		return fail(builder, place, -r, err.text);
-	r = pem_parse_certs(&certs, &file, path, false, &err);
+		return fail(builder, source->place, -r, err.text);
+	r = pem_parse_certs(&certs, &file, path, system, &err);
 	pem_file_free(&file);
 	if (r < 0)
-		return fail(builder, place, -r, err.text);
+		return fail(builder, source->place, -r, err.text);
 	for (i = 0; i < sk_CRYPTO_BUFFER_num(certs); i++) {
 		const CRYPTO_BUFFER *ca = sk_CRYPTO_BUFFER_value(certs, i);
 
@@ -203,15 +225,6 @@ static int write_entry(struct builder *builder, const struct wire *wire)
 	return 0;
 }
 
-/* struct source - what one entry is made of. */
-struct source {
-	enum catalog_entry type;
-	struct config_place place;
-	const struct sluice_options *opts;
-	const struct config_profile *profile; /* CATALOG_PROFILE */
-	char *const *names;                   /* CATALOG_HOST */
-};
-
 static int fill_entry(struct builder *builder, const struct source *source, struct wire *wire,
 		      uint8_t *buf, size_t size)
 {
@@ -227,27 +240,27 @@ static int fill_entry(struct builder *builder, const struct source *source, stru
 		wire_put_text(wire, ATTR_HOST_NAME, *name);
 	put_identity(builder, wire);
 	option_set_write(source->opts, wire);
-	return put_cas(builder, source->opts, source->place, wire);
+	return put_cas(builder, source, wire);
 }
 
 /*
  * What could not serve a connection is found here and not at the first one: the same check as in the
  * library, with all files.
  */
-static int check(struct builder *builder, const struct source *source, enum sluice_role role)
+static int check(struct builder *builder, const struct source *source)
 {
 	struct sluice_error err = { .alert = -1 };
-	int r = options_check(source->opts, role, &err);
+	int r = options_check(source->opts, source->role, &err);
 
 	return r < 0 ? fail(builder, source->place, -r, err.text) : 0;
 }
 
-static int add_entry(struct builder *builder, const struct source *source, enum sluice_role role)
+static int add_entry(struct builder *builder, const struct source *source)
 {
 	size_t size = FIRST_ENTRY;
 	uint8_t *buf = NULL;
 	struct wire wire;
-	int r = check(builder, source, role);
+	int r = check(builder, source);
 
 	if (r == 0)
 		r = load_identity(builder, source->opts, source->place);
@@ -272,15 +285,16 @@ static int add_entry(struct builder *builder, const struct source *source, enum 
 
 static int add_profile(struct builder *builder, const struct config_profile *profile)
 {
-	struct source source = { CATALOG_PROFILE, profile->place, profile->options, profile };
+	struct source source = { CATALOG_PROFILE, profile->place, profile->role, profile->options,
+				 profile };
 	size_t i;
-	int r = add_entry(builder, &source, profile->role);
+	int r = add_entry(builder, &source);
 
 	for (i = 0; r == 0 && i < profile->n_hosts; i++) {
-		source = (struct source){ CATALOG_HOST, profile->hosts[i].place,
-					  profile->hosts[i].options, NULL,
-					  profile->hosts[i].names };
-		r = add_entry(builder, &source, profile->role);
+		source = (struct source){ CATALOG_HOST,  profile->hosts[i].place,
+					  profile->role, profile->hosts[i].options,
+					  NULL,          profile->hosts[i].names };
+		r = add_entry(builder, &source);
 	}
 	return r;
 }

@@ -22,6 +22,7 @@
 #include "options/options.h"
 
 #define SMALL_LEN 256
+#define HANDSHAKE_LEN 1024       /* a host and protocols */
 #define CHANNEL_BUFFER (4 << 20) /* bytes: thousands of messages may wait */
 #define BACKOFF_MS 100           /* doubles with each crash */
 #define MAX_BACKOFF_MS 10000
@@ -64,11 +65,13 @@ static uint64_t session_of(struct wire_reader reader)
 
 static void leave(struct broker *broker, struct session *session)
 {
+	struct sockaddr_in6 source = session_source(session);
+
 	session->handshaker->in_progress--;
 	broker->in_progress--;
 	LIST_REMOVE(session, of_owner);
 	session->handshaker = NULL;
-	source_leave(broker, &session->peer);
+	source_leave(broker, &source);
 	listeners_room(broker);
 }
 
@@ -101,15 +104,18 @@ static size_t choose_pool(const struct config_listener *listener, const struct s
 /* What the worker gets: what the handshaker said, less the secrets that stay here, and our own. */
 static bool make_message(struct broker *broker, struct session *session, struct wire_reader reader)
 {
-	const struct config_listener *listener = &broker->config->listeners[session->listener];
+	const struct upgrade *upgrade = session->upgrade;
 	bool keeps = session->rx_path == SLUICE_PATH_KERNEL;
 	uint8_t *buf = broker->out;
 	struct wire wire;
 	struct attr attr;
 
-	wire_begin(&wire, buf, WIRE_MAX, MSG_CONNECTION, (uint32_t)session->id);
+	wire_begin(&wire, buf, WIRE_MAX, upgrade ? MSG_UPGRADED : MSG_CONNECTION,
+		   upgrade ? upgrade->id : (uint32_t)session->id);
 	wire_put_u64(&wire, ATTR_COOKIE, session->cookie);
-	wire_put_text(&wire, ATTR_LISTENER, listener->name);
+	if (!upgrade)
+		wire_put_text(&wire, ATTR_LISTENER,
+			      broker->config->listeners[session->listener].name);
 	wire_put_text(&wire, ATTR_POOL, broker->config->pools[session->pool].name);
 	while (wire_next(&reader, &attr) == 1)
 		if (!keeps || (attr.type != ATTR_RX_KEYS && attr.type != ATTR_TX_KEYS))
@@ -148,19 +154,34 @@ static void established(struct broker *broker, struct session *session, struct w
 		session_end(broker, session, "its handshaker lies");
 		return;
 	}
-	session->pool =
-		(uint16_t)choose_pool(&broker->config->listeners[session->listener], session);
+	if (!session->upgrade)
+		session->pool = (uint16_t)choose_pool(&broker->config->listeners[session->listener],
+						      session);
 	if (!make_message(broker, session, reader)) {
 		session_end(broker, session, "no memory for it");
 		return;
 	}
 	broker->stats.established++;
-	pools_offer(broker, session);
+	if (session->upgrade)
+		upgrade_established(broker, session);
+	else
+		pools_offer(broker, session);
+}
+
+/* What a program that waits is told. */
+static void keep_error(struct upgrade *upgrade, uint64_t code, uint64_t alert, uint64_t sent,
+		       uint64_t stage, const char *text)
+{
+	upgrade->err.code = code <= INT8_MAX ? (int)code : SLUICE_E_INTERNAL;
+	upgrade->err.alert = alert <= UINT8_MAX ? (int)alert : -1;
+	upgrade->err.alert_sent = sent == 1;
+	upgrade->err.stage = stage < SLUICE_STAGES ? (int)stage : SLUICE_STAGE_NONE;
+	snprintf(upgrade->err.text, sizeof(upgrade->err.text), "%s", text);
 }
 
 static void failed(struct broker *broker, struct session *session, struct wire_reader reader)
 {
-	uint64_t code = 0, alert = UINT64_MAX, sent = 0;
+	uint64_t code = 0, alert = UINT64_MAX, sent = 0, stage = 0;
 	char text[200] = "", reason[320];
 	struct attr attr;
 
@@ -171,6 +192,8 @@ static void failed(struct broker *broker, struct session *session, struct wire_r
 			attr_u64(&attr, &alert);
 		else if (attr.type == ATTR_ALERT_SENT)
 			attr_u64(&attr, &sent);
+		else if (attr.type == ATTR_STAGE)
+			attr_u64(&attr, &stage);
 		else if (attr.type == ATTR_TEXT)
 			attr_text(&attr, text, sizeof(text));
 	}
@@ -180,6 +203,8 @@ static void failed(struct broker *broker, struct session *session, struct wire_r
 		 : sent      ? " sent"
 			     : " received");
 	broker->stats.failed++;
+	if (session->upgrade)
+		keep_error(session->upgrade, code, alert, sent, stage, text);
 	session_end(broker, session, reason);
 }
 
@@ -336,19 +361,37 @@ static struct handshaker *least_busy(struct broker *broker)
 	return best;
 }
 
+static void put_handshake(const struct broker *broker, const struct session *session,
+			  struct wire *wire)
+{
+	const struct upgrade *upgrade = session->upgrade;
+	uint8_t permit[PERMIT_LEN];
+
+	permit_write(permit, broker->permit_key, session->id, session->role,
+		     broker->loop.now_ms + broker->handshake_ms + HANG_MS);
+	wire_put_u64(wire, ATTR_SESSION, session->id);
+	wire_put(wire, ATTR_PERMIT, permit, sizeof(permit));
+	wire_put_u64(wire, ATTR_ROLE, session->role);
+	wire_put_u64(wire, ATTR_PROFILE,
+		     upgrade ? upgrade->profile
+			     : broker->config->listeners[session->listener].profile);
+	if (!upgrade)
+		return;
+	wire_put_text(wire, ATTR_HOST, upgrade->request.host);
+	wire_put_text(wire, ATTR_ALPN, upgrade->request.alpn);
+	if (upgrade->request.plain)
+		wire_put_u64(wire, ATTR_PLAIN, 1);
+}
+
 int children_handshake(struct broker *broker, struct session *session, int fd)
 {
-	uint8_t buf[SMALL_LEN], permit[PERMIT_LEN];
 	struct handshaker *best;
+	uint8_t buf[HANDSHAKE_LEN];
 	struct wire wire;
 	int r = -EAGAIN;
 
-	permit_write(permit, broker->permit_key, session->id, SLUICE_SERVER,
-		     broker->loop.now_ms + broker->handshake_ms + HANG_MS);
 	wire_begin(&wire, buf, sizeof(buf), MSG_HANDSHAKE, 0);
-	wire_put_u64(&wire, ATTR_SESSION, session->id);
-	wire_put(&wire, ATTR_PERMIT, permit, sizeof(permit));
-	wire_put_u64(&wire, ATTR_PROFILE, broker->config->listeners[session->listener].profile);
+	put_handshake(broker, session, &wire);
 	while ((best = least_busy(broker))) {
 		r = channel_send(best->watch.fd, buf, wire_end(&wire), &fd, 1);
 		if (r != -EPIPE && r != -ECONNRESET)
@@ -364,9 +407,23 @@ int children_handshake(struct broker *broker, struct session *session, int fd)
 	return 0;
 }
 
+void children_cancel(struct broker *broker, const struct session *session)
+{
+	uint8_t buf[SMALL_LEN];
+	struct wire wire;
+
+	if (!session->handshaker)
+		return;
+	wire_begin(&wire, buf, sizeof(buf), MSG_CANCEL, 0);
+	wire_put_u64(&wire, ATTR_SESSION, session->id);
+	/* One that does not keep up finds out by time. */
+	channel_send(session->handshaker->watch.fd, buf, wire_end(&wire), NULL, 0);
+}
+
 static void handshaker_died(struct handshaker *handshaker, int status)
 {
 	struct broker *broker = handshaker->broker;
+	struct sockaddr_in6 source;
 	struct session *session;
 	bool crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && !broker->stopping &&
 		       handshaker->in_progress <= MAX_SUSPECTS;
@@ -387,8 +444,9 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 	while ((session = LIST_FIRST(&handshaker->sessions))) {
 		broker->stats.failed++;
 		/* Any of them may have done it: of many nobody is accused. */
+		source = session_source(session);
 		if (crashed)
-			source_penalise(broker, &session->peer);
+			source_penalise(broker, &source);
 		session_end(broker, session, "its handshaker died");
 	}
 	handshaker->restart_ms = broker->loop.now_ms + children_backoff(handshaker->crashes++);

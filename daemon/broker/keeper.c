@@ -6,8 +6,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <sluice/options.h>
-
 #include "broker/broker.h"
 #include "common/process.h"
 #include "core/secret.h"

@@ -38,7 +38,7 @@ static void accept_until(struct broker *broker, bool accepting)
  * A socket that a handshaker has comes back. So that none comes back to find no descriptor, all are counted
  * before they are accepted; what the daemon needs besides is left free.
  */
-static bool have_files(const struct broker *broker)
+bool listeners_have_files(const struct broker *broker)
 {
 	uint64_t rest = broker->max_files < 4 * SPARE_FILES ? broker->max_files / 4 : SPARE_FILES;
 	uint64_t used = broker->n_listeners + broker->n_pools + broker->n_handshakers +
@@ -50,7 +50,7 @@ static bool have_files(const struct broker *broker)
 static bool have_room(const struct broker *broker)
 {
 	return !broker->stopping && !broker->draining && broker->loop.now_ms >= broker->resume_ms &&
-	       have_files(broker) && children_ready(broker) &&
+	       listeners_have_files(broker) && children_ready(broker) &&
 	       broker->in_progress < broker->config->limits.handshakes;
 }
 
@@ -91,8 +91,8 @@ static struct sockaddr_in6 mapped(const struct sockaddr_storage *addr)
 	return in6;
 }
 
-static void describe(struct broker *broker, struct session *session, int fd,
-		     const struct sockaddr_storage *peer)
+void session_describe(struct broker *broker, struct session *session, int fd,
+		      const struct sockaddr_storage *peer)
 {
 	struct sockaddr_storage local = { 0 };
 	socklen_t len = sizeof(local);
@@ -121,8 +121,8 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 		return;
 	}
 	session->listener = (uint16_t)listener->index;
-	describe(broker, session, fd, peer);
-	refusal = source_enter(broker, &session->peer);
+	session_describe(broker, session, fd, peer);
+	refusal = source_enter(broker, &session->peer, broker->config->limits.per_source);
 	if (refusal) {
 		broker->stats.refused++;
 		close(fd);

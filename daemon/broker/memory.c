@@ -39,7 +39,8 @@ struct kept {
 	struct sockaddr_in6 local, peer;
 	uint16_t version, suite, group;
 	uint8_t rx_path, tx_path, rx_reason, tx_reason;
-	uint8_t resumed, peer_verified, can_rekey, has_peer;
+	uint8_t resumed, peer_verified, can_rekey, has_peer,
+		role; /* role 0: an older file's server */
 	uint32_t handshake_us;
 	uint8_t peer_sha256[32];
 	char pool[NAME_LEN], sni[SNI_LEN], alpn[NAME_LEN];
@@ -197,6 +198,7 @@ void memory_keep(struct broker *broker, struct session *session)
 	kept->peer_verified = session->peer_verified;
 	kept->can_rekey = session->can_rekey;
 	kept->has_peer = session->has_peer;
+	kept->role = session->role;
 	kept->handshake_us = session->handshake_us;
 	memcpy(kept->peer_sha256, session->peer_sha256, sizeof(kept->peer_sha256));
 	strncpy(kept->pool, broker->pools[session->pool].config->name, NAME_LEN - 1);
@@ -306,6 +308,7 @@ static void restore(struct broker *broker, const struct kept *kept, uint32_t slo
 	session->peer_verified = kept->peer_verified;
 	session->can_rekey = kept->can_rekey;
 	session->has_peer = kept->has_peer;
+	session->role = kept->role == SLUICE_CLIENT ? SLUICE_CLIENT : SLUICE_SERVER;
 	session->handshake_us = kept->handshake_us;
 	memcpy(session->peer_sha256, kept->peer_sha256, sizeof(kept->peer_sha256));
 	session->sni = text_of(kept->sni, SNI_LEN);

@@ -25,6 +25,7 @@ struct session *session_new(struct broker *broker)
 	if (!session)
 		return NULL;
 	session->id = ++table->last_id;
+	session->role = SLUICE_SERVER;
 	session->fd = -1;
 	session->accepted_ms = broker->loop.now_ms;
 	LIST_INSERT_HEAD(&table->by_id[bucket(session->id)], session, by_id);
@@ -39,6 +40,7 @@ struct session *session_restored(struct broker *broker, uint64_t id, uint64_t co
 	if (!session)
 		return NULL;
 	session->id = id;
+	session->role = SLUICE_SERVER;
 	session->fd = -1;
 	session->state = SESSION_LIVE;
 	session->restored = true;
@@ -83,6 +85,8 @@ static bool read_number(struct session *session, const struct attr *attr)
 	if (!attr_u64(attr, &value))
 		return false;
 	switch (attr->type) {
+	case ATTR_ROLE:
+		return value == session->role;
 	case ATTR_VERSION:
 		session->version = (uint16_t)value;
 		break;
@@ -124,6 +128,8 @@ static bool read_attr(struct session *session, const struct attr *attr)
 {
 	switch (attr->type) {
 	case ATTR_SNI:
+		if (session->upgrade && session->sni)
+			return true; /* its program has said whom it means */
 		free(session->sni);
 		session->sni = strndup((const char *)attr->bytes, attr->len);
 		return session->sni;
@@ -136,6 +142,7 @@ static bool read_attr(struct session *session, const struct attr *attr)
 		if (session->has_peer)
 			memcpy(session->peer_sha256, attr->bytes, attr->len);
 		return session->has_peer;
+	case ATTR_ROLE:
 	case ATTR_VERSION:
 	case ATTR_SUITE:
 	case ATTR_GROUP:
@@ -187,7 +194,7 @@ bool session_established(struct session *session, struct wire_reader reader)
 void session_settled(struct broker *broker, struct session *session)
 {
 	if (session->fd >= 0) {
-		close(session->fd);
+		channel_drop(session->fd);
 		broker->n_held--;
 	}
 	session->fd = -1;
@@ -199,11 +206,14 @@ void session_settled(struct broker *broker, struct session *session)
 
 static void detach(struct broker *broker, struct session *session)
 {
+	struct sockaddr_in6 source;
+
 	if (session->handshaker) {
 		LIST_REMOVE(session, of_owner);
 		session->handshaker->in_progress--;
 		broker->in_progress--;
-		source_leave(broker, &session->peer);
+		source = session_source(session);
+		source_leave(broker, &source);
 	}
 	if (session->worker) {
 		LIST_REMOVE(session, of_owner);
@@ -229,6 +239,8 @@ void session_end(struct broker *broker, struct session *session, const char *rea
 		 (unsigned long long)(broker->loop.now_ms - session->accepted_ms),
 		 (unsigned long long)session->rx_bytes, (unsigned long long)session->tx_bytes);
 	detach(broker, session);
+	if (session->upgrade)
+		upgrade_end(session, reason);
 	LIST_REMOVE(session, by_id);
 	if (session->cookie)
 		LIST_REMOVE(session, by_cookie);

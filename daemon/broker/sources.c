@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Where connections come from: a source is an IPv4 address or an IPv6 /64. One source gets no more than
- * its share of the handshakes under way, and none for a while after a handshake of its crashed a process.
+ * Where connections come from: a source is an IPv4 address or an IPv6 /64, or of what programs bring the
+ * user they run as. One source gets no more than its share of the handshakes under way, and none for a
+ * while after a handshake of its crashed a process.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,17 @@ static struct source *find_or_make(struct sources *sources, const struct sockadd
 	return source;
 }
 
-const char *source_enter(struct broker *broker, const struct sockaddr_in6 *addr)
+/* In the place of an address that no connection has: ff00::/8 is multicast. */
+struct sockaddr_in6 source_of_user(uid_t uid)
+{
+	struct sockaddr_in6 addr = { .sin6_family = AF_INET6 };
+
+	addr.sin6_addr.s6_addr[0] = 0xff;
+	memcpy(addr.sin6_addr.s6_addr + PREFIX_LEN_IPV6 - sizeof(uid), &uid, sizeof(uid));
+	return addr;
+}
+
+const char *source_enter(struct broker *broker, const struct sockaddr_in6 *addr, unsigned int share)
 {
 	struct source *source = find_or_make(&broker->sources, addr);
 
@@ -71,7 +82,7 @@ const char *source_enter(struct broker *broker, const struct sockaddr_in6 *addr)
 		return "no memory";
 	if (source->penalty_ms > broker->loop.now_ms)
 		return "its source has crashed a handshaker";
-	if (source->in_progress >= broker->config->limits.per_source)
+	if (source->in_progress >= share)
 		return "its source has its share of handshakes under way";
 	source->in_progress++;
 	return NULL;

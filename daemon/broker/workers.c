@@ -92,6 +92,16 @@ static void serve_queue(struct broker *broker, struct pool *pool)
 
 /* --- workers ------------------------------------------------------------------------------------- */
 
+static const char *pool_word(const struct pool *pool)
+{
+	return pool->config->is_service ? "service" : "pool";
+}
+
+static const char *worker_word(const struct pool *pool)
+{
+	return pool->config->is_service ? "program" : "worker";
+}
+
 /* What it never acknowledged goes to another; the rest ended with it. */
 static void lose_sessions(struct broker *broker, struct worker *worker)
 {
@@ -115,8 +125,9 @@ static void drop(struct worker *worker, const char *why, bool closing)
 	struct pool *pool = worker->pool;
 	struct broker *broker = pool->broker;
 
-	log_line(broker, CONFIG_LOG_INFO, "worker %llu of pool %s: %s",
-		 (unsigned long long)worker->number, pool->config->name, why);
+	log_line(broker, CONFIG_LOG_INFO, "%s %llu of %s %s: %s", worker_word(pool),
+		 (unsigned long long)worker->number, pool_word(pool), pool->config->name, why);
+	upgrades_cancel(worker);
 	LIST_REMOVE(worker, in_pool);
 	loop_forget(&broker->loop, &worker->watch);
 	close(worker->watch.fd);
@@ -176,6 +187,12 @@ static bool serve_link(struct worker *worker, size_t len, struct channel_fds *fd
 	return rekey_answer(broker, worker, broker->buf, len, fds);
 }
 
+static void drop_fds(struct channel_fds *fds)
+{
+	while (fds->n)
+		channel_drop(channel_take_fd(fds));
+}
+
 static void rekey_ready(struct watch *watch, uint32_t events)
 {
 	struct worker *worker = (struct worker *)((char *)watch - offsetof(struct worker, rekey));
@@ -188,7 +205,7 @@ static void rekey_ready(struct watch *watch, uint32_t events)
 		return;
 	good = n > 0 && serve_link(worker, (size_t)n, &fds);
 	if (n > 0)
-		channel_close_fds(&fds);
+		drop_fds(&fds);
 	if (!good)
 		drop(worker, n > 0 ? "it asks for what is not its own" : "it detached", false);
 }
@@ -224,8 +241,9 @@ static bool let_in(struct worker *worker)
 	if (r < 0)
 		return false;
 	worker->attached = true;
-	log_line(worker->pool->broker, CONFIG_LOG_INFO, "worker %llu of pool %s: attached, pid %d",
-		 (unsigned long long)worker->number, worker->pool->config->name, (int)worker->pid);
+	log_line(worker->pool->broker, CONFIG_LOG_INFO, "%s %llu of %s %s: attached, pid %d",
+		 worker_word(worker->pool), (unsigned long long)worker->number,
+		 pool_word(worker->pool), worker->pool->config->name, (int)worker->pid);
 	return true;
 }
 
@@ -265,8 +283,23 @@ static bool take_ack(struct worker *worker, uint32_t id)
 	return false;
 }
 
+/* What a program may say to a service. */
+static const char *take_of_program(struct worker *worker, const struct wire_head *head,
+				   struct wire_reader *reader, struct channel_fds *fds)
+{
+	switch (head->type) {
+	case MSG_UPGRADE:
+		upgrade_begin(worker, head->id, *reader, fds);
+		return NULL;
+	case MSG_ENDED:
+		return take_ended(worker, reader) ? NULL : "it ended what is not its own";
+	default:
+		return "it sent a message that is not a program's";
+	}
+}
+
 /* One message. Returns why the worker is dropped, or NULL. */
-static const char *take(struct worker *worker, size_t len)
+static const char *take(struct worker *worker, size_t len, struct channel_fds *fds)
 {
 	struct broker *broker = worker->pool->broker;
 	struct wire_reader reader;
@@ -280,6 +313,8 @@ static const char *take(struct worker *worker, size_t len)
 		worker->knocked = true;
 		return let_in(worker) ? NULL : "it cannot be welcomed";
 	}
+	if (worker->pool->config->is_service)
+		return take_of_program(worker, &head, &reader, fds);
 	switch (head.type) {
 	case MSG_CREDIT:
 		return take_credit(worker, &reader) ? NULL : "its credits are out of range";
@@ -301,17 +336,23 @@ static void worker_ready(struct watch *watch, uint32_t events)
 	struct broker *broker = worker->pool->broker;
 	struct channel_fds fds;
 	const char *why;
-	ssize_t n = channel_recv(watch->fd, broker->buf, WIRE_MAX, &fds);
+	ssize_t n;
 
+	if (!STAILQ_EMPTY(&worker->answers)) { /* first it reads them */
+		if (!upgrades_flush(worker))
+			drop(worker, "it detached", false);
+		return;
+	}
+	n = channel_recv(watch->fd, broker->buf, WIRE_MAX, &fds);
 	if (n == -EAGAIN)
 		return;
 	if (n <= 0) {
 		drop(worker, n == -EMSGSIZE ? "its message is too long" : "it detached", false);
 		return;
 	}
-	channel_close_fds(&fds);
 	worker->full = false;
-	why = take(worker, (size_t)n);
+	why = take(worker, (size_t)n, &fds);
+	drop_fds(&fds);
 	if (why)
 		drop(worker, why, false);
 	else
@@ -386,12 +427,12 @@ static void pool_ready(struct watch *watch, uint32_t events)
 	if (fd < 0)
 		return;
 	if (channel_peer(fd, &cred) < 0 || !may_attach(pool, fd, &cred)) {
-		refuse(fd, "this user may not attach to this pool");
+		refuse(fd, "this user may not attach here");
 		return;
 	}
 	worker = count_workers(pool) < MAX_WORKERS ? calloc(1, sizeof(*worker)) : NULL;
 	if (!worker) {
-		refuse(fd, "there are too many workers");
+		refuse(fd, "too many are attached");
 		return;
 	}
 	worker->pool = pool;
@@ -400,6 +441,7 @@ static void pool_ready(struct watch *watch, uint32_t events)
 	worker->number = ++pool->broker->last_worker;
 	worker->watch = (struct watch){ .fd = fd, .ready = worker_ready };
 	worker->rekey.fd = -1;
+	STAILQ_INIT(&worker->answers);
 	worker->since_ms = pool->broker->loop.now_ms;
 	pool->broker->n_workers++;
 	LIST_INSERT_HEAD(&pool->workers, worker, in_pool);
@@ -414,8 +456,8 @@ static int pool_open(struct broker *broker, struct pool *pool, struct config_err
 
 	if (fd < 0) {
 		err->place = pool->config->place;
-		snprintf(err->text, sizeof(err->text), "%s:%u:%u: pool %s: %s: %s",
-			 broker->config->path, err->place.line, err->place.column,
+		snprintf(err->text, sizeof(err->text), "%s:%u:%u: %s %s: %s: %s",
+			 broker->config->path, err->place.line, err->place.column, pool_word(pool),
 			 pool->config->name, pool->config->socket, strerror(-fd));
 		return -SLUICE_E_IO;
 	}

@@ -100,9 +100,12 @@ static const int keeper_calls[] = {
 	SCMP_SYS(sigaltstack),
 };
 
-/* Besides those: what a handshake does with its socket. */
+/*
+ * Besides those: what a handshake does with its socket, and what glibc's qsort(3) asks before it sorts
+ * more than 1024 bytes, as the certificates of many CAs are.
+ */
 static const int handshaker_calls[] = {
-	SCMP_SYS(getsockopt),  SCMP_SYS(setsockopt), SCMP_SYS(getsockname),
+	SCMP_SYS(sysinfo),     SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(getsockname),
 	SCMP_SYS(getpeername), SCMP_SYS(shutdown),   SCMP_SYS(fcntl),
 };
 

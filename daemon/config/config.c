@@ -13,13 +13,14 @@
 
 /* struct sections - what has to be read in another order than it may be written in. */
 struct sections {
-	const struct node *listeners, *profiles, *pools, *admin, *user;
+	const struct node *listeners, *profiles, *pools, *services, *admin, *user;
 };
 
 static const struct field rows[] = {
-	{ "listeners", field_node, offsetof(struct sections, listeners), .required = true },
+	{ "listeners", field_node, offsetof(struct sections, listeners) },
 	{ "profiles", field_node, offsetof(struct sections, profiles), .required = true },
-	{ "pools", field_node, offsetof(struct sections, pools), .required = true },
+	{ "pools", field_node, offsetof(struct sections, pools) },
+	{ "services", field_node, offsetof(struct sections, services) },
 	{ "admin", field_node, offsetof(struct sections, admin) },
 	{ "user", field_node, offsetof(struct sections, user) },
 	{ "limits", daemon_limits },
@@ -28,6 +29,21 @@ static const struct field rows[] = {
 
 static const struct fields fields = { .what = "the file", .rows = rows, .n = ARRAY_LEN(rows) };
 
+/* A daemon whose programs bring all connections needs no listener, and without one no pool. */
+static int check_sections(struct parse *p, const struct node *root, const struct sections *sections)
+{
+	const char *missing = NULL;
+
+	if (!sections->listeners && !sections->services)
+		missing = "listeners";
+	else if (!sections->pools && sections->listeners)
+		missing = "pools";
+	if (!missing)
+		return 0;
+	return parse_fail(p, SLUICE_E_OPTION, root->place, "%s needs the key \"%s\"; add it",
+			  fields.what, missing);
+}
+
 static int read_sections(struct parse *p, const struct node *root)
 {
 	struct sections sections = { 0 };
@@ -35,17 +51,21 @@ static int read_sections(struct parse *p, const struct node *root)
 
 	if (!r)
 		r = fields_read(p, &fields, root, &sections);
+	if (!r)
+		r = check_sections(p, root, &sections);
 	if (!r && sections.admin)
 		r = daemon_admin(p, NULL, sections.admin, NULL);
 	if (!r)
 		r = user_read(p, sections.user);
-	if (!r)
+	if (!r && sections.pools)
 		r = pools_read(p, sections.pools);
 	if (!r)
-		r = pools_check_sockets(p, sections.pools, sections.admin);
-	if (!r)
 		r = profiles_read(p, sections.profiles);
+	if (!r && sections.services)
+		r = services_read(p, sections.services);
 	if (!r)
+		r = sockets_check(p, sections.pools, sections.services, sections.admin);
+	if (!r && sections.listeners)
 		r = listeners_read(p, sections.listeners); /* by name, to profiles and pools */
 	return r;
 }
@@ -153,6 +173,7 @@ static void free_pool(struct config_pool *pool)
 	free(pool->socket);
 	free(pool->users);
 	free(pool->groups);
+	free(pool->profiles);
 }
 
 struct config *config_free(struct config *config)

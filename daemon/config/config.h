@@ -45,15 +45,23 @@ struct config_profile {
 	enum config_no_match no_match;
 };
 
+/*
+ * struct config_pool - where programs attach: a pool, whose workers get accepted connections, or a
+ * service, whose programs bring theirs. Both are in one array, services last.
+ */
 struct config_pool {
 	struct config_place place;
 	char *name;
-	char *socket; /* where its workers attach */
+	char *socket; /* where they attach */
 	uid_t *users; /* who may attach, besides root */
 	size_t n_users;
 	gid_t *groups;
 	size_t n_groups;
-	unsigned int wait_ms; /* how long a connection waits for a credit */
+	unsigned int wait_ms; /* pool: how long a connection waits for a credit */
+	bool is_service;
+	size_t *profiles; /* service: indices of what may be asked for */
+	size_t n_profiles;
+	unsigned int handshakes; /* service: of one user, in progress at once */
 };
 
 struct config_route {

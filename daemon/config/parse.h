@@ -118,6 +118,8 @@ field_read field_socket;  /* char *: an absolute path that fits sockaddr_un */
 field_read field_node;    /* const struct node *: for later */
 field_read field_profile; /* size_t: index of the profile of that name */
 field_read field_pool;    /* size_t */
+field_read field_users;   /* struct config_pool: who may attach */
+field_read field_groups;
 
 /* --- users.c ----------------------------------------------------------------------------------- */
 
@@ -150,7 +152,11 @@ void option_name_try(struct nearest *nearest);
 int daemon_read_defaults(struct parse *p); /* daemon.c: limits, admin, log */
 field_read daemon_limits, daemon_admin, daemon_log;
 int pools_read(struct parse *p, const struct node *map);
-int pools_check_sockets(struct parse *p, const struct node *pools, const struct node *admin);
+int services_read(struct parse *p, const struct node *map); /* after pools and profiles */
+
+/* sockets_check() makes two sockets of the same path an error. Sections that are not there are NULL. */
+int sockets_check(struct parse *p, const struct node *pools, const struct node *services,
+		  const struct node *admin);
 int profiles_read(struct parse *p, const struct node *map);
 int listeners_read(struct parse *p, const struct node *list);
 

@@ -7,8 +7,7 @@
 
 #define DEFAULT_WAIT_MS 5000
 
-static int read_users(struct parse *p, const struct field *field, const struct node *value,
-		      void *member)
+int field_users(struct parse *p, const struct field *field, const struct node *value, void *member)
 {
 	struct config_pool *pool = member;
 	int r = node_expect(p, field->name, value, NODE_LIST);
@@ -24,8 +23,7 @@ static int read_users(struct parse *p, const struct field *field, const struct n
 	return r;
 }
 
-static int read_groups(struct parse *p, const struct field *field, const struct node *value,
-		       void *member)
+int field_groups(struct parse *p, const struct field *field, const struct node *value, void *member)
 {
 	struct config_pool *pool = member;
 	int r = node_expect(p, field->name, value, NODE_LIST);
@@ -46,8 +44,8 @@ static const struct field rows[] = {
 	  .read = field_socket,
 	  .offset = offsetof(struct config_pool, socket),
 	  .required = true },
-	{ .name = "users", .read = read_users },
-	{ .name = "groups", .read = read_groups },
+	{ .name = "users", .read = field_users },
+	{ .name = "groups", .read = field_groups },
 	{ .name = "wait",
 	  .read = field_number,
 	  .offset = offsetof(struct config_pool, wait_ms),
@@ -88,21 +86,25 @@ int pools_read(struct parse *p, const struct node *map)
 	return r < 0 ? r : index_sort(p, &p->pools, "the pool");
 }
 
-int pools_check_sockets(struct parse *p, const struct node *pools, const struct node *admin)
+int sockets_check(struct parse *p, const struct node *pools, const struct node *services,
+		  const struct node *admin)
 {
 	const struct node *socket = admin ? node_get(admin, "socket") : NULL;
 	const struct config *config = p->config;
+	size_t i, n_pools = pools ? pools->n_items / 2 : 0;
+	const struct node *map;
 	struct index index;
-	size_t i;
 	int r = index_init(p, &index, config->n_pools + 1);
 
 	if (r < 0)
 		return r;
 	index_add(&index, config->admin.socket, NULL,
 		  socket ? socket->place : (struct config_place){ 0 }, 0);
-	for (i = 0; i < config->n_pools; i++)
-		index_add(&index, config->pools[i].socket, NULL,
-			  node_get(pools->items[2 * i + 1], "socket")->place, i);
+	for (i = 0; i < config->n_pools; i++) {
+		map = i < n_pools ? pools->items[2 * i + 1]
+				  : services->items[2 * (i - n_pools) + 1];
+		index_add(&index, config->pools[i].socket, NULL, node_get(map, "socket")->place, i);
+	}
 	r = index_sort(p, &index, "the socket");
 	index_free(&index);
 	return r;

@@ -67,6 +67,28 @@ static int check_meaning(struct parse *p, const struct node *map, const struct s
 	return 0;
 }
 
+/*
+ * What works where handshake and connection are in one process: sessions come after the handshake, to
+ * a program that has no TLS, and nobody could continue a handshake that pauses.
+ */
+static int check_client(struct parse *p, const struct node *map)
+{
+	const struct node *tickets = node_get(map, "session_tickets");
+	const struct node *handshake = node_get(map, "handshake");
+
+	if (tickets && strcmp(tickets->text, "disabled") != 0)
+		return parse_fail(
+			p, SLUICE_E_UNSUPPORTED, tickets->place,
+			"session_tickets: a client of the daemon keeps no sessions; write "
+			"disabled, or take it out");
+	if (handshake && strcmp(handshake->text, "full") != 0)
+		return parse_fail(
+			p, SLUICE_E_UNSUPPORTED, handshake->place,
+			"handshake: a client of the daemon does not pause; write full, or "
+			"take it out");
+	return 0;
+}
+
 static int read_profile(struct parse *p, const struct node *map, struct config_profile *profile)
 {
 	struct section section = { .role = SLUICE_SERVER };
@@ -81,6 +103,8 @@ static int read_profile(struct parse *p, const struct node *map, struct config_p
 	if (sluice_options_new(&profile->options) < 0)
 		return parse_nomem(p);
 	r = options_read(p, &fields, map, profile->role, profile->options);
+	if (!r && profile->role == SLUICE_CLIENT)
+		r = check_client(p, map);
 	/* Hosts begin with all options of their profile, wherever it has them. */
 	if (!r && section.hosts)
 		r = hosts_read(p, section.hosts, profile);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/catalog.h"
@@ -37,9 +38,10 @@ struct session {
 	uint64_t id;
 	uint32_t slot;
 	size_t profile_index;
-	bool chosen;  /* the host is known */
-	bool failed;  /* told to the broker; only the end is left */
-	bool waiting; /* for the keeper's answer to @request */
+	struct sluice_options *extra; /* over the profile's, for this connection; NULL: none */
+	bool chosen;                  /* the host is known */
+	bool failed;                  /* told to the broker; only the end is left */
+	bool waiting;                 /* for the keeper's answer to @request */
 	uint32_t request;
 	uint8_t permit[PERMIT_LEN];
 };
@@ -66,6 +68,7 @@ static void session_free(struct session *session)
 	self.free_slots[self.n_free++] = session->slot;
 	self.loop.quiet = --self.n_sessions == 0;
 	sluice_profile_unref(session->profile);
+	sluice_options_free(session->extra);
 	catalog_unref(session->catalog);
 	free(session);
 }
@@ -109,9 +112,12 @@ static void tell_failure(struct session *session, int code)
 /* The alert is waited for, but no longer than alert_timeout. */
 static void close_step(struct session *session)
 {
+	const struct linger none = { 0 };
 	int events;
 
 	loop_forget(&self.loop, &session->watch);
+	/* Whose program has a descriptor too may have made close(2) wait for the peer. */
+	setsockopt(session->watch.fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
 	if (sluice_close_nowait(session->conn) != -SLUICE_E_AGAIN) {
 		session_free(session);
 		return;
@@ -152,6 +158,21 @@ static void established(struct session *session)
 	session_free(session);
 }
 
+/* Lays what was asked for this connection over a profile; owns @profile. NULL: no memory. */
+static struct sluice_profile *adapt(const struct session *session, struct sluice_profile *profile)
+{
+	struct sluice_profile *derived = NULL;
+
+	if (!session->extra || !profile)
+		return profile;
+	if (profile_derive(&derived, profile, session->extra, NULL) == 0) {
+		derived->origin = profile->origin;
+		derived->pause_hello = profile->pause_hello;
+	}
+	sluice_profile_unref(profile);
+	return derived;
+}
+
 /* The hello is here: which host is it for? */
 static int choose(struct session *session)
 {
@@ -167,6 +188,9 @@ static int choose(struct session *session)
 		sluice_abort(session->conn, SLUICE_ALERT_UNRECOGNIZED_NAME);
 		return -SLUICE_E_POLICY;
 	}
+	profile = adapt(session, profile);
+	if (!profile)
+		return -SLUICE_E_NOMEM;
 	r = handshake_use_profile(session->conn, profile);
 	return r < 0 ? r : sluice_handshake_continue(session->conn, NULL, SLUICE_NOWAIT);
 }
@@ -288,17 +312,75 @@ static void keeper_ready(struct watch *watch, uint32_t events)
 
 /* --- the broker ------------------------------------------------------------------------------- */
 
-static struct session *session_new(uint64_t id, size_t profile_index)
+/* struct request - a MSG_HANDSHAKE. */
+struct request {
+	uint64_t id, profile, role, plain;
+	char host[254], alpn[256]; /* "": none */
+	uint8_t permit[PERMIT_LEN];
+};
+
+static bool read_request(struct request *request, struct wire_reader *reader)
+{
+	struct attr attr;
+	bool good = true;
+
+	*request = (struct request){ .role = SLUICE_SERVER };
+	while (good && wire_next(reader, &attr) == 1) {
+		if (attr.type == ATTR_SESSION)
+			good = attr_u64(&attr, &request->id);
+		else if (attr.type == ATTR_PROFILE)
+			good = attr_u64(&attr, &request->profile);
+		else if (attr.type == ATTR_ROLE)
+			good = attr_u64(&attr, &request->role);
+		else if (attr.type == ATTR_PLAIN)
+			good = attr_u64(&attr, &request->plain);
+		else if (attr.type == ATTR_PERMIT && attr.len == PERMIT_LEN)
+			memcpy(request->permit, attr.bytes, PERMIT_LEN);
+		else if (attr.type == ATTR_HOST)
+			good = attr_text(&attr, request->host, sizeof(request->host));
+		else if (attr.type == ATTR_ALPN)
+			good = attr_text(&attr, request->alpn, sizeof(request->alpn));
+	}
+	return good;
+}
+
+/* A program without TLS can use a socket whose records the kernel makes, and no other. */
+static int make_extra(struct sluice_options **ret_extra, const struct request *request)
+{
+	struct sluice_options *extra;
+	int r = 0;
+
+	*ret_extra = NULL;
+	if (!request->plain && !request->alpn[0])
+		return 0;
+	if (sluice_options_new(&extra) < 0)
+		return -SLUICE_E_NOMEM;
+	if (request->plain)
+		r = sluice_options_set(extra, SLUICE_OPT_RECORD_PATH, "kernel", NULL);
+	if (r == 0 && request->alpn[0])
+		r = sluice_options_set(extra, SLUICE_OPT_ALPN_ADVERTISED_PROTOCOLS, request->alpn,
+				       NULL);
+	if (r < 0)
+		sluice_options_free(extra);
+	else
+		*ret_extra = extra;
+	return r;
+}
+
+static struct session *session_new(const struct request *request)
 {
 	struct session *session = self.n_free ? calloc(1, sizeof(*session)) : NULL;
 
-	if (!session)
+	if (!session || make_extra(&session->extra, request) < 0) {
+		free(session);
 		return NULL;
-	session->id = id;
+	}
+	session->id = request->id;
+	memcpy(session->permit, request->permit, PERMIT_LEN);
 	session->slot = self.free_slots[--self.n_free];
 	session->watch = (struct watch){ .fd = -1, .ready = session_ready };
 	session->catalog = catalog_ref(self.catalog);
-	session->profile_index = profile_index;
+	session->profile_index = request->profile;
 	self.sessions[session->slot] = session;
 	self.n_sessions++;
 	self.loop.quiet = false;
@@ -306,19 +388,21 @@ static struct session *session_new(uint64_t id, size_t profile_index)
 }
 
 /* Owns @fd. */
-static void start(struct session *session, int fd)
+static void start(struct session *session, const struct request *request, int fd)
 {
+	enum sluice_role role = (enum sluice_role)request->role;
 	struct sluice_error err;
 	int r;
 
-	session->profile = catalog_profile(session->catalog, session->profile_index);
+	session->profile =
+		adapt(session, catalog_profile(session->catalog, session->profile_index));
 	if (!session->profile) {
 		close(fd);
 		fail(session, -SLUICE_E_NOMEM);
 		return;
 	}
-	r = fd_conn_new(self.sluice, fd, NULL, session->profile, NULL, SLUICE_SERVER,
-			&session->conn, &err);
+	r = fd_conn_new(self.sluice, fd, role == SLUICE_CLIENT ? request->host : NULL,
+			session->profile, NULL, role, &session->conn, &err);
 	if (r < 0) {
 		close(fd);
 		fail(session, r);
@@ -327,35 +411,45 @@ static void start(struct session *session, int fd)
 	session->watch.fd = fd;
 	session->conn->keep_keys = true;
 	session->conn->session_id = session->slot;
-	go_on(session, sluice_handshake(session->conn, NULL, SLUICE_NOWAIT));
+	go_on(session, handshake_wait(session->conn, SLUICE_NOWAIT));
 }
 
 static void take_handshake(struct wire_reader *reader, struct channel_fds *fds)
 {
-	uint64_t id = 0, profile = 0;
-	struct attr attr, permit = { 0 };
-	struct session *session;
+	struct session *session = NULL, unmade = { .id = 0 };
+	struct request request;
 	int fd = channel_take_fd(fds);
 
-	while (wire_next(reader, &attr) == 1) {
-		if (attr.type == ATTR_SESSION)
-			attr_u64(&attr, &id);
-		if (attr.type == ATTR_PROFILE)
-			attr_u64(&attr, &profile);
-		if (attr.type == ATTR_PERMIT)
-			permit = attr;
-	}
-	session = fd < 0 ? NULL : session_new(id, profile);
+	if (read_request(&request, reader) && fd >= 0)
+		session = session_new(&request);
 	if (session) {
-		if (permit.len == PERMIT_LEN)
-			memcpy(session->permit, permit.bytes, PERMIT_LEN);
-		start(session, fd);
+		start(session, &request, fd);
 		return;
 	}
 	if (fd >= 0)
 		close(fd);
-	session = &(struct session){ .id = id };
-	tell_failure(session, -SLUICE_E_NOMEM);
+	unmade.id = request.id;
+	tell_failure(&unmade, -SLUICE_E_NOMEM);
+}
+
+/* Nobody waits for it any more: nothing is told. */
+static void take_cancel(struct wire_reader *reader)
+{
+	struct session *session;
+	struct request request;
+	uint32_t i;
+
+	if (!read_request(&request, reader))
+		return;
+	for (i = 0; i < MAX_HANDSHAKES; i++) {
+		session = self.sessions[i];
+		if (!session || session->id != request.id || session->failed)
+			continue;
+		session->failed = true;
+		session->waiting = false;
+		close_step(session);
+		return;
+	}
 }
 
 /* Handshakes that have begun keep what they began with. */
@@ -396,6 +490,8 @@ static void broker_ready(struct watch *watch, uint32_t events)
 		take_channel(&fds);
 	else if (head.type == MSG_HANDSHAKE && self.catalog)
 		take_handshake(&reader, &fds);
+	else if (head.type == MSG_CANCEL)
+		take_cancel(&reader);
 	channel_close_fds(&fds);
 }
 

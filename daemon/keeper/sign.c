@@ -11,6 +11,9 @@
 #define PADDING 64
 #define PADDING_BYTE 0x20
 #define RANDOMS_LEN 64
+#define HEAD_LEN 4 /* of a handshake message: its type, its length */
+#define CLIENT_HELLO 1
+#define SERVER_HELLO 2
 
 static int is_tls13(const uint8_t *in, size_t in_len)
 {
@@ -22,6 +25,17 @@ static int is_tls13(const uint8_t *in, size_t in_len)
 		if (in[i] != PADDING_BYTE)
 			return 0;
 	return 1;
+}
+
+/* RFC 5246, 7.4.8: all messages from the ClientHello on. No server's signature begins like that. */
+static int is_transcript(const uint8_t *in, size_t in_len)
+{
+	size_t len;
+
+	if (in_len < HEAD_LEN || in[0] != CLIENT_HELLO)
+		return 0;
+	len = (size_t)in[1] << 16 | (size_t)in[2] << 8 | in[3];
+	return in_len - HEAD_LEN > len && in[HEAD_LEN + len] == SERVER_HELLO;
 }
 
 /*
@@ -39,7 +53,7 @@ int sign_allowed(enum sluice_role role, uint16_t algorithm, const uint8_t *in, s
 	if (is_tls13(in, in_len))
 		return in_len > PADDING + sizeof(server) &&
 		       memcmp(in + PADDING, words, sizeof(server)) == 0;
-	return in_len > RANDOMS_LEN;
+	return role == SLUICE_SERVER ? in_len > RANDOMS_LEN : is_transcript(in, in_len);
 }
 
 static size_t decrypt(EVP_PKEY *key, const uint8_t *in, size_t in_len, uint8_t *out,

@@ -12,7 +12,7 @@
 
 /*
  * sign_allowed() tells whether @in is what a handshake of @role signs: under TLS 1.3 the words of RFC
- * 8446, 4.4.3, so that no signature serves for anything else.
+ * 8446, 4.4.3, so that no signature serves for anything else; under TLS 1.2 a client's messages.
  */
 int sign_allowed(enum sluice_role role, uint16_t algorithm, const uint8_t *in, size_t in_len);
 

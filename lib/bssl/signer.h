@@ -11,7 +11,11 @@
 
 struct sluice_conn;
 
-#define SIGNER_MAX_INPUT 4096  /* bytes to sign, or to decrypt */
+/*
+ * Bytes to sign, or to decrypt. A client of TLS 1.2 signs its whole handshake so far (RFC 5246, 7.4.8),
+ * the server's certificates included; a message has room for no more.
+ */
+#define SIGNER_MAX_INPUT (60 * 1024)
 #define SIGNER_MAX_OUTPUT 2048 /* of an RSA key of 16,384 bits */
 
 /*

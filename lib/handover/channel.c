@@ -102,6 +102,14 @@ ssize_t channel_recv(int fd, void *buf, size_t size, struct channel_fds *ret_fds
 	return -EMSGSIZE;
 }
 
+void channel_drop(int fd)
+{
+	const struct linger none = { 0 };
+
+	sys->setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+	sys->close(fd);
+}
+
 void channel_close_fds(struct channel_fds *fds)
 {
 	while (fds->n)

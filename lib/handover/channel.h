@@ -33,6 +33,12 @@ int channel_send(int fd, const void *buf, size_t len, const int *fds, unsigned i
  */
 ssize_t channel_recv(int fd, void *buf, size_t size, struct channel_fds *ret_fds);
 
+/*
+ * channel_drop() closes a socket of another's making without waiting for its peer, whatever SO_LINGER
+ * its owner has set (socket(7)).
+ */
+void channel_drop(int fd);
+
 /* channel_close_fds() closes those that are left; channel_take_fd() takes the first, or -1. */
 void channel_close_fds(struct channel_fds *fds);
 int channel_take_fd(struct channel_fds *fds);

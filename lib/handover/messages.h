@@ -13,17 +13,20 @@ enum message_type {
 	MSG_ACK,        /* the connection is taken */
 	MSG_DRAIN,      /* no more connections */
 	MSG_ENDED, /* what became of a connection: bytes, reason; on the socket of MSG_WELCOME too */
+	/* program -> broker, of a service */
+	MSG_UPGRADE, /* with a connected socket: make TLS on it */
 	/* broker -> worker */
 	MSG_WELCOME = 16, /* with the socket for MSG_REKEY */
 	MSG_CONNECTION,   /* with the connection's socket */
 	MSG_REFUSED,      /* why the worker may not; the channel ends */
+	MSG_UPGRADED,     /* with the socket, or why not */
 	/* worker -> broker on the socket of MSG_WELCOME, and the answer */
 	MSG_REKEY = 32,
 	MSG_REKEYED,
 	/* broker -> handshaker */
 	MSG_CONFIG = 48, /* with a sealed memfd: all profiles */
-	MSG_HANDSHAKE,   /* with an accepted socket */
-	MSG_CANCEL,
+	MSG_HANDSHAKE,   /* with a connected socket */
+	MSG_CANCEL,      /* its program is gone */
 	/* handshaker -> broker */
 	MSG_READY = 64,
 	MSG_ESTABLISHED, /* with the socket, and the secrets */
@@ -85,6 +88,7 @@ enum attr_type {
 	ATTR_TX_EPOCH,
 	ATTR_RX_RECORDS,
 	ATTR_TX_RECORDS,
+	ATTR_PLAIN, /* 1: the program has no TLS at all */
 
 	/* secrets: to the broker only, and to the worker of a connection on the user path */
 	ATTR_RX_KEYS = 96,

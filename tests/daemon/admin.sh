@@ -151,7 +151,7 @@ lists() {
     valid $command || result=1
   done
   ends 0 'State +serving' ctl status || result=1
-  ends 0 "^ *$id +live +https +app +1 +127.0.0.1:[0-9]+ +localhost +TLSv1.3" ctl sessions || result=1
+  ends 0 "^ *$id +live +server +https +app +1 +127.0.0.1:[0-9]+ +localhost +TLSv1.3" ctl sessions || result=1
   ends 0 "h2|TLS_AES" ctl sessions --wide || result=1
   ends 0 'Server name +localhost' ctl session "$id" || result=1
   ends 0 'In +[1-9][0-9]* B' ctl session "$id" || result=1
@@ -161,7 +161,7 @@ lists() {
   ends 0 'shop.example,\*.shop.example' ctl certs || result=1
   ends 0 'alpn_preferred_protocols +file +h2,http/1.1' ctl options || result=1
   ctl sessions --tsv | head -n 1 >"$work/head"
-  same <(printf '%s\n' "id	state	listener	pool	worker	peer	local	sni	alpn	version	suite	rx_path	tx_path	rx_bytes	tx_bytes	age_ms") \
+  same <(printf '%s\n' "id	state	role	listener	pool	worker	peer	local	sni	alpn	version	suite	rx_path	tx_path	rx_bytes	tx_bytes	age_ms") \
     "$work/head" "the columns of sessions" || result=1
   leave
   return "$result"

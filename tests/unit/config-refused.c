@@ -25,6 +25,10 @@
 #define HOST(text) PROFILE("hosts: [{" text "}]")
 #define NAME(text) HOST("names: [" text "]")
 #define POOL(text) LISTENERS PROFILES "pools: {w: {" text "}}\n"
+#define SERVICE(text) PROFILES "\nservices: {s: {" text "}}\n"
+#define CLIENT(text)                                   \
+	"services: {s: {socket: /t, profiles: [p]}}\n" \
+	"profiles: {p: {role: client, " text "}}\n"
 #define A "name: a, address: ':1', profile: p, pool: w"
 #define ADDRESS(text) LISTENER("name: a, profile: p, pool: w, address: " text)
 #define ROUTES(text) LISTENER(A ", routes: [" text "]")
@@ -48,8 +52,8 @@ static const struct mistake {
 	{ LISTENERS POOLS, SLUICE_E_OPTION, "f:1:1: the file needs the key \"profiles\"" },
 	{ LISTENERS PROFILES, SLUICE_E_OPTION, "f:1:1: the file needs the key \"pools\"" },
 	{ SECTIONS "lisn: x\n", SLUICE_E_OPTION_UNKNOWN,
-	  "f:4:1: the file has no key \"lisn\"; it takes listeners, profiles, pools, admin, user, "
-	  "limits, log" },
+	  "f:4:1: the file has no key \"lisn\"; it takes listeners, profiles, pools, services, "
+	  "admin, user, limits, log" },
 	{ SECTIONS "logs: {}\n", SLUICE_E_OPTION_UNKNOWN,
 	  "f:4:1: the file has no key \"logs\"; did you mean \"log\"?" },
 	{ SECTIONS "admni: {}\n", SLUICE_E_OPTION_UNKNOWN,
@@ -308,6 +312,39 @@ static const struct mistake {
 	  "f:3:21: the socket \"/run/sluice/admin.sock\" is taken by default; choose another" },
 	{ SECTIONS "admin: {socket: /s}\n", SLUICE_E_OPTION_CONFLICT,
 	  "f:4:17: the socket \"/s\" is there already, at line 3, column 21; keep one of them" },
+
+	/* Services. */
+	{ SERVICE("socket: /t"), SLUICE_E_OPTION,
+	  "f:3:15: a service needs the key \"profiles\"; add it" },
+	{ SERVICE("profiles: [p]"), SLUICE_E_OPTION,
+	  "f:3:15: a service needs the key \"socket\"; add it" },
+	{ SERVICE("socket: /t, profiles: []"), SLUICE_E_OPTION,
+	  "f:3:38: profiles: the list is empty; write what may be asked for" },
+	{ SERVICE("socket: /t, profiles: p"), SLUICE_E_OPTION,
+	  "f:3:38: profiles: takes a list, not" },
+	{ SERVICE("socket: /t, profiles: [p, q]"), SLUICE_E_OPTION,
+	  "f:3:42: profile: there is no profile \"q\"" },
+	{ SERVICE("socket: /t, profiles: [p], handshakes: 0"), SLUICE_E_OPTION_RANGE,
+	  "f:3:55: handshakes: takes 1 to 1000000" },
+	{ SERVICE("socket: /t, profiles: [p], wait: 1"), SLUICE_E_OPTION_UNKNOWN,
+	  "f:3:43: a service has no key \"wait\"" },
+	{ SERVICE("socket: /t, profiles: [p], users: [no-such-user]"), SLUICE_E_OPTION,
+	  "f:3:51: users: there is no user \"no-such-user\"" },
+	{ SECTIONS "services: {w: {socket: /t, profiles: [p]}}\n", SLUICE_E_OPTION_CONFLICT,
+	  "f:4:12: the name \"w\" is that of a pool already, at line 3, column 9" },
+	{ SECTIONS "services: {t: {socket: /s, profiles: [p]}}\n", SLUICE_E_OPTION_CONFLICT,
+	  "f:4:24: the socket \"/s\" is there already, at line 3, column 21" },
+	{ LISTENERS PROFILES "services: {w: {socket: /t, profiles: [p]}}\n", SLUICE_E_OPTION,
+	  "f:1:1: the file needs the key \"pools\"; add it" },
+	{ PROFILES POOLS "services: {t: {socket: /t, profiles: [p]}}\n"
+			 "listeners: [{name: a, address: ':1', profile: p, pool: t}]\n",
+	  SLUICE_E_OPTION, "f:4:56: pool: there is no pool \"t\"" },
+	{ "profiles: {p: {role: client, session_tickets: manual}}\n", SLUICE_E_OPTION,
+	  "f:1:1: the file needs the key \"listeners\"" },
+	{ CLIENT("session_tickets: manual"), SLUICE_E_UNSUPPORTED,
+	  "f:2:47: session_tickets: a client of the daemon keeps no sessions" },
+	{ CLIENT("handshake: hello"), SLUICE_E_UNSUPPORTED,
+	  "f:2:41: handshake: a client of the daemon does not pause" },
 
 	/* The rest. */
 	{ SECTIONS "limits: {handshake: 1}\n", SLUICE_E_OPTION_UNKNOWN,

@@ -129,7 +129,7 @@ static void the_example_is_read(void **state)
 	assert_string_equal(config->listeners[1].host, "192.0.2.1");
 	assert_int_equal(config->listeners[1].profile, 1);
 	assert_int_equal(config->listeners[1].pool, 2);
-	assert_int_equal(config->n_profiles, 2);
+	assert_int_equal(config->n_profiles, 3);
 	assert_int_equal(web->n_hosts, 2);
 	assert_string_equal(shop->names[0], "shop.example");
 	assert_string_equal(shop->names[1], "*.shop.example");
@@ -140,10 +140,37 @@ static void the_example_is_read(void **state)
 			    "/etc/sluice/example.org.pem");
 	assert_true(option_is_set(internal->options, SLUICE_OPT_VERIFY));
 	assert_false(option_is_set(web->options, SLUICE_OPT_VERIFY));
-	assert_int_equal(config->n_pools, 3);
+	assert_int_equal(config->n_pools, 4);
+	assert_false(config->pools[2].is_service);
+	assert_true(config->pools[3].is_service);
+	assert_string_equal(config->pools[3].name, "tls");
+	assert_int_equal(config->pools[3].handshakes, 256);
+	assert_int_equal(config->profiles[config->pools[3].profiles[0]].role, SLUICE_CLIENT);
 	assert_int_equal(config->pools[0].n_users, 1);
 	assert_int_equal(config->pools[0].users[0], 0);
 	assert_int_equal(config->admin.read_group, 0);
+	config_free(config);
+}
+
+/* Its programs bring all connections. */
+static void a_daemon_of_services_needs_no_listener(void **state)
+{
+	struct config *config =
+		parse("profiles: {in: {certfile: /c}, out: {role: client}}\n"
+		      "services: {s: {socket: /s, profiles: [out, in], users: [7]}}\n");
+	const struct config_pool *service = &config->pools[0];
+
+	assert_int_equal(config->n_listeners, 0);
+	assert_int_equal(config->n_pools, 1);
+	assert_true(service->is_service);
+	assert_string_equal(service->name, "s");
+	assert_string_equal(service->socket, "/s");
+	assert_int_equal(service->n_profiles, 2);
+	assert_int_equal(service->profiles[0], 1);
+	assert_int_equal(service->profiles[1], 0);
+	assert_int_equal(service->users[0], 7);
+	assert_int_equal(service->handshakes, 256);
+	assert_int_equal(config->profiles[1].role, SLUICE_CLIENT);
 	config_free(config);
 }
 
@@ -436,6 +463,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_example_is_read),
 		cmocka_unit_test(defaults_are_those_of_the_example),
+		cmocka_unit_test(a_daemon_of_services_needs_no_listener),
 		cmocka_unit_test(the_order_is_free),
 		cmocka_unit_test(no_type_is_guessed),
 		cmocka_unit_test(a_byte_order_mark_is_skipped),

@@ -24,6 +24,7 @@ static const struct column status_columns[] = {
 static const struct column sessions_columns[] = {
 	{ "id", "ID", COLUMN_NUMBER },
 	{ "state", "STATE", COLUMN_STATE },
+	{ "role", "ROLE" },
 	{ "listener", "LISTENER" },
 	{ "pool", "POOL" },
 	{ "worker", "WORKER", COLUMN_NUMBER },
@@ -44,6 +45,7 @@ static const struct column sessions_columns[] = {
 static const struct column session_columns[] = {
 	{ "id", "Session" },
 	{ "state", "State", COLUMN_STATE },
+	{ "role", "Role" },
 	{ "listener", "Listener" },
 	{ "pool", "Pool" },
 	{ "worker", "Worker" },
