@@ -73,7 +73,7 @@ static void leave(struct broker *broker, struct session *session)
 	broker->in_progress--;
 	LIST_REMOVE(session, of_owner);
 	session->handshaker = NULL;
-	source_leave(broker, &session->peer);
+	session_leave(broker, session);
 	listeners_room(broker);
 }
 
@@ -103,27 +103,13 @@ static size_t choose_pool(const struct config_listener *listener, const struct s
 	return listener->pool;
 }
 
-/* What the worker gets: what the handshaker said, less the secrets that stay here, and our own. */
 static bool make_message(struct broker *broker, struct session *session, struct wire_reader reader)
 {
-	const struct config_listener *listener = &broker->config->listeners[session->listener];
-	bool keeps = session->rx_path == SLUICE_PATH_KERNEL;
-	uint8_t *buf = broker->out;
-	struct wire wire;
-	struct attr attr;
-
-	wire_begin(&wire, buf, WIRE_MAX, MSG_CONNECTION, (uint32_t)session->id);
-	wire_put_u64(&wire, ATTR_COOKIE, session->cookie);
-	wire_put_text(&wire, ATTR_LISTENER, listener->name);
-	wire_put_text(&wire, ATTR_POOL, broker->config->pools[session->pool].name);
-	while (wire_next(&reader, &attr) == 1)
-		if (!keeps || (attr.type != ATTR_RX_KEYS && attr.type != ATTR_TX_KEYS))
-			wire_put(&wire, attr.type, attr.bytes, attr.len);
-	session->message_len = wire_end(&wire);
+	session->message_len = greeting_connection(broker, session, reader, broker->out);
 	session->message = session->message_len ? malloc(session->message_len) : NULL;
 	if (session->message)
-		memcpy(session->message, buf, session->message_len);
-	secret_wipe(buf, wire.len);
+		memcpy(session->message, broker->out, session->message_len);
+	secret_wipe(broker->out, session->message_len ? session->message_len : WIRE_MAX);
 	return session->message;
 }
 
@@ -138,30 +124,63 @@ static bool is_its_socket(const struct session *session)
 	       cookie == session->cookie;
 }
 
-static void established(struct broker *broker, struct session *session, struct wire_reader reader,
-			struct channel_fds *fds)
+/* Nothing that it says counts any more. */
+static void drop_liar(struct handshaker *handshaker, const char *lie)
+{
+	log_line(handshaker->broker, CONFIG_LOG_WARNING, "a handshaker (pid %d) lies: %s",
+		 (int)handshaker->pid, lie);
+	handshaker->ready = false;
+	loop_forget(&handshaker->broker->loop, &handshaker->watch);
+	kill(handshaker->pid, SIGKILL); /* SIGCHLD ends what it has */
+}
+
+/* The handshaker has done its part: the socket comes back. Returns false when that is the end. */
+static bool take_back(struct broker *broker, struct session *session, struct channel_fds *fds)
 {
 	leave(broker, session);
 	children_forget(broker, session->id); /* a resumption needs no signature */
 	session->fd = channel_take_fd(fds);
 	broker->n_held += session->fd >= 0;
 	session->established_ms = broker->loop.now_ms;
-	if (fds->lost) {
-		session_end(broker, session, "there was no descriptor for it");
+	if (!fds->lost && is_its_socket(session))
+		return true;
+	session_end(broker, session,
+		    fds->lost ? "there was no descriptor for it" : "its handshaker lies");
+	return false;
+}
+
+static void hand_on(struct broker *broker, struct session *session, size_t pool,
+		    struct wire_reader reader)
+{
+	session->pool = (uint16_t)pool;
+	if (make_message(broker, session, reader))
+		pools_offer(broker, session);
+	else
+		session_end(broker, session, "no memory for it");
+}
+
+static void established(struct broker *broker, struct session *session, struct wire_reader reader,
+			struct channel_fds *fds)
+{
+	if (!take_back(broker, session, fds))
 		return;
-	}
-	if (!is_its_socket(session) || !session_established(session, reader)) {
+	if (!session_established(session, reader)) {
 		session_end(broker, session, "its handshaker lies");
 		return;
 	}
-	session->pool =
-		(uint16_t)choose_pool(&broker->config->listeners[session->listener], session);
-	if (!make_message(broker, session, reader)) {
-		session_end(broker, session, "no memory for it");
-		return;
-	}
 	broker->stats.established++;
-	pools_offer(broker, session);
+	hand_on(broker, session,
+		choose_pool(&broker->config->listeners[session->listener], session), reader);
+}
+
+static void plain(struct broker *broker, struct session *session, struct wire_reader reader,
+		  struct channel_fds *fds)
+{
+	if (!take_back(broker, session, fds))
+		return;
+	session->plain = true;
+	broker->stats.plain++;
+	hand_on(broker, session, session->plain_pool, reader);
 }
 
 static void failed(struct broker *broker, struct session *session, struct wire_reader reader)
@@ -202,6 +221,33 @@ static void configure(struct handshaker *handshaker)
 		     SIGKILL); /* it does not read; the next one gets the new one */
 }
 
+/* Of a session that it has. Returns NULL, or what cannot be. */
+static const char *hear(struct session *session, const struct wire_head *head,
+			struct wire_reader reader, struct channel_fds *fds)
+{
+	struct broker *broker = session->handshaker->broker;
+
+	switch (head->type) {
+	case MSG_PROXIED:
+		return greeting_proxied(broker, session, reader, head->id);
+	case MSG_FAILED:
+		failed(broker, session, reader);
+		return NULL;
+	case MSG_ESTABLISHED:
+		if (session->expects & EXPECTS_PROXY)
+			return "a session without the PROXY header that it needs";
+		established(broker, session, reader, fds);
+		return NULL;
+	case MSG_PLAIN:
+		if (session->expects != EXPECTS_PLAIN)
+			return "a plain session where there are none";
+		plain(broker, session, reader, fds);
+		return NULL;
+	default:
+		return NULL;
+	}
+}
+
 static void handshaker_ready(struct watch *watch, uint32_t events)
 {
 	struct handshaker *handshaker = (struct handshaker *)watch;
@@ -210,6 +256,7 @@ static void handshaker_ready(struct watch *watch, uint32_t events)
 	struct channel_fds fds;
 	struct session *session;
 	struct wire_head head;
+	const char *lie = NULL;
 	ssize_t n = channel_recv(watch->fd, broker->buf, WIRE_MAX, &fds);
 
 	if (n == -EAGAIN)
@@ -222,10 +269,10 @@ static void handshaker_ready(struct watch *watch, uint32_t events)
 	session = session_find(broker, session_of(reader));
 	if (head.type == MSG_READY)
 		handshaker->ready = true;
-	else if (session && session->handshaker == handshaker && head.type == MSG_ESTABLISHED)
-		established(broker, session, reader, &fds);
-	else if (session && session->handshaker == handshaker && head.type == MSG_FAILED)
-		failed(broker, session, reader);
+	else if (session && session->handshaker == handshaker)
+		lie = hear(session, &head, reader, &fds);
+	if (lie)
+		drop_liar(handshaker, lie);
 	channel_close_fds(&fds);
 	secret_wipe(broker->buf, (size_t)n);
 	if (head.type == MSG_READY)
@@ -345,6 +392,7 @@ static struct handshaker *least_busy(struct broker *broker)
 
 int children_handshake(struct broker *broker, struct session *session, int fd)
 {
+	const struct config_listener *config = &broker->config->listeners[session->listener];
 	struct handshaker *best;
 	uint8_t buf[SMALL_LEN];
 	struct wire wire;
@@ -353,7 +401,9 @@ int children_handshake(struct broker *broker, struct session *session, int fd)
 	keeper_tell(broker, MSG_PERMIT, session->id, NULL);
 	wire_begin(&wire, buf, sizeof(buf), MSG_HANDSHAKE, 0);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
-	wire_put_u64(&wire, ATTR_PROFILE, broker->config->listeners[session->listener].profile);
+	wire_put_u64(&wire, ATTR_PROFILE, config->profile);
+	wire_put_u64(&wire, ATTR_EXPECTS, session->expects);
+	wire_put_u64(&wire, ATTR_HELLO_TIMEOUT, config->hello_timeout_ms);
 	while ((best = least_busy(broker))) {
 		r = channel_send(best->watch.fd, buf, wire_end(&wire), &fd, 1);
 		if (r != -EPIPE && r != -ECONNRESET)
@@ -395,8 +445,8 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 		children_forget(broker, session->id);
 		broker->stats.failed++;
 		/* Any of them may have done it: of many nobody is accused. */
-		if (crashed)
-			source_penalise(broker, &session->peer);
+		if (crashed && session->counted)
+			source_penalise(broker, session_source(session));
 		session_end(broker, session, "its handshaker died");
 	}
 	handshaker->restart_ms = broker->loop.now_ms + children_backoff(handshaker->crashes++);

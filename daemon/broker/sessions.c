@@ -74,6 +74,21 @@ void session_set_cookie(struct broker *broker, struct session *session, uint64_t
 	LIST_INSERT_HEAD(&broker->sessions.by_cookie[bucket(cookie)], session, by_cookie);
 }
 
+enum refusal session_enter(struct broker *broker, struct session *session)
+{
+	enum refusal refusal = source_enter(broker, session_source(session));
+
+	session->counted = refusal == REFUSED_NOT;
+	return refusal;
+}
+
+void session_leave(struct broker *broker, struct session *session)
+{
+	if (session->counted)
+		source_leave(broker, session_source(session));
+	session->counted = false;
+}
+
 /* --- what the handshaker tells ----------------------------------------------------------------- */
 
 static bool read_number(struct session *session, const struct attr *attr)
@@ -203,8 +218,8 @@ static void detach(struct broker *broker, struct session *session)
 		LIST_REMOVE(session, of_owner);
 		session->handshaker->in_progress--;
 		broker->in_progress--;
-		source_leave(broker, &session->peer);
 	}
+	session_leave(broker, session);
 	if (session->worker) {
 		LIST_REMOVE(session, of_owner);
 		session->worker->n_sessions--;
@@ -217,13 +232,14 @@ static void detach(struct broker *broker, struct session *session)
 
 void session_end(struct broker *broker, struct session *session, const char *reason)
 {
+	const struct sockaddr_in6 *source = session_source(session);
 	char peer[INET6_ADDRSTRLEN] = "?";
 	bool negotiating = session->handshaker;
 
-	inet_ntop(AF_INET6, &session->peer.sin6_addr, peer, sizeof(peer));
+	inet_ntop(AF_INET6, &source->sin6_addr, peer, sizeof(peer));
 	log_line(broker, CONFIG_LOG_INFO,
 		 "session %llu: [%s]:%u: %s; %s %s, %s path, %llu ms, in %llu, out %llu",
-		 (unsigned long long)session->id, peer, ntohs(session->peer.sin6_port), reason,
+		 (unsigned long long)session->id, peer, ntohs(source->sin6_port), reason,
 		 session->version ? (session->version == TLS13 ? "TLSv1.3" : "TLSv1.2") : "no TLS",
 		 session->sni ? session->sni : "-", sluice_path_name(session->tx_path),
 		 (unsigned long long)(broker->loop.now_ms - session->accepted_ms),
@@ -241,6 +257,7 @@ void session_end(struct broker *broker, struct session *session, const char *rea
 	traffic_free(session->tx);
 	free(session->sni);
 	free(session->alpn);
+	free(session->proxied);
 	free(session);
 	if (negotiating)
 		listeners_room(broker);

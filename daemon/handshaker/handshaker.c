@@ -23,52 +23,27 @@
 #include "handover/messages.h"
 #include "handover/state.h"
 #include "handover/wire.h"
+#include "handshaker/handshaker.h"
 
-#define MAX_HANDSHAKES 16384
 #define SLOT_BITS 14
 
-/* struct session - a handshake, or the end of one that failed. */
-struct session {
-	struct watch watch;
-	struct sluice_conn *conn;
-	struct sluice_profile *profile; /* of the listener */
-	struct catalog *catalog;
-	uint64_t id;
-	uint32_t slot;
-	size_t profile_index;
-	bool chosen;  /* the host is known */
-	bool failed;  /* told to the broker; only the end is left */
-	bool waiting; /* for the keeper's answer to @request */
-	uint32_t request;
-};
-
-static struct handshaker {
-	struct loop loop;
-	struct watch broker, keeper;
-	struct sluice *sluice;
-	struct catalog *catalog;
-	struct signer signer;
-	struct session *sessions[MAX_HANDSHAKES];
-	uint32_t free_slots[MAX_HANDSHAKES];
-	uint32_t n_free, n_sessions;
-	uint32_t last_request;
-	uint8_t *buf; /* WIRE_MAX bytes; secret memory */
-} self;
+struct handshaker self;
 
 /* --- the end of a session --------------------------------------------------------------------- */
 
-static void session_free(struct session *session)
+void session_free(struct session *session)
 {
 	loop_forget(&self.loop, &session->watch);
 	self.sessions[session->slot] = NULL;
 	self.free_slots[self.n_free++] = session->slot;
 	self.loop.quiet = --self.n_sessions == 0;
+	free(session->proxy);
 	sluice_profile_unref(session->profile);
 	catalog_unref(session->catalog);
 	free(session);
 }
 
-static void send_to_broker(const struct wire *wire, const int *fd)
+void send_to_broker(const struct wire *wire, const int *fd)
 {
 	size_t len = wire_end(wire);
 	struct pollfd pfd = { .fd = self.broker.fd, .events = POLLOUT };
@@ -81,7 +56,7 @@ static void send_to_broker(const struct wire *wire, const int *fd)
 		exit(0); /* the broker is gone */
 }
 
-static void tell_failure(struct session *session, int code)
+void tell_failure(struct session *session, int code, const char *text)
 {
 	struct sluice_error err = { .alert = -1 };
 	struct sluice_conn_info info = { 0 };
@@ -94,7 +69,7 @@ static void tell_failure(struct session *session, int code)
 	wire_begin(&wire, self.buf, WIRE_MAX, MSG_FAILED, session->slot);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
 	wire_put_u64(&wire, ATTR_ERROR, (uint64_t)(err.code ? err.code : -code));
-	wire_put_text(&wire, ATTR_TEXT, err.text);
+	wire_put_text(&wire, ATTR_TEXT, err.code ? err.text : text);
 	if (err.alert >= 0) {
 		wire_put_u64(&wire, ATTR_ALERT, (uint64_t)err.alert);
 		wire_put_u64(&wire, ATTR_ALERT_SENT, (uint64_t)err.alert_sent);
@@ -120,9 +95,9 @@ static void close_step(struct session *session)
 			   EPOLLRDHUP);
 }
 
-static void fail(struct session *session, int code)
+void session_fail(struct session *session, int code)
 {
-	tell_failure(session, code);
+	tell_failure(session, code, NULL);
 	session->failed = true;
 	session->waiting = false;
 	if (session->conn)
@@ -141,7 +116,7 @@ static void established(struct session *session)
 	wire_begin(&wire, self.buf, WIRE_MAX, MSG_ESTABLISHED, session->slot);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
 	if (state_write(session->conn, &wire) < 0 || !wire_end(&wire)) {
-		fail(session, -SLUICE_E_INTERNAL);
+		session_fail(session, -SLUICE_E_INTERNAL);
 		return;
 	}
 	send_to_broker(&wire, &fd);
@@ -169,7 +144,7 @@ static int choose(struct session *session)
 	return r < 0 ? r : sluice_handshake_continue(session->conn, NULL, SLUICE_NOWAIT);
 }
 
-static void go_on(struct session *session, int r)
+void session_go_on(struct session *session, int r)
 {
 	int events;
 
@@ -180,7 +155,7 @@ static void go_on(struct session *session, int r)
 		return;
 	}
 	if (r != -SLUICE_E_AGAIN) {
-		fail(session, r);
+		session_fail(session, r);
 		return;
 	}
 	events = sluice_conn_events(session->conn);
@@ -188,20 +163,22 @@ static void go_on(struct session *session, int r)
 		return; /* the keeper's answer or the deadline is next */
 	if (loop_watch(&self.loop, &session->watch,
 		       (events & POLLIN ? EPOLLIN : 0) | (events & POLLOUT ? EPOLLOUT : 0)) < 0)
-		fail(session, -SLUICE_E_NOMEM);
+		session_fail(session, -SLUICE_E_NOMEM);
 }
 
 static void session_ready(struct watch *watch, uint32_t events)
 {
 	struct session *session = (struct session *)watch;
 
-	if (session->failed) {
+	if (session->greeting != GREETING_DONE) {
+		greeting_go_on(session);
+	} else if (session->failed) {
 		close_step(session);
 	} else if (session->waiting && !(events & (EPOLLIN | EPOLLOUT))) {
 		/* The peer is gone; the keeper's answer finds that out. */
 		loop_forget(&self.loop, watch);
 	} else {
-		go_on(session, sluice_conn_dispatch(session->conn));
+		session_go_on(session, sluice_conn_dispatch(session->conn));
 	}
 }
 
@@ -237,7 +214,7 @@ static void take_signature(struct session *session, struct wire_reader *reader)
 			output = attr;
 	session->waiting = false;
 	if (signer_finish(session->conn, output.bytes, output.len))
-		go_on(session, sluice_conn_dispatch(session->conn));
+		session_go_on(session, sluice_conn_dispatch(session->conn));
 }
 
 /* What it was asked is lost; the broker starts a new one and sends a channel to it (MSG_CHANNEL). */
@@ -257,7 +234,7 @@ static void lose_keeper(void)
 			continue;
 		session->waiting = false;
 		if (signer_finish(session->conn, NULL, 0))
-			go_on(session, sluice_conn_dispatch(session->conn));
+			session_go_on(session, sluice_conn_dispatch(session->conn));
 	}
 }
 
@@ -296,40 +273,16 @@ static struct session *session_new(uint64_t id, size_t profile_index)
 	session->watch = (struct watch){ .fd = -1, .ready = session_ready };
 	session->catalog = catalog_ref(self.catalog);
 	session->profile_index = profile_index;
+	session->since_ms = self.loop.now_ms;
 	self.sessions[session->slot] = session;
 	self.n_sessions++;
 	self.loop.quiet = false;
 	return session;
 }
 
-/* Owns @fd. */
-static void start(struct session *session, int fd)
-{
-	struct sluice_error err;
-	int r;
-
-	session->profile = catalog_profile(session->catalog, session->profile_index);
-	if (!session->profile) {
-		close(fd);
-		fail(session, -SLUICE_E_NOMEM);
-		return;
-	}
-	r = fd_conn_new(self.sluice, fd, NULL, session->profile, NULL, SLUICE_SERVER,
-			&session->conn, &err);
-	if (r < 0) {
-		close(fd);
-		fail(session, r);
-		return;
-	}
-	session->watch.fd = fd;
-	session->conn->keep_keys = true;
-	session->conn->session_id = session->slot;
-	go_on(session, sluice_handshake(session->conn, NULL, SLUICE_NOWAIT));
-}
-
 static void take_handshake(struct wire_reader *reader, struct channel_fds *fds)
 {
-	uint64_t id = 0, profile = 0;
+	uint64_t id = 0, profile = 0, expects = 0, hello_ms = 0;
 	struct session *session;
 	struct attr attr;
 	int fd = channel_take_fd(fds);
@@ -339,16 +292,23 @@ static void take_handshake(struct wire_reader *reader, struct channel_fds *fds)
 			attr_u64(&attr, &id);
 		if (attr.type == ATTR_PROFILE)
 			attr_u64(&attr, &profile);
+		if (attr.type == ATTR_EXPECTS)
+			attr_u64(&attr, &expects);
+		if (attr.type == ATTR_HELLO_TIMEOUT)
+			attr_u64(&attr, &hello_ms);
 	}
 	session = fd < 0 ? NULL : session_new(id, profile);
 	if (session) {
-		start(session, fd);
+		session->watch.fd = fd;
+		session->expects = (uint8_t)expects;
+		session->hello_ms = session->since_ms + hello_ms;
+		greeting_begin(session);
 		return;
 	}
 	if (fd >= 0)
 		close(fd);
 	session = &(struct session){ .id = id };
-	tell_failure(session, -SLUICE_E_NOMEM);
+	tell_failure(session, -SLUICE_E_NOMEM, NULL);
 }
 
 /* Handshakes that have begun keep what they began with. */
@@ -389,6 +349,8 @@ static void broker_ready(struct watch *watch, uint32_t events)
 		take_channel(&fds);
 	else if (head.type == MSG_HANDSHAKE && self.catalog)
 		take_handshake(&reader, &fds);
+	else if (head.type == MSG_GO_ON || head.type == MSG_CANCEL)
+		greeting_answered(head.id, &reader, head.type == MSG_GO_ON);
 	channel_close_fds(&fds);
 }
 
@@ -403,12 +365,16 @@ static void tick(struct loop *loop, void *arg)
 		if (!session)
 			continue;
 		left--;
-		if (sluice_conn_timeout(session->conn) != 0)
+		if (!session->chosen && !session->failed && self.loop.now_ms >= session->hello_ms) {
+			greeting_is_late(session);
+			continue;
+		}
+		if (!session->conn || sluice_conn_timeout(session->conn) != 0)
 			continue;
 		if (session->failed)
 			close_step(session);
 		else
-			go_on(session, sluice_conn_dispatch(session->conn));
+			session_go_on(session, sluice_conn_dispatch(session->conn));
 	}
 }
 
