@@ -191,5 +191,5 @@ bool filter_fits(const struct filter *filter, const struct session *session, con
 		return false;
 	if (*filter->sni && !sni_fits(filter->sni, session->sni))
 		return false;
-	return !filter->peer_bits || peer_fits(filter, &session->peer);
+	return !filter->peer_bits || peer_fits(filter, session_source(session));
 }

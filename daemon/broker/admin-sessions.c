@@ -110,8 +110,8 @@ static struct json_object *describe(const struct broker *broker, const struct se
 		put_number(row, "worker", session->worker->number);
 	else
 		put_text(row, "worker", NULL);
-	put_address(row, "peer", &session->peer);
-	put_address(row, "local", &session->local);
+	put_address(row, "peer", session_source(session));
+	put_address(row, "local", session_destination(session));
 	put_peer_text(row, "sni", session->sni);
 	put_peer_text(row, "alpn", session->alpn);
 	put_text(row, "version", versions[version]);
@@ -146,6 +146,8 @@ static void describe_more(struct json_object *row, const struct broker *broker,
 		put_number(row, "worker_pid", (uint64_t)session->worker->pid);
 	if (session->established_ms)
 		put_number(row, "established_ms", broker->loop.now_ms - session->established_ms);
+	if (session->proxied)
+		put_address(row, "proxy", &session->peer);
 }
 
 static const char *tls_mode(uint16_t mode)

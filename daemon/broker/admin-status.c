@@ -53,6 +53,8 @@ bool admin_status(struct admin_client *client)
 	put_number(row, "listeners", broker->config->n_listeners);
 	put_number(row, "handshakers", broker->n_handshakers);
 	put_bool(row, "live_counts", broker->diag);
+	for (i = REFUSED_NOT + 1; i < REFUSALS; i++)
+		put_number(row, refusal_name((enum refusal)i), broker->stats.refused[i]);
 	admin_row(client, row);
 	admin_done(client, NULL);
 	return true;
@@ -83,11 +85,15 @@ static void pool_stats(struct admin_client *client, const struct pool *pool)
 static void daemon_stats(struct admin_client *client)
 {
 	const struct stats *stats = &client->broker->stats;
+	size_t i;
 
 	stat_row(client, "daemon", "accepted", stats->accepted);
 	stat_row(client, "daemon", "established", stats->established);
+	stat_row(client, "daemon", "plain", stats->plain);
 	stat_row(client, "daemon", "failed", stats->failed);
 	stat_row(client, "daemon", "ended", stats->ended);
+	for (i = REFUSED_NOT + 1; i < REFUSALS; i++)
+		stat_row(client, "daemon", refusal_name((enum refusal)i), stats->refused[i]);
 	stat_row(client, "daemon", "rekeys", stats->rekeys);
 	stat_row(client, "daemon", "accept_paused", stats->accept_paused);
 	stat_row(client, "daemon", "handshaker_crashes", stats->handshaker_crashes);

@@ -402,6 +402,7 @@ int main(int argc, char **argv)
 	static struct broker broker = { .config_path = CONFIG_PATH, .catalog_fd = -1 };
 	bool only_check;
 	int status = parse(&broker, argc, argv, &only_check);
+	uint64_t seed;
 
 	if (status >= 0)
 		return status;
@@ -417,8 +418,9 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	broker.started_ms = broker.loop.now_ms;
-	if (getrandom(&broker.sources.seed, sizeof(broker.sources.seed), 0) < 0)
-		broker.sources.seed = broker.started_ms; /* spreads worse, and nothing else */
+	if (getrandom(&seed, sizeof(seed), 0) < 0)
+		seed = broker.started_ms; /* spreads worse, and nothing else */
+	sources_init(&broker.sources, seed);
 	broker.admin.watch.fd = broker.keeper.watch.fd = -1;
 	status = run(&broker, only_check);
 	wire_buffer_free(broker.buf);

@@ -91,6 +91,22 @@ int children_pair(int ret_fds[2]);
 /* children_backoff() tells how many milliseconds a child waits for its restart. */
 uint64_t children_backoff(unsigned int crashes);
 
+/* --- beginnings (greeting.c) -------------------------------------------------------------------- */
+
+/*
+ * greeting_proxied() takes what a handshaker read of a PROXY header, and answers: the handshake may go on, or
+ * it may not and the session is ended. Returns NULL, or why the handshaker is not to be believed.
+ */
+const char *greeting_proxied(struct broker *broker, struct session *session,
+			     struct wire_reader reader, uint32_t id);
+
+/*
+ * greeting_connection() writes what a worker gets of a session: what the handshaker said, less what stays
+ * here, and our own. Returns the length, or 0: it had no room. Wipe @buf, of WIRE_MAX bytes, afterwards.
+ */
+size_t greeting_connection(const struct broker *broker, const struct session *session,
+			   struct wire_reader reader, uint8_t *buf);
+
 /* --- certificates (catalog.c) ----------------------------------------------------------------- */
 
 /*
@@ -125,21 +141,48 @@ void listeners_room(struct broker *broker);
 /* --- sources (sources.c) ---------------------------------------------------------------------- */
 
 #define SOURCE_BUCKETS 4096
+#define SOURCE_IDLE_MAX 65536 /* 6 MiB of those that have nothing under way */
+#define SOURCE_SWEPT 4096     /* in one tick: more than can have come since the last one */
+
+/* Why a connection is not served; sources.c has the words. */
+enum refusal {
+	REFUSED_NOT,
+	REFUSED_NOMEM,
+	REFUSED_PENALTY, /* its source has crashed a handshaker */
+	REFUSED_SHARE,   /* limits.per_source */
+	REFUSED_RATE,    /* limits.per_source_rate */
+	REFUSED_PROXY,   /* the listener is for others, its proxies */
+	REFUSALS,
+};
+
+/* struct source_row - sources, those that came longest ago first. */
+struct source_row {
+	TAILQ_HEAD(, source) sources;
+	size_t n;
+};
 
 struct sources {
 	LIST_HEAD(, source) buckets[SOURCE_BUCKETS];
-	size_t n, swept;
+	struct source_row idle, penalised;
+	size_t n;
 	uint64_t seed;
 };
 
+void sources_init(struct sources *sources, uint64_t seed);
+
 /*
- * source_enter() counts a handshake of an address that may have @share of them. Returns NULL, or why it
- * may not begin. source_of_user() stands for a user of this machine.
+ * source_enter() counts a handshake of an address that may have @share of them under way and @rate new ones
+ * in a second (0: any number), or tells why it may not begin. source_of_user() stands for a user of this
+ * machine.
  */
 struct sockaddr_in6 source_of_user(uid_t uid);
-const char *source_enter(struct broker *broker, const struct sockaddr_in6 *addr,
-			 unsigned int share);
+enum refusal source_enter(struct broker *broker, const struct sockaddr_in6 *addr,
+			  unsigned int share, unsigned int rate);
 void source_leave(struct broker *broker, const struct sockaddr_in6 *addr);
+
+/* refusal_text() is for logs; refusal_name() for counts. */
+const char *refusal_text(enum refusal refusal);
+const char *refusal_name(enum refusal refusal);
 
 /* source_penalise() keeps an address out for limits.penalty. */
 void source_penalise(struct broker *broker, const struct sockaddr_in6 *addr);
@@ -155,6 +198,11 @@ enum session_state {
 	SESSION_LIVE,
 };
 
+/* struct proxied - what a PROXY header says of a connection; IPv4: mapped. */
+struct proxied {
+	struct sockaddr_in6 source, destination;
+};
+
 struct session {
 	LIST_ENTRY(session) by_id, by_cookie;
 	LIST_ENTRY(session) of_owner; /* of its handshaker or worker */
@@ -162,8 +210,12 @@ struct session {
 	uint64_t id, cookie;
 	enum session_state state;
 	uint8_t role;                    /* enum sluice_role: ours */
-	struct sockaddr_in6 local, peer; /* IPv4: mapped */
+	struct sockaddr_in6 local, peer; /* of the socket; IPv4: mapped */
+	struct proxied *proxied;         /* NULL: the socket's addresses are those of the ends */
 	uint16_t listener, pool;
+	uint16_t plain_pool; /* EXPECTS_PLAIN */
+	uint8_t expects;     /* enum expects: what may come still */
+	bool counted;        /* among the handshakes of its source */
 	struct handshaker *handshaker;
 	struct worker *worker;
 	struct upgrade *upgrade; /* brought by a program that waits for the answer; else NULL */
@@ -171,6 +223,7 @@ struct session {
 	uint16_t version, suite, group;
 	uint8_t rx_path, tx_path, rx_reason, tx_reason;
 	bool resumed, peer_verified, can_rekey;
+	bool plain;        /* no TLS */
 	bool ended;        /* before its MSG_ACK, which comes another way */
 	unsigned int seen; /* in which poll of the kernel's list */
 	uint32_t handshake_us;
@@ -195,6 +248,21 @@ struct sessions {
 	uint64_t last_id;
 	size_t n;
 };
+
+/* session_source() is the peer, and session_destination() whom it connected to, as far as we are told. */
+static inline const struct sockaddr_in6 *session_source(const struct session *session)
+{
+	return session->proxied ? &session->proxied->source : &session->peer;
+}
+
+static inline const struct sockaddr_in6 *session_destination(const struct session *session)
+{
+	return session->proxied ? &session->proxied->destination : &session->local;
+}
+
+/* session_enter() counts it among the handshakes of its source; session_leave() ends that. */
+enum refusal session_enter(struct broker *broker, struct session *session);
+void session_leave(struct broker *broker, struct session *session);
 
 struct session *session_new(struct broker *broker);
 struct session *session_find(struct broker *broker, uint64_t id);
@@ -297,8 +365,8 @@ void upgrades_cancel(struct worker *worker);
 /* upgrades_flush() sends answers that wait. Returns false when nobody can get them. */
 bool upgrades_flush(struct worker *worker);
 
-/* session_source() returns whose share a session's handshake is of. */
-struct sockaddr_in6 session_source(const struct session *session);
+/* session_payer() returns whose share a session's handshake is of: its source's, or a user's. */
+struct sockaddr_in6 session_payer(const struct session *session);
 
 /* --- what outlives the broker (memory.c) ------------------------------------------------------ */
 
@@ -361,7 +429,8 @@ int service_stored(const char *name);
 /* --- all of it (broker.c) --------------------------------------------------------------------- */
 
 struct stats {
-	uint64_t accepted, established, failed, ended, refused;
+	uint64_t accepted, established, plain, failed, ended;
+	uint64_t refused[REFUSALS];
 	uint64_t handshaker_crashes, keeper_crashes, rekeys, accept_paused, reloads,
 		reloads_refused;
 };

@@ -65,13 +65,11 @@ static uint64_t session_of(struct wire_reader reader)
 
 static void leave(struct broker *broker, struct session *session)
 {
-	struct sockaddr_in6 source = session_source(session);
-
 	session->handshaker->in_progress--;
 	broker->in_progress--;
 	LIST_REMOVE(session, of_owner);
 	session->handshaker = NULL;
-	source_leave(broker, &source);
+	session_leave(broker, session);
 	listeners_room(broker);
 }
 
@@ -101,30 +99,13 @@ static size_t choose_pool(const struct config_listener *listener, const struct s
 	return listener->pool;
 }
 
-/* What the worker gets: what the handshaker said, less the secrets that stay here, and our own. */
 static bool make_message(struct broker *broker, struct session *session, struct wire_reader reader)
 {
-	const struct upgrade *upgrade = session->upgrade;
-	bool keeps = session->rx_path == SLUICE_PATH_KERNEL;
-	uint8_t *buf = broker->out;
-	struct wire wire;
-	struct attr attr;
-
-	wire_begin(&wire, buf, WIRE_MAX, upgrade ? MSG_UPGRADED : MSG_CONNECTION,
-		   upgrade ? upgrade->id : (uint32_t)session->id);
-	wire_put_u64(&wire, ATTR_COOKIE, session->cookie);
-	if (!upgrade)
-		wire_put_text(&wire, ATTR_LISTENER,
-			      broker->config->listeners[session->listener].name);
-	wire_put_text(&wire, ATTR_POOL, broker->config->pools[session->pool].name);
-	while (wire_next(&reader, &attr) == 1)
-		if (!keeps || (attr.type != ATTR_RX_KEYS && attr.type != ATTR_TX_KEYS))
-			wire_put(&wire, attr.type, attr.bytes, attr.len);
-	session->message_len = wire_end(&wire);
+	session->message_len = greeting_connection(broker, session, reader, broker->out);
 	session->message = session->message_len ? malloc(session->message_len) : NULL;
 	if (session->message)
-		memcpy(session->message, buf, session->message_len);
-	secret_wipe(buf, wire.len);
+		memcpy(session->message, broker->out, session->message_len);
+	secret_wipe(broker->out, session->message_len ? session->message_len : WIRE_MAX);
 	return session->message;
 }
 
@@ -139,33 +120,67 @@ static bool is_its_socket(const struct session *session)
 	       cookie == session->cookie;
 }
 
-static void established(struct broker *broker, struct session *session, struct wire_reader reader,
-			struct channel_fds *fds)
+/* Nothing that it says counts any more. */
+static void drop_liar(struct handshaker *handshaker, const char *lie)
+{
+	log_line(handshaker->broker, CONFIG_LOG_WARNING, "a handshaker (pid %d) lies: %s",
+		 (int)handshaker->pid, lie);
+	handshaker->ready = false;
+	loop_forget(&handshaker->broker->loop, &handshaker->watch);
+	kill(handshaker->pid, SIGKILL); /* SIGCHLD ends what it has */
+}
+
+/* The handshaker has done its part: the socket comes back. Returns false when that is the end. */
+static bool take_back(struct broker *broker, struct session *session, struct channel_fds *fds)
 {
 	leave(broker, session);
 	session->fd = channel_take_fd(fds);
 	broker->n_held += session->fd >= 0;
 	session->established_ms = broker->loop.now_ms;
-	if (fds->lost) {
-		session_end(broker, session, "there was no descriptor for it");
-		return;
-	}
-	if (!is_its_socket(session) || !session_established(session, reader)) {
-		session_end(broker, session, "its handshaker lies");
-		return;
-	}
-	if (!session->upgrade)
-		session->pool = (uint16_t)choose_pool(&broker->config->listeners[session->listener],
-						      session);
-	if (!make_message(broker, session, reader)) {
+	if (!fds->lost && is_its_socket(session))
+		return true;
+	session_end(broker, session,
+		    fds->lost ? "there was no descriptor for it" : "its handshaker lies");
+	return false;
+}
+
+static void hand_on(struct broker *broker, struct session *session, size_t pool,
+		    struct wire_reader reader)
+{
+	session->pool = (uint16_t)pool;
+	if (!make_message(broker, session, reader))
 		session_end(broker, session, "no memory for it");
-		return;
-	}
-	broker->stats.established++;
-	if (session->upgrade)
+	else if (session->upgrade)
 		upgrade_established(broker, session);
 	else
 		pools_offer(broker, session);
+}
+
+static void established(struct broker *broker, struct session *session, struct wire_reader reader,
+			struct channel_fds *fds)
+{
+	if (!take_back(broker, session, fds))
+		return;
+	if (!session_established(session, reader)) {
+		session_end(broker, session, "its handshaker lies");
+		return;
+	}
+	broker->stats.established++;
+	hand_on(broker, session,
+		session->upgrade
+			? session->pool
+			: choose_pool(&broker->config->listeners[session->listener], session),
+		reader);
+}
+
+static void plain(struct broker *broker, struct session *session, struct wire_reader reader,
+		  struct channel_fds *fds)
+{
+	if (!take_back(broker, session, fds))
+		return;
+	session->plain = true;
+	broker->stats.plain++;
+	hand_on(broker, session, session->plain_pool, reader);
 }
 
 /* What a program that waits is told. */
@@ -220,6 +235,33 @@ static void configure(struct handshaker *handshaker)
 		     SIGKILL); /* it does not read; the next one gets the new one */
 }
 
+/* Of a session that it has. Returns NULL, or what cannot be. */
+static const char *hear(struct session *session, const struct wire_head *head,
+			struct wire_reader reader, struct channel_fds *fds)
+{
+	struct broker *broker = session->handshaker->broker;
+
+	switch (head->type) {
+	case MSG_PROXIED:
+		return greeting_proxied(broker, session, reader, head->id);
+	case MSG_FAILED:
+		failed(broker, session, reader);
+		return NULL;
+	case MSG_ESTABLISHED:
+		if (session->expects & EXPECTS_PROXY)
+			return "a session without the PROXY header that it needs";
+		established(broker, session, reader, fds);
+		return NULL;
+	case MSG_PLAIN:
+		if (session->expects != EXPECTS_PLAIN)
+			return "a plain session where there are none";
+		plain(broker, session, reader, fds);
+		return NULL;
+	default:
+		return NULL;
+	}
+}
+
 static void handshaker_ready(struct watch *watch, uint32_t events)
 {
 	struct handshaker *handshaker = (struct handshaker *)watch;
@@ -228,6 +270,7 @@ static void handshaker_ready(struct watch *watch, uint32_t events)
 	struct channel_fds fds;
 	struct session *session;
 	struct wire_head head;
+	const char *lie = NULL;
 	ssize_t n = channel_recv(watch->fd, broker->buf, WIRE_MAX, &fds);
 
 	if (n == -EAGAIN)
@@ -240,10 +283,10 @@ static void handshaker_ready(struct watch *watch, uint32_t events)
 	session = session_find(broker, session_of(reader));
 	if (head.type == MSG_READY)
 		handshaker->ready = true;
-	else if (session && session->handshaker == handshaker && head.type == MSG_ESTABLISHED)
-		established(broker, session, reader, &fds);
-	else if (session && session->handshaker == handshaker && head.type == MSG_FAILED)
-		failed(broker, session, reader);
+	else if (session && session->handshaker == handshaker)
+		lie = hear(session, &head, reader, &fds);
+	if (lie)
+		drop_liar(handshaker, lie);
 	channel_close_fds(&fds);
 	secret_wipe(broker->buf, (size_t)n);
 	if (head.type == MSG_READY)
@@ -365,6 +408,7 @@ static void put_handshake(const struct broker *broker, const struct session *ses
 			  struct wire *wire)
 {
 	const struct upgrade *upgrade = session->upgrade;
+	const struct config_listener *listener;
 	uint8_t permit[PERMIT_LEN];
 
 	permit_write(permit, broker->permit_key, session->id, session->role,
@@ -372,11 +416,14 @@ static void put_handshake(const struct broker *broker, const struct session *ses
 	wire_put_u64(wire, ATTR_SESSION, session->id);
 	wire_put(wire, ATTR_PERMIT, permit, sizeof(permit));
 	wire_put_u64(wire, ATTR_ROLE, session->role);
-	wire_put_u64(wire, ATTR_PROFILE,
-		     upgrade ? upgrade->profile
-			     : broker->config->listeners[session->listener].profile);
-	if (!upgrade)
+	if (!upgrade) {
+		listener = &broker->config->listeners[session->listener];
+		wire_put_u64(wire, ATTR_PROFILE, listener->profile);
+		wire_put_u64(wire, ATTR_EXPECTS, session->expects);
+		wire_put_u64(wire, ATTR_HELLO_TIMEOUT, listener->hello_timeout_ms);
 		return;
+	}
+	wire_put_u64(wire, ATTR_PROFILE, upgrade->profile);
 	wire_put_text(wire, ATTR_HOST, upgrade->request.host);
 	wire_put_text(wire, ATTR_ALPN, upgrade->request.alpn);
 	if (upgrade->request.plain)
@@ -423,7 +470,7 @@ void children_cancel(struct broker *broker, const struct session *session)
 static void handshaker_died(struct handshaker *handshaker, int status)
 {
 	struct broker *broker = handshaker->broker;
-	struct sockaddr_in6 source;
+	struct sockaddr_in6 payer;
 	struct session *session;
 	bool crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && !broker->stopping &&
 		       handshaker->in_progress <= MAX_SUSPECTS;
@@ -444,9 +491,9 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 	while ((session = LIST_FIRST(&handshaker->sessions))) {
 		broker->stats.failed++;
 		/* Any of them may have done it: of many nobody is accused. */
-		source = session_source(session);
-		if (crashed)
-			source_penalise(broker, &source);
+		payer = session_payer(session);
+		if (crashed && session->counted)
+			source_penalise(broker, &payer);
 		session_end(broker, session, "its handshaker died");
 	}
 	handshaker->restart_ms = broker->loop.now_ms + children_backoff(handshaker->crashes++);

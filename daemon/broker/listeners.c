@@ -106,11 +106,29 @@ void session_describe(struct broker *broker, struct session *session, int fd,
 		session_set_cookie(broker, session, cookie);
 }
 
+/* Whose connection it is says the proxy's header, where there is one: it is counted then. */
+static enum refusal admit(struct broker *broker, struct session *session)
+{
+	const struct config_listener *config = &broker->config->listeners[session->listener];
+
+	if (config->plain_pool != CONFIG_NO_POOL) {
+		session->expects |= EXPECTS_PLAIN;
+		session->plain_pool = (uint16_t)config->plain_pool;
+	}
+	if (!config->n_proxy_from)
+		return session_enter(broker, session);
+	session->expects |= EXPECTS_PROXY;
+	return config_prefixes_have(config->proxy_from, config->n_proxy_from,
+				    session->peer.sin6_addr.s6_addr)
+		       ? REFUSED_NOT
+		       : REFUSED_PROXY;
+}
+
 static void accepted(struct listener *listener, int fd, const struct sockaddr_storage *peer)
 {
 	struct broker *broker = listener->broker;
 	struct session *session = session_new(broker);
-	const char *refusal;
+	enum refusal refusal;
 	int r;
 
 	listener->accepted++;
@@ -122,11 +140,11 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 	}
 	session->listener = (uint16_t)listener->index;
 	session_describe(broker, session, fd, peer);
-	refusal = source_enter(broker, &session->peer, broker->config->limits.per_source);
-	if (refusal) {
-		broker->stats.refused++;
+	refusal = admit(broker, session);
+	if (refusal != REFUSED_NOT) {
+		broker->stats.refused[refusal]++;
 		close(fd);
-		session_end(broker, session, refusal);
+		session_end(broker, session, refusal_text(refusal));
 		return;
 	}
 	r = children_handshake(broker, session, fd);
@@ -135,7 +153,6 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 		listeners_room(broker);
 		return;
 	}
-	source_leave(broker, &session->peer);
 	session_end(broker, session, "no handshaker takes it");
 	pause_accepting(broker, -r);
 }

@@ -37,6 +37,7 @@ struct kept {
 	_Atomic uint64_t id; /* 0: free */
 	uint64_t cookie, accepted_unix_ms;
 	struct sockaddr_in6 local, peer;
+	struct proxied proxied; /* where its family is not 0 */
 	uint16_t version, suite, group;
 	uint8_t rx_path, tx_path, rx_reason, tx_reason;
 	uint8_t resumed, peer_verified, can_rekey, has_peer,
@@ -187,6 +188,7 @@ void memory_keep(struct broker *broker, struct session *session)
 	kept->accepted_unix_ms = unix_ms() - (broker->loop.now_ms - session->accepted_ms);
 	kept->local = session->local;
 	kept->peer = session->peer;
+	kept->proxied = session->proxied ? *session->proxied : (struct proxied){ 0 };
 	kept->version = session->version;
 	kept->suite = session->suite;
 	kept->group = session->group;
@@ -297,6 +299,8 @@ static void restore(struct broker *broker, const struct kept *kept, uint32_t slo
 	session->accepted_ms = age < broker->loop.now_ms ? broker->loop.now_ms - age : 0;
 	session->local = kept->local;
 	session->peer = kept->peer;
+	if (kept->proxied.source.sin6_family && (session->proxied = malloc(sizeof(kept->proxied))))
+		*session->proxied = kept->proxied;
 	session->version = kept->version;
 	session->suite = kept->suite;
 	session->group = kept->group;

@@ -76,6 +76,35 @@ void session_set_cookie(struct broker *broker, struct session *session, uint64_t
 	LIST_INSERT_HEAD(&broker->sessions.by_cookie[bucket(cookie)], session, by_cookie);
 }
 
+struct sockaddr_in6 session_payer(const struct session *session)
+{
+	return session->upgrade ? source_of_user(session->upgrade->worker->uid)
+				: *session_source(session);
+}
+
+enum refusal session_enter(struct broker *broker, struct session *session)
+{
+	struct sockaddr_in6 payer = session_payer(session);
+	unsigned int share = session->upgrade ? broker->pools[session->pool].config->handshakes
+					      : broker->config->limits.per_source;
+	unsigned int rate = session->upgrade ? 0 : broker->config->limits.per_source_rate;
+	enum refusal refusal = source_enter(broker, &payer, share, rate);
+
+	session->counted = refusal == REFUSED_NOT;
+	return refusal;
+}
+
+void session_leave(struct broker *broker, struct session *session)
+{
+	struct sockaddr_in6 payer;
+
+	if (!session->counted)
+		return;
+	payer = session_payer(session);
+	source_leave(broker, &payer);
+	session->counted = false;
+}
+
 /* --- what the handshaker tells ----------------------------------------------------------------- */
 
 static bool read_number(struct session *session, const struct attr *attr)
@@ -206,15 +235,12 @@ void session_settled(struct broker *broker, struct session *session)
 
 static void detach(struct broker *broker, struct session *session)
 {
-	struct sockaddr_in6 source;
-
 	if (session->handshaker) {
 		LIST_REMOVE(session, of_owner);
 		session->handshaker->in_progress--;
 		broker->in_progress--;
-		source = session_source(session);
-		source_leave(broker, &source);
 	}
+	session_leave(broker, session);
 	if (session->worker) {
 		LIST_REMOVE(session, of_owner);
 		session->worker->n_sessions--;
@@ -227,13 +253,14 @@ static void detach(struct broker *broker, struct session *session)
 
 void session_end(struct broker *broker, struct session *session, const char *reason)
 {
+	const struct sockaddr_in6 *source = session_source(session);
 	char peer[INET6_ADDRSTRLEN] = "?";
 	bool negotiating = session->handshaker;
 
-	inet_ntop(AF_INET6, &session->peer.sin6_addr, peer, sizeof(peer));
+	inet_ntop(AF_INET6, &source->sin6_addr, peer, sizeof(peer));
 	log_line(broker, CONFIG_LOG_INFO,
 		 "session %llu: [%s]:%u: %s; %s %s, %s path, %llu ms, in %llu, out %llu",
-		 (unsigned long long)session->id, peer, ntohs(session->peer.sin6_port), reason,
+		 (unsigned long long)session->id, peer, ntohs(source->sin6_port), reason,
 		 session->version ? (session->version == TLS13 ? "TLSv1.3" : "TLSv1.2") : "no TLS",
 		 session->sni ? session->sni : "-", sluice_path_name(session->tx_path),
 		 (unsigned long long)(broker->loop.now_ms - session->accepted_ms),
@@ -253,6 +280,7 @@ void session_end(struct broker *broker, struct session *session, const char *rea
 	traffic_free(session->tx);
 	free(session->sni);
 	free(session->alpn);
+	free(session->proxied);
 	free(session);
 	if (negotiating)
 		listeners_room(broker);

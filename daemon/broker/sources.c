@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Where connections come from: a source is an IPv4 address or an IPv6 /64, or of what programs bring the
- * user they run as. One source gets no more than its share of the handshakes under way, and none for a
- * while after a handshake of its crashed a process.
+ * user they run as. One source gets no more than its share of the handshakes under way, no more new ones
+ * in a second than its rate, and none for a while after a handshake of its crashed a process.
+ *
+ * A source is known as long as there is something to know of it. Those that have handshakes under way are
+ * as few as these, and those with a penalty as few as crashes. Those that have only come lately stand in a
+ * row of at most SOURCE_IDLE_MAX, and who came longest ago is forgotten first: after a second its rate is
+ * whole again, so that it makes no difference unless more sources than that come within one second.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +15,16 @@
 #include "broker/broker.h"
 
 #define PREFIX_LEN_IPV6 8
+#define SECOND_MS 1000
 
 struct source {
 	LIST_ENTRY(source) in_bucket;
+	TAILQ_ENTRY(source) in_row;
+	struct source_row *row; /* NULL: something is under way */
 	uint8_t prefix[16];
 	unsigned int in_progress;
+	uint32_t spent;      /* thousandths of connections that it has had of its rate */
+	uint64_t spent_ms;   /* when that was so */
 	uint64_t penalty_ms; /* until then it is refused */
 };
 
@@ -36,30 +46,46 @@ static size_t bucket_of(const struct sources *sources, const uint8_t prefix[16])
 	return (hash ^ hash >> 32) % SOURCE_BUCKETS;
 }
 
-static struct source *find(struct sources *sources, const uint8_t prefix[16])
+static struct source *find(struct sources *sources, const struct sockaddr_in6 *addr)
 {
 	struct source *source;
+	uint8_t prefix[16];
 
+	prefix_of(addr, prefix);
 	LIST_FOREACH(source, &sources->buckets[bucket_of(sources, prefix)], in_bucket)
 	if (memcmp(source->prefix, prefix, 16) == 0)
 		return source;
 	return NULL;
 }
 
+static void leave_row(struct source *source)
+{
+	if (!source->row)
+		return;
+	TAILQ_REMOVE(&source->row->sources, source, in_row);
+	source->row->n--;
+	source->row = NULL;
+}
+
+static void forget(struct sources *sources, struct source *source)
+{
+	leave_row(source);
+	LIST_REMOVE(source, in_bucket);
+	sources->n--;
+	free(source);
+}
+
 static struct source *find_or_make(struct sources *sources, const struct sockaddr_in6 *addr)
 {
-	struct source *source;
-	uint8_t prefix[16];
+	struct source *source = find(sources, addr);
 
-	prefix_of(addr, prefix);
-	source = find(sources, prefix);
 	if (source)
 		return source;
 	source = calloc(1, sizeof(*source));
 	if (!source)
 		return NULL;
-	memcpy(source->prefix, prefix, 16);
-	LIST_INSERT_HEAD(&sources->buckets[bucket_of(sources, prefix)], source, in_bucket);
+	prefix_of(addr, source->prefix);
+	LIST_INSERT_HEAD(&sources->buckets[bucket_of(sources, source->prefix)], source, in_bucket);
 	sources->n++;
 	return source;
 }
@@ -74,61 +100,129 @@ struct sockaddr_in6 source_of_user(uid_t uid)
 	return addr;
 }
 
-const char *source_enter(struct broker *broker, const struct sockaddr_in6 *addr, unsigned int share)
+/* To the end of the row where it belongs now. */
+static void touch(struct broker *broker, struct source *source)
 {
-	struct source *source = find_or_make(&broker->sources, addr);
+	struct sources *sources = &broker->sources;
 
-	if (!source)
-		return "no memory";
-	if (source->penalty_ms > broker->loop.now_ms)
-		return "its source has crashed a handshaker";
-	if (source->in_progress >= share)
-		return "its source has its share of handshakes under way";
-	source->in_progress++;
-	return NULL;
+	leave_row(source);
+	if (source->in_progress)
+		return;
+	source->row = source->penalty_ms > broker->loop.now_ms ? &sources->penalised
+							       : &sources->idle;
+	TAILQ_INSERT_TAIL(&source->row->sources, source, in_row);
+	source->row->n++;
+	if (sources->idle.n > SOURCE_IDLE_MAX)
+		forget(sources, TAILQ_FIRST(&sources->idle.sources));
 }
 
-static void drop_if_idle(struct broker *broker, struct source *source)
+/* A bucket that holds a second's worth. Returns false when it is empty; a refusal costs nothing. */
+static bool spend(struct source *source, uint64_t rate, uint64_t now_ms)
 {
-	if (source->in_progress || source->penalty_ms > broker->loop.now_ms)
-		return;
-	LIST_REMOVE(source, in_bucket);
-	broker->sources.n--;
-	free(source);
+	uint64_t back = (now_ms - source->spent_ms) * rate, all = rate * SECOND_MS;
+
+	if (!rate)
+		return true;
+	if (source->spent > all)
+		source->spent = (uint32_t)all; /* the rate was another */
+	source->spent = back < source->spent ? (uint32_t)(source->spent - back) : 0;
+	source->spent_ms = now_ms;
+	if (source->spent + SECOND_MS > all)
+		return false;
+	source->spent += SECOND_MS;
+	return true;
+}
+
+enum refusal source_enter(struct broker *broker, const struct sockaddr_in6 *addr,
+			  unsigned int share, unsigned int rate)
+{
+	struct source *source = find_or_make(&broker->sources, addr);
+	enum refusal refusal;
+
+	if (!source)
+		return REFUSED_NOMEM;
+	if (source->penalty_ms > broker->loop.now_ms)
+		refusal = REFUSED_PENALTY;
+	else if (source->in_progress >= share)
+		refusal = REFUSED_SHARE;
+	else
+		refusal = spend(source, rate, broker->loop.now_ms) ? REFUSED_NOT : REFUSED_RATE;
+	if (refusal == REFUSED_NOT)
+		source->in_progress++;
+	touch(broker, source);
+	return refusal;
 }
 
 void source_leave(struct broker *broker, const struct sockaddr_in6 *addr)
 {
-	struct source *source;
-	uint8_t prefix[16];
+	struct source *source = find(&broker->sources, addr);
 
-	prefix_of(addr, prefix);
-	source = find(&broker->sources, prefix);
-	if (!source)
+	if (!source || !source->in_progress)
 		return;
 	source->in_progress--;
-	drop_if_idle(broker, source);
+	touch(broker, source);
 }
 
 void source_penalise(struct broker *broker, const struct sockaddr_in6 *addr)
 {
 	struct source *source = find_or_make(&broker->sources, addr);
 
-	if (source)
-		source->penalty_ms = broker->loop.now_ms + broker->config->limits.penalty_ms;
+	if (!source)
+		return;
+	source->penalty_ms = broker->loop.now_ms + broker->config->limits.penalty_ms;
+	touch(broker, source);
+}
+
+static bool is_forgettable(const struct broker *broker, const struct source *source)
+{
+	return source->penalty_ms <= broker->loop.now_ms &&
+	       (!source->spent || broker->loop.now_ms - source->spent_ms >= SECOND_MS);
+}
+
+static void sweep(struct broker *broker, struct source_row *row)
+{
+	struct source *source, *next;
+	size_t i = 0;
+
+	for (source = TAILQ_FIRST(&row->sources); source && i < SOURCE_SWEPT; source = next, i++) {
+		next = TAILQ_NEXT(source, in_row);
+		if (is_forgettable(broker, source))
+			forget(&broker->sources, source);
+	}
 }
 
 void sources_tick(struct broker *broker)
 {
-	struct sources *sources = &broker->sources;
-	struct source *source, *next;
+	sweep(broker, &broker->sources.idle);
+	sweep(broker, &broker->sources.penalised);
+}
 
-	/* One bucket a tick: whoever served their time are forgotten within minutes. */
-	sources->swept = (sources->swept + 1) % SOURCE_BUCKETS;
-	for (source = LIST_FIRST(&sources->buckets[sources->swept]); source; source = next) {
-		next = LIST_NEXT(source, in_bucket);
-		drop_if_idle(broker, source);
-	}
+static const struct {
+	const char *text, *name;
+} refusals[REFUSALS] = {
+	[REFUSED_NOT] = { "it is served", NULL },
+	[REFUSED_NOMEM] = { "no memory", "refused_memory" },
+	[REFUSED_PENALTY] = { "its source has crashed a handshaker", "refused_penalty" },
+	[REFUSED_SHARE] = { "its source has its share of handshakes under way", "refused_share" },
+	[REFUSED_RATE] = { "its source comes too often", "refused_rate" },
+	[REFUSED_PROXY] = { "it is none of the listener's proxies", "refused_proxy" },
+};
+
+const char *refusal_text(enum refusal refusal)
+{
+	return refusals[refusal].text;
+}
+
+const char *refusal_name(enum refusal refusal)
+{
+	return refusals[refusal].name;
+}
+
+void sources_init(struct sources *sources, uint64_t seed)
+{
+	*sources = (struct sources){ .seed = seed };
+	TAILQ_INIT(&sources->idle.sources);
+	TAILQ_INIT(&sources->penalised.sources);
 }
 
 void sources_free(struct broker *broker)
@@ -138,8 +232,6 @@ void sources_free(struct broker *broker)
 	size_t i;
 
 	for (i = 0; i < SOURCE_BUCKETS; i++)
-		while ((source = LIST_FIRST(&sources->buckets[i]))) {
-			LIST_REMOVE(source, in_bucket);
-			free(source);
-		}
+		while ((source = LIST_FIRST(&sources->buckets[i])))
+			forget(sources, source);
 }

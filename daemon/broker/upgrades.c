@@ -127,11 +127,6 @@ static void upgrade_free(struct session *session)
 	session->upgrade = NULL;
 }
 
-struct sockaddr_in6 session_source(const struct session *session)
-{
-	return session->upgrade ? source_of_user(session->upgrade->worker->uid) : session->peer;
-}
-
 void upgrade_established(struct broker *broker, struct session *session)
 {
 	struct worker *worker = session->upgrade->worker;
@@ -261,9 +256,8 @@ static const char *start(struct upgrade *upgrade, int fd, const struct sockaddr_
 {
 	struct worker *worker = upgrade->worker;
 	struct broker *broker = worker->pool->broker;
-	struct sockaddr_in6 source = source_of_user(worker->uid);
 	struct session *session = session_new(broker);
-	const char *refusal;
+	enum refusal refusal;
 
 	if (!session)
 		return "no memory";
@@ -273,20 +267,21 @@ static const char *start(struct upgrade *upgrade, int fd, const struct sockaddr_
 	name_peer(upgrade, &session->peer);
 	if (upgrade->request.host[0])
 		session->sni = strdup(upgrade->request.host);
-	refusal = source_enter(broker, &source, worker->pool->config->handshakes);
-	if (refusal) {
-		broker->stats.refused++;
-		session_end(broker, session, refusal);
-		return refusal;
-	}
 	session->upgrade = upgrade;
+	refusal = session_enter(broker, session);
+	if (refusal != REFUSED_NOT) {
+		session->upgrade = NULL;
+		broker->stats.refused[refusal]++;
+		session_end(broker, session, refusal_text(refusal));
+		return refusal_text(refusal);
+	}
 	upgrade->session = session;
 	LIST_INSERT_HEAD(&worker->upgrades, upgrade, of_worker);
 	if (children_handshake(broker, session, fd) == 0)
 		return NULL;
+	session_leave(broker, session);
 	LIST_REMOVE(upgrade, of_worker);
 	session->upgrade = NULL;
-	source_leave(broker, &source);
 	session_end(broker, session, "no handshaker takes it");
 	return "no handshaker takes it; try again";
 }

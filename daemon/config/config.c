@@ -142,6 +142,7 @@ static void free_listener(struct config_listener *listener)
 		free(listener->routes[i].alpn);
 	}
 	free(listener->routes);
+	free(listener->proxy_from);
 	free(listener->name);
 	free(listener->host);
 }

@@ -16,7 +16,8 @@
 
 #define CONFIG_PATH "/etc/sluice/sluiced.conf"
 #define CONFIG_MAX_SIZE (16 * 1024 * 1024) /* bytes of the file */
-#define CONFIG_MAX_ITEMS 100000            /* of any list */
+#define CONFIG_NO_POOL SIZE_MAX
+#define CONFIG_MAX_ITEMS 100000 /* of any list */
 
 /* struct config_place - where something stands in the file: for errors that are found later. */
 struct config_place {
@@ -70,6 +71,12 @@ struct config_route {
 	size_t pool; /* index */
 };
 
+/* struct config_prefix - addresses that begin with the same bits; IPv4: mapped. */
+struct config_prefix {
+	uint8_t address[16];
+	unsigned int bits; /* of all 128 */
+};
+
 struct config_listener {
 	struct config_place place;
 	char *name;
@@ -79,6 +86,10 @@ struct config_listener {
 	struct config_route *routes; /* the first that fits is taken */
 	size_t n_routes;
 	unsigned int backlog;
+	struct config_prefix *proxy_from; /* who must begin with a PROXY header; NULL: nobody */
+	size_t n_proxy_from;
+	size_t plain_pool; /* who gets connections without TLS; CONFIG_NO_POOL: nobody */
+	unsigned int hello_timeout_ms; /* from accept to a whole ClientHello */
 };
 
 enum config_log_target {
@@ -103,11 +114,12 @@ struct config {
 	struct config_pool *pools;
 	size_t n_pools;
 	struct {
-		unsigned int handshakers; /* processes; 0 in the file: one per core */
-		unsigned int handshakes;  /* in progress at once, all together */
-		unsigned int per_source;  /* of these, from one /32 or /64 */
-		unsigned int penalty_ms;  /* of a source whose handshake crashed its process */
-		unsigned int drain_ms;    /* how long a shutdown waits for handshakes */
+		unsigned int handshakers;     /* processes; 0 in the file: one per core */
+		unsigned int handshakes;      /* in progress at once, all together */
+		unsigned int per_source;      /* of these, from one /32 or /64 */
+		unsigned int per_source_rate; /* new ones of such a source in a second; 0: any */
+		unsigned int penalty_ms;      /* of a source whose handshake crashed its process */
+		unsigned int drain_ms;        /* how long a shutdown waits for handshakes */
 	} limits;
 	struct {
 		char *socket;
@@ -139,6 +151,10 @@ int config_load(struct config **ret_config, const char *path, struct config_erro
 /* config_parse() does so for text in memory; @path is for errors. */
 int config_parse(struct config **ret_config, const char *path, const char *text, size_t text_len,
 		 struct config_error *ret_err);
+
+/* config_prefixes_have() tells whether an address (IPv4: mapped) has one of these prefixes. */
+bool config_prefixes_have(const struct config_prefix *prefixes, size_t n,
+			  const uint8_t address[16]);
 
 /* config_free() frees everything. NULL is fine. Returns NULL. */
 struct config *config_free(struct config *config);

@@ -15,6 +15,7 @@ static const struct field limits_rows[] = {
 	{ "handshakers", field_number, OFFSET(limits.handshakers), .max = MAX_HANDSHAKERS },
 	{ "handshakes", field_number, OFFSET(limits.handshakes), .min = 1, .max = MAX_HANDSHAKES },
 	{ "per_source", field_number, OFFSET(limits.per_source), .min = 1, .max = MAX_HANDSHAKES },
+	{ "per_source_rate", field_number, OFFSET(limits.per_source_rate), .max = MAX_HANDSHAKES },
 	{ "penalty", field_number, OFFSET(limits.penalty_ms), .max = PARSE_MAX_TIME_MS },
 	{ "drain", field_number, OFFSET(limits.drain_ms), .max = PARSE_MAX_TIME_MS },
 };

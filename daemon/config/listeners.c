@@ -8,6 +8,7 @@
 
 #define DEFAULT_BACKLOG 4096
 #define MAX_BACKLOG 65535
+#define DEFAULT_HELLO_MS 5000
 #define MAX_ALPN 255 /* RFC 7301, 3.1 */
 
 /* --- routes ------------------------------------------------------------------------------------ */
@@ -122,6 +123,15 @@ static const struct field rows[] = {
 	  .min = 1,
 	  .max = MAX_BACKLOG },
 	{ .name = "routes", .read = read_routes },
+	{ .name = "proxy_from", .read = prefixes_read },
+	{ .name = "plain_pool",
+	  .read = field_pool,
+	  .offset = offsetof(struct config_listener, plain_pool) },
+	{ .name = "hello_timeout",
+	  .read = field_number,
+	  .offset = offsetof(struct config_listener, hello_timeout_ms),
+	  .min = 1,
+	  .max = PARSE_MAX_TIME_MS },
 };
 
 static const struct fields fields = { .what = "a listener", .rows = rows, .n = ARRAY_LEN(rows) };
@@ -225,6 +235,8 @@ int listeners_read(struct parse *p, const struct node *list)
 		listener = &config->listeners[i];
 		listener->place = list->items[i]->place;
 		listener->backlog = DEFAULT_BACKLOG;
+		listener->plain_pool = CONFIG_NO_POOL;
+		listener->hello_timeout_ms = DEFAULT_HELLO_MS;
 		r = fields_read(p, &fields, list->items[i], listener);
 	}
 	if (!r)

@@ -160,8 +160,8 @@ int sockets_check(struct parse *p, const struct node *pools, const struct node *
 int profiles_read(struct parse *p, const struct node *map);
 int listeners_read(struct parse *p, const struct node *list);
 
-/* address_read() reads "host:port" into @listener. */
-field_read address_read;
+/* address_read() reads "host:port" into @listener. prefixes_read() reads its proxy_from. */
+field_read address_read, prefixes_read;
 
 /* --- file.c --------------------------------------------------------------------------------------- */
 

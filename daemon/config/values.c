@@ -120,8 +120,8 @@ int field_node(struct parse *p, const struct field *field, const struct node *va
 }
 
 /* Finds what a listener refers to. */
-static int find_name(struct parse *p, const struct field *field, const struct index *index,
-		     const struct node *value, size_t *ret_value)
+static int find_name(struct parse *p, const struct field *field, const char *kind,
+		     const struct index *index, const struct node *value, size_t *ret_value)
 {
 	const struct index_entry *entry;
 	struct nearest nearest;
@@ -142,19 +142,19 @@ static int find_name(struct parse *p, const struct field *field, const struct in
 	if (nearest.word)
 		return parse_fail(p, SLUICE_E_OPTION, value->place,
 				  "%s: there is no %s \"%s\"; did you mean \"%s\"?", field->name,
-				  field->name, parse_quote(quote, value->text), nearest.word);
+				  kind, parse_quote(quote, value->text), nearest.word);
 	return parse_fail(p, SLUICE_E_OPTION, value->place,
-			  "%s: there is no %s \"%s\"; add it to the section %ss", field->name,
-			  field->name, parse_quote(quote, value->text), field->name);
+			  "%s: there is no %s \"%s\"; add it to the section %ss", field->name, kind,
+			  parse_quote(quote, value->text), kind);
 }
 
 int field_profile(struct parse *p, const struct field *field, const struct node *value,
 		  void *member)
 {
-	return find_name(p, field, &p->profiles, value, member);
+	return find_name(p, field, "profile", &p->profiles, value, member);
 }
 
 int field_pool(struct parse *p, const struct field *field, const struct node *value, void *member)
 {
-	return find_name(p, field, &p->pools, value, member);
+	return find_name(p, field, "pool", &p->pools, value, member);
 }

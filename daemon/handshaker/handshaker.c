@@ -25,55 +25,29 @@
 #include "handover/messages.h"
 #include "handover/state.h"
 #include "handover/wire.h"
+#include "handshaker/handshaker.h"
 
-#define MAX_HANDSHAKES 16384
 #define SLOT_BITS 14
 
-/* struct session - a handshake, or the end of one that failed. */
-struct session {
-	struct watch watch;
-	struct sluice_conn *conn;
-	struct sluice_profile *profile; /* of the listener */
-	struct catalog *catalog;
-	uint64_t id;
-	uint32_t slot;
-	size_t profile_index;
-	struct sluice_options *extra; /* over the profile's, for this connection; NULL: none */
-	bool chosen;                  /* the host is known */
-	bool failed;                  /* told to the broker; only the end is left */
-	bool waiting;                 /* for the keeper's answer to @request */
-	uint32_t request;
-	uint8_t permit[PERMIT_LEN];
-};
-
-static struct handshaker {
-	struct loop loop;
-	struct watch broker, keeper;
-	struct sluice *sluice;
-	struct catalog *catalog;
-	struct signer signer;
-	struct session *sessions[MAX_HANDSHAKES];
-	uint32_t free_slots[MAX_HANDSHAKES];
-	uint32_t n_free, n_sessions;
-	uint32_t last_request;
-	uint8_t *buf; /* WIRE_MAX bytes; secret memory */
-} self;
+struct handshaker self;
 
 /* --- the end of a session --------------------------------------------------------------------- */
 
-static void session_free(struct session *session)
+void session_free(struct session *session)
 {
 	loop_forget(&self.loop, &session->watch);
 	self.sessions[session->slot] = NULL;
 	self.free_slots[self.n_free++] = session->slot;
 	self.loop.quiet = --self.n_sessions == 0;
+	free(session->proxy);
+	free(session->host);
 	sluice_profile_unref(session->profile);
 	sluice_options_free(session->extra);
 	catalog_unref(session->catalog);
 	free(session);
 }
 
-static void send_to_broker(const struct wire *wire, const int *fd)
+void send_to_broker(const struct wire *wire, const int *fd)
 {
 	size_t len = wire_end(wire);
 	struct pollfd pfd = { .fd = self.broker.fd, .events = POLLOUT };
@@ -86,7 +60,7 @@ static void send_to_broker(const struct wire *wire, const int *fd)
 		exit(0); /* the broker is gone */
 }
 
-static void tell_failure(struct session *session, int code)
+void tell_failure(struct session *session, int code, const char *text)
 {
 	struct sluice_error err = { .alert = -1 };
 	struct sluice_conn_info info = { 0 };
@@ -99,7 +73,7 @@ static void tell_failure(struct session *session, int code)
 	wire_begin(&wire, self.buf, WIRE_MAX, MSG_FAILED, session->slot);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
 	wire_put_u64(&wire, ATTR_ERROR, (uint64_t)(err.code ? err.code : -code));
-	wire_put_text(&wire, ATTR_TEXT, err.text);
+	wire_put_text(&wire, ATTR_TEXT, err.code ? err.text : text);
 	if (err.alert >= 0) {
 		wire_put_u64(&wire, ATTR_ALERT, (uint64_t)err.alert);
 		wire_put_u64(&wire, ATTR_ALERT_SENT, (uint64_t)err.alert_sent);
@@ -128,9 +102,9 @@ static void close_step(struct session *session)
 			   EPOLLRDHUP);
 }
 
-static void fail(struct session *session, int code)
+void session_fail(struct session *session, int code)
 {
-	tell_failure(session, code);
+	tell_failure(session, code, NULL);
 	session->failed = true;
 	session->waiting = false;
 	if (session->conn)
@@ -149,7 +123,7 @@ static void established(struct session *session)
 	wire_begin(&wire, self.buf, WIRE_MAX, MSG_ESTABLISHED, session->slot);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
 	if (state_write(session->conn, &wire) < 0 || !wire_end(&wire)) {
-		fail(session, -SLUICE_E_INTERNAL);
+		session_fail(session, -SLUICE_E_INTERNAL);
 		return;
 	}
 	send_to_broker(&wire, &fd);
@@ -158,8 +132,7 @@ static void established(struct session *session)
 	session_free(session);
 }
 
-/* Lays what was asked for this connection over a profile; owns @profile. NULL: no memory. */
-static struct sluice_profile *adapt(const struct session *session, struct sluice_profile *profile)
+struct sluice_profile *session_adapt(const struct session *session, struct sluice_profile *profile)
 {
 	struct sluice_profile *derived = NULL;
 
@@ -188,14 +161,14 @@ static int choose(struct session *session)
 		sluice_abort(session->conn, SLUICE_ALERT_UNRECOGNIZED_NAME);
 		return -SLUICE_E_POLICY;
 	}
-	profile = adapt(session, profile);
+	profile = session_adapt(session, profile);
 	if (!profile)
 		return -SLUICE_E_NOMEM;
 	r = handshake_use_profile(session->conn, profile);
 	return r < 0 ? r : sluice_handshake_continue(session->conn, NULL, SLUICE_NOWAIT);
 }
 
-static void go_on(struct session *session, int r)
+void session_go_on(struct session *session, int r)
 {
 	int events;
 
@@ -206,7 +179,7 @@ static void go_on(struct session *session, int r)
 		return;
 	}
 	if (r != -SLUICE_E_AGAIN) {
-		fail(session, r);
+		session_fail(session, r);
 		return;
 	}
 	events = sluice_conn_events(session->conn);
@@ -214,20 +187,22 @@ static void go_on(struct session *session, int r)
 		return; /* the keeper's answer or the deadline is next */
 	if (loop_watch(&self.loop, &session->watch,
 		       (events & POLLIN ? EPOLLIN : 0) | (events & POLLOUT ? EPOLLOUT : 0)) < 0)
-		fail(session, -SLUICE_E_NOMEM);
+		session_fail(session, -SLUICE_E_NOMEM);
 }
 
 static void session_ready(struct watch *watch, uint32_t events)
 {
 	struct session *session = (struct session *)watch;
 
-	if (session->failed) {
+	if (session->greeting != GREETING_DONE) {
+		greeting_go_on(session);
+	} else if (session->failed) {
 		close_step(session);
 	} else if (session->waiting && !(events & (EPOLLIN | EPOLLOUT))) {
 		/* The peer is gone; the keeper's answer finds that out. */
 		loop_forget(&self.loop, watch);
 	} else {
-		go_on(session, sluice_conn_dispatch(session->conn));
+		session_go_on(session, sluice_conn_dispatch(session->conn));
 	}
 }
 
@@ -264,7 +239,7 @@ static void take_signature(struct session *session, struct wire_reader *reader)
 			output = attr;
 	session->waiting = false;
 	if (signer_finish(session->conn, output.bytes, output.len))
-		go_on(session, sluice_conn_dispatch(session->conn));
+		session_go_on(session, sluice_conn_dispatch(session->conn));
 }
 
 /* What it was asked is lost; the broker starts a new one and sends a channel to it (MSG_CHANNEL). */
@@ -284,7 +259,7 @@ static void lose_keeper(void)
 			continue;
 		session->waiting = false;
 		if (signer_finish(session->conn, NULL, 0))
-			go_on(session, sluice_conn_dispatch(session->conn));
+			session_go_on(session, sluice_conn_dispatch(session->conn));
 	}
 }
 
@@ -314,7 +289,7 @@ static void keeper_ready(struct watch *watch, uint32_t events)
 
 /* struct request - a MSG_HANDSHAKE. */
 struct request {
-	uint64_t id, profile, role, plain;
+	uint64_t id, profile, role, plain, expects, hello_ms;
 	char host[254], alpn[256]; /* "": none */
 	uint8_t permit[PERMIT_LEN];
 };
@@ -334,6 +309,10 @@ static bool read_request(struct request *request, struct wire_reader *reader)
 			good = attr_u64(&attr, &request->role);
 		else if (attr.type == ATTR_PLAIN)
 			good = attr_u64(&attr, &request->plain);
+		else if (attr.type == ATTR_EXPECTS)
+			good = attr_u64(&attr, &request->expects);
+		else if (attr.type == ATTR_HELLO_TIMEOUT)
+			good = attr_u64(&attr, &request->hello_ms);
 		else if (attr.type == ATTR_PERMIT && attr.len == PERMIT_LEN)
 			memcpy(request->permit, attr.bytes, PERMIT_LEN);
 		else if (attr.type == ATTR_HOST)
@@ -371,7 +350,13 @@ static struct session *session_new(const struct request *request)
 {
 	struct session *session = self.n_free ? calloc(1, sizeof(*session)) : NULL;
 
-	if (!session || make_extra(&session->extra, request) < 0) {
+	if (!session)
+		return NULL;
+	if (request->role == SLUICE_CLIENT && request->host[0])
+		session->host = strdup(request->host);
+	if ((request->host[0] && request->role == SLUICE_CLIENT && !session->host) ||
+	    make_extra(&session->extra, request) < 0) {
+		free(session->host);
 		free(session);
 		return NULL;
 	}
@@ -380,38 +365,15 @@ static struct session *session_new(const struct request *request)
 	session->slot = self.free_slots[--self.n_free];
 	session->watch = (struct watch){ .fd = -1, .ready = session_ready };
 	session->catalog = catalog_ref(self.catalog);
+	session->role = (enum sluice_role)request->role;
 	session->profile_index = request->profile;
+	session->expects = (uint8_t)request->expects;
+	session->since_ms = self.loop.now_ms;
+	session->hello_ms = request->hello_ms ? session->since_ms + request->hello_ms : UINT64_MAX;
 	self.sessions[session->slot] = session;
 	self.n_sessions++;
 	self.loop.quiet = false;
 	return session;
-}
-
-/* Owns @fd. */
-static void start(struct session *session, const struct request *request, int fd)
-{
-	enum sluice_role role = (enum sluice_role)request->role;
-	struct sluice_error err;
-	int r;
-
-	session->profile =
-		adapt(session, catalog_profile(session->catalog, session->profile_index));
-	if (!session->profile) {
-		close(fd);
-		fail(session, -SLUICE_E_NOMEM);
-		return;
-	}
-	r = fd_conn_new(self.sluice, fd, role == SLUICE_CLIENT ? request->host : NULL,
-			session->profile, NULL, role, &session->conn, &err);
-	if (r < 0) {
-		close(fd);
-		fail(session, r);
-		return;
-	}
-	session->watch.fd = fd;
-	session->conn->keep_keys = true;
-	session->conn->session_id = session->slot;
-	go_on(session, handshake_wait(session->conn, SLUICE_NOWAIT));
 }
 
 static void take_handshake(struct wire_reader *reader, struct channel_fds *fds)
@@ -423,16 +385,17 @@ static void take_handshake(struct wire_reader *reader, struct channel_fds *fds)
 	if (read_request(&request, reader) && fd >= 0)
 		session = session_new(&request);
 	if (session) {
-		start(session, &request, fd);
+		session->watch.fd = fd;
+		greeting_begin(session);
 		return;
 	}
 	if (fd >= 0)
 		close(fd);
 	unmade.id = request.id;
-	tell_failure(&unmade, -SLUICE_E_NOMEM);
+	tell_failure(&unmade, -SLUICE_E_NOMEM, NULL);
 }
 
-/* Nobody waits for it any more: nothing is told. */
+/* Nobody waits for it any more, or its source may not: nothing is told. */
 static void take_cancel(struct wire_reader *reader)
 {
 	struct session *session;
@@ -445,9 +408,13 @@ static void take_cancel(struct wire_reader *reader)
 		session = self.sessions[i];
 		if (!session || session->id != request.id || session->failed)
 			continue;
-		session->failed = true;
-		session->waiting = false;
-		close_step(session);
+		if (session->conn) {
+			session->failed = true;
+			session->waiting = false;
+			close_step(session);
+		} else {
+			greeting_end(session);
+		}
 		return;
 	}
 }
@@ -492,6 +459,8 @@ static void broker_ready(struct watch *watch, uint32_t events)
 		take_handshake(&reader, &fds);
 	else if (head.type == MSG_CANCEL)
 		take_cancel(&reader);
+	else if (head.type == MSG_GO_ON)
+		greeting_answered(head.id, &reader);
 	channel_close_fds(&fds);
 }
 
@@ -506,12 +475,16 @@ static void tick(struct loop *loop, void *arg)
 		if (!session)
 			continue;
 		left--;
-		if (sluice_conn_timeout(session->conn) != 0)
+		if (!session->chosen && !session->failed && self.loop.now_ms >= session->hello_ms) {
+			greeting_is_late(session);
+			continue;
+		}
+		if (!session->conn || sluice_conn_timeout(session->conn) != 0)
 			continue;
 		if (session->failed)
 			close_step(session);
 		else
-			go_on(session, sluice_conn_dispatch(session->conn));
+			session_go_on(session, sluice_conn_dispatch(session->conn));
 	}
 }
 

@@ -8,11 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <stdio.h>
-
 #include "conn/conn.h"
+#include "handover/address.h"
 #include "handover/messages.h"
 #include "handover/state.h"
 #include "handover/worker.h"
@@ -23,25 +20,6 @@
 #define STALL_MS 30000   /* a peer that reads nothing, when the worker that wrote is gone */
 
 /* --- the message ------------------------------------------------------------------------------ */
-
-static void put_address(struct wire *wire, uint16_t type, const struct sockaddr_storage *addr)
-{
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)addr;
-	const struct sockaddr_in *in = (const struct sockaddr_in *)addr;
-	char host[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 16];
-
-	if (addr->ss_family == AF_INET && inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host)))
-		snprintf(text, sizeof(text), "%s:%u", host, ntohs(in->sin_port));
-	else if (addr->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) &&
-		 inet_ntop(AF_INET, in6->sin6_addr.s6_addr + 12, host, sizeof(host)))
-		snprintf(text, sizeof(text), "%s:%u", host, ntohs(in6->sin6_port));
-	else if (addr->ss_family == AF_INET6 &&
-		 inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host)))
-		snprintf(text, sizeof(text), "[%s]:%u", host, ntohs(in6->sin6_port));
-	else
-		return;
-	wire_put_text(wire, type, text);
-}
 
 /* What the daemon said, less secrets and plaintext; a pair cannot be asked for addresses. */
 static int make_message(struct link *link, const uint8_t *message, size_t len)
@@ -60,9 +38,9 @@ static int make_message(struct link *link, const uint8_t *message, size_t len)
 		    attr.type != ATTR_EARLY && attr.type != ATTR_LOCAL && attr.type != ATTR_PEER)
 			wire_put(&wire, attr.type, attr.bytes, attr.len);
 	if (sluice_sockname(link->conn, &addr) == 0)
-		put_address(&wire, ATTR_LOCAL, &addr);
+		wire_put_address(&wire, ATTR_LOCAL, (struct sockaddr *)&addr);
 	if (sluice_peername(link->conn, &addr) == 0)
-		put_address(&wire, ATTR_PEER, &addr);
+		wire_put_address(&wire, ATTR_PEER, (struct sockaddr *)&addr);
 	link->message_len = wire_end(&wire);
 	link->message = link->message_len ? malloc(link->message_len) : NULL;
 	if (!link->message)

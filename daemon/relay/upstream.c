@@ -55,13 +55,29 @@ void upstream_balance(struct relay *relay)
 	send_up(relay, &wire);
 }
 
-void upstream_ack(struct relay *relay, const struct link *link)
+static void send_ack(struct relay *relay, uint32_t id)
 {
 	uint8_t buf[SMALL_LEN];
 	struct wire wire;
 
-	wire_begin(&wire, buf, sizeof(buf), MSG_ACK, link->id);
+	wire_begin(&wire, buf, sizeof(buf), MSG_ACK, id);
 	send_up(relay, &wire);
+}
+
+void upstream_ack(struct relay *relay, const struct link *link)
+{
+	send_ack(relay, link->id);
+}
+
+/* A plain worker of ours could not tell it from one with TLS. Closed, and not given to anybody else. */
+static void refuse_plain(struct relay *relay, uint32_t id)
+{
+	log_line("connection %u has no TLS: a relay takes none; its pool needs a worker that does",
+		 (unsigned int)id);
+	if (relay->upstream.credits)
+		relay->upstream.credits--;
+	send_ack(relay, id);
+	upstream_balance(relay);
 }
 
 void upstream_drain(struct relay *relay)
@@ -82,6 +98,10 @@ static bool take(struct relay *relay, const uint8_t *message, size_t len, struct
 	int r;
 
 	r = worker_conn(relay->upstream.worker, message, len, fds, &conn, &id);
+	if (r == -SLUICE_E_NOT_TLS) {
+		refuse_plain(relay, id);
+		return true;
+	}
 	if (r < 0) {
 		log_line("a connection that cannot be used: %s", sluice_strerror(r));
 		return false;

@@ -253,6 +253,10 @@ int sluice_conn_info(const struct sluice_conn *conn, struct sluice_conn_info *re
 int sluice_conn_error(const struct sluice_conn *conn, struct sluice_error *ret_err,
 		      size_t err_size);
 
+/*
+ * sluice_peername() and sluice_sockname() tell the addresses of both ends: those of the socket, or of a
+ * connection that came to a daemon through a proxy, those that its PROXY header named.
+ */
 int sluice_peername(const struct sluice_conn *conn, struct sockaddr_storage *ret_addr);
 int sluice_sockname(const struct sluice_conn *conn, struct sockaddr_storage *ret_addr);
 

@@ -49,9 +49,32 @@ int sluice_worker_credit(struct sluice_worker *worker, unsigned int count);
 
 /*
  * sluice_worker_next() returns the next connection and acknowledges it. Errors: AGAIN (with
- * SLUICE_NOWAIT), TIMEOUT, CLOSED (the daemon is gone), PROTOCOL, NOMEM.
+ * SLUICE_NOWAIT), TIMEOUT, CLOSED (the daemon is gone), PROTOCOL, NOMEM, NOT_TLS: one without TLS came and
+ * was closed; the next call goes on.
  */
 int sluice_worker_next(struct sluice_worker *worker, int timeout_ms, struct sluice_conn **ret_conn);
+
+/*
+ * struct sluice_plain - a connection that did not begin with TLS, of a pool that a listener of the daemon has
+ * as its plain_pool. Nothing was read from its socket, nothing of it is encrypted, and the library has no
+ * part in it.
+ */
+struct sluice_plain {
+	int fd;           /* its socket, non-blocking: the caller's to close */
+	uint64_t session; /* the daemon's number of it */
+	struct sockaddr_storage local,
+		peer; /* as a PROXY header named them, or as the socket tells */
+	char listener[65];
+};
+
+/*
+ * sluice_worker_next_any() is sluice_worker_next() for who takes connections without TLS too: one of these
+ * leaves *@ret_conn NULL and fills @plain_size bytes of *@ret_plain, sizeof(struct sluice_plain) of the caller.
+ * Errors: those of sluice_worker_next() but NOT_TLS, and INVALID (@plain_size is 0).
+ */
+int sluice_worker_next_any(struct sluice_worker *worker, int timeout_ms,
+			   struct sluice_conn **ret_conn, struct sluice_plain *ret_plain,
+			   size_t plain_size);
 
 /* sluice_worker_drain() asks for no more connections; those on their way still come. */
 int sluice_worker_drain(struct sluice_worker *worker);

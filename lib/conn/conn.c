@@ -81,6 +81,7 @@ struct sluice_conn *conn_free(struct sluice_conn *conn)
 	if (conn->early)
 		secret_wipe(conn->early, conn->early_len);
 	free(conn->early);
+	free(conn->ends);
 	if (conn->small)
 		secret_wipe(conn->small, CONN_SMALL_LEN); /* application data */
 	free(conn->small);

@@ -88,6 +88,11 @@ struct home {
 	void *arg;
 };
 
+/* struct ends - who is at the ends of a connection, where its socket does not tell: behind a proxy. */
+struct ends {
+	struct sockaddr_storage local, peer; /* family 0: as the socket tells */
+};
+
 struct sluice_conn {
 	struct sluice *sluice;
 	struct sluice_profile *profile;
@@ -114,6 +119,7 @@ struct sluice_conn {
 	bool cannot_rekey; /* so says the process that has the secrets */
 	const struct home *home; /* where it was handed over from; NULL: made here */
 	uint64_t session_id;     /* as that process knows it */
+	struct ends *ends;       /* as that process was told; NULL: as the socket tells */
 	enum sluice_path_reason ulp_reason;
 	struct traffic *rx_traffic, *tx_traffic;
 	struct record_rx *rx;

@@ -152,6 +152,10 @@ int sluice_peername(const struct sluice_conn *conn, struct sockaddr_storage *ret
 	struct sockaddr_storage addr = { 0 };
 	socklen_t len = sizeof(addr);
 
+	if (conn->ends && conn->ends->peer.ss_family) {
+		*ret_addr = conn->ends->peer;
+		return 0;
+	}
 	if (sys->getpeername(conn->fd, (struct sockaddr *)&addr, &len))
 		return -sys_errno_code(errno);
 	*ret_addr = addr;
@@ -163,6 +167,10 @@ int sluice_sockname(const struct sluice_conn *conn, struct sockaddr_storage *ret
 	struct sockaddr_storage addr = { 0 };
 	socklen_t len = sizeof(addr);
 
+	if (conn->ends && conn->ends->local.ss_family) {
+		*ret_addr = conn->ends->local;
+		return 0;
+	}
 	if (sys->getsockname(conn->fd, (struct sockaddr *)&addr, &len))
 		return -sys_errno_code(errno);
 	*ret_addr = addr;

@@ -26,11 +26,14 @@ enum message_type {
 	/* broker -> handshaker */
 	MSG_CONFIG = 48, /* with a sealed memfd: all profiles */
 	MSG_HANDSHAKE,   /* with a connected socket */
-	MSG_CANCEL,      /* its program is gone */
+	MSG_CANCEL,      /* its program is gone, or its source may not: MSG_PROXIED's answer */
+	MSG_GO_ON,       /* its source may */
 	/* handshaker -> broker */
 	MSG_READY = 64,
 	MSG_ESTABLISHED, /* with the socket, and the secrets */
 	MSG_FAILED,
+	MSG_PROXIED, /* whom its PROXY header names; it waits for the answer */
+	MSG_PLAIN,   /* with the socket: it does not begin with TLS */
 	/* broker -> keeper, and the answers */
 	MSG_LOAD = 80, /* with the key file and the certificate file */
 	MSG_LOADED,
@@ -113,11 +116,23 @@ enum attr_type {
 	ATTR_HOST_NAME, /* of a profile's SNI hosts; repeated */
 	ATTR_NO_MATCH,
 	ATTR_TICKET_KEYS,
-	ATTR_PERMIT,     /* of one private key operation */
-	ATTR_PERMIT_KEY, /* between broker and keeper */
+	ATTR_PERMIT,        /* of one private key operation */
+	ATTR_PERMIT_KEY,    /* between broker and keeper */
+	ATTR_SOURCE,        /* of a PROXY header: an IPv6 address and a port, big endian */
+	ATTR_DESTINATION,   /* the same */
+	ATTR_EXPECTS,       /* enum expects, below */
+	ATTR_HELLO_TIMEOUT, /* milliseconds */
 
 	/* an option set: the option's number is added */
 	ATTR_OPTION = 1024,
 };
+
+/* What a new connection may begin with; bits of ATTR_EXPECTS. */
+enum expects {
+	EXPECTS_PROXY = 1, /* a PROXY header */
+	EXPECTS_PLAIN = 2, /* not TLS */
+};
+
+#define ENDPOINT_LEN 18 /* bytes of ATTR_SOURCE and ATTR_DESTINATION */
 
 #endif

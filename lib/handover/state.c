@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "core/secret.h"
 #include "core/sys.h"
+#include "handover/address.h"
 #include "handover/messages.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -188,6 +189,7 @@ struct sluice_conn *state_release(struct sluice_conn *conn)
 /* struct parts - what cannot be put in its place before everything is known. */
 struct parts {
 	struct attr rx_keys, tx_keys, early, cert;
+	struct ends ends;
 	bool can_rekey;
 };
 
@@ -216,6 +218,10 @@ static bool read_attr(struct sluice_conn *conn, struct parts *parts, const struc
 	case ATTR_PEER_CERT:
 		parts->cert = *attr;
 		return true;
+	case ATTR_LOCAL:
+		return attr_address(&parts->ends.local, attr);
+	case ATTR_PEER:
+		return attr_address(&parts->ends.peer, attr);
 	default:
 		r = read_number(info_numbers, ARRAY_SIZE(info_numbers), &conn->info, attr);
 		return r >= 0;
@@ -271,6 +277,12 @@ static int keep_bytes(struct sluice_conn *conn, const struct parts *parts)
 {
 	CRYPTO_BUFFER *cert;
 
+	if (parts->ends.local.ss_family || parts->ends.peer.ss_family) {
+		conn->ends = malloc(sizeof(*conn->ends));
+		if (!conn->ends)
+			return -SLUICE_E_NOMEM;
+		*conn->ends = parts->ends;
+	}
 	if (parts->early.len) {
 		conn->early = malloc(parts->early.len);
 		if (!conn->early)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "conn/conn.h"
 #include "core/error.h"
@@ -12,6 +13,7 @@
 #include "core/sys.h"
 #include "handover/link.h"
 #include "handover/messages.h"
+#include "handover/plain.h"
 #include "handover/state.h"
 
 #define SMALL_LEN 256
@@ -135,6 +137,9 @@ int worker_conn(struct sluice_worker *worker, const uint8_t *message, size_t len
 
 	if (!wire_open(&reader, message, len, &head) || head.type != MSG_CONNECTION || fds->n != 1)
 		return -SLUICE_E_PROTOCOL;
+	*ret_id = head.id;
+	if (plain_is(reader))
+		return -SLUICE_E_NOT_TLS;
 	session = session_of(reader);
 	r = state_read(&conn, worker->sluice, &worker->profile, &reader, fds->fds[0]);
 	if (r < 0)
@@ -143,7 +148,6 @@ int worker_conn(struct sluice_worker *worker, const uint8_t *message, size_t len
 	conn->session_id = session;
 	conn->home = worker_link_home(worker_link_ref(worker->link));
 	*ret_conn = conn;
-	*ret_id = head.id;
 	return 0;
 }
 
@@ -167,14 +171,40 @@ void worker_wipe(struct sluice_worker *worker, size_t len)
 	secret_wipe(worker->buf, len);
 }
 
+/* A connection without TLS. It is acknowledged in any case: nobody else could do more with it. */
+static int take_plain(struct sluice_worker *worker, const uint8_t *message, size_t len, uint32_t id,
+		      struct channel_fds *fds, struct sluice_plain *ret_plain)
+{
+	struct sluice_plain plain;
+	struct wire_reader reader;
+	struct wire_head head;
+	int r;
+
+	if (!wire_open(&reader, message, len, &head))
+		return -SLUICE_E_PROTOCOL;
+	r = plain_read(&plain, reader, fds->fds[0]);
+	if (r == 0)
+		r = send_simple(worker, MSG_ACK, id, 0);
+	if (r < 0)
+		return r;
+	if (!ret_plain)
+		return -SLUICE_E_NOT_TLS;
+	channel_take_fd(fds);
+	*ret_plain = plain;
+	return 0;
+}
+
 static int take(struct sluice_worker *worker, const uint8_t *message, size_t len,
-		struct channel_fds *fds, struct sluice_conn **ret_conn)
+		struct channel_fds *fds, struct sluice_conn **ret_conn,
+		struct sluice_plain *ret_plain)
 {
 	struct sluice_conn *conn;
 	uint32_t id;
 	int r;
 
 	r = worker_conn(worker, message, len, fds, &conn, &id);
+	if (r == -SLUICE_E_NOT_TLS)
+		return take_plain(worker, message, len, id, fds, ret_plain);
 	if (r < 0)
 		return r;
 	r = send_simple(worker, MSG_ACK, id, 0);
@@ -186,7 +216,9 @@ static int take(struct sluice_worker *worker, const uint8_t *message, size_t len
 	return 0;
 }
 
-int sluice_worker_next(struct sluice_worker *worker, int timeout_ms, struct sluice_conn **ret_conn)
+/* *@ret_conn is not written for a connection without TLS; @ret_plain: NULL: none is wanted. */
+static int next(struct sluice_worker *worker, int timeout_ms, struct sluice_conn **ret_conn,
+		struct sluice_plain *ret_plain)
 {
 	const uint8_t *message;
 	struct channel_fds fds;
@@ -203,10 +235,36 @@ int sluice_worker_next(struct sluice_worker *worker, int timeout_ms, struct slui
 	}
 	if (n < 0)
 		return (int)n;
-	r = take(worker, message, (size_t)n, &fds, ret_conn);
+	r = take(worker, message, (size_t)n, &fds, ret_conn, ret_plain);
 	channel_close_fds(&fds);
 	worker_wipe(worker, (size_t)n);
 	return r;
+}
+
+int sluice_worker_next(struct sluice_worker *worker, int timeout_ms, struct sluice_conn **ret_conn)
+{
+	return next(worker, timeout_ms, ret_conn, NULL);
+}
+
+int sluice_worker_next_any(struct sluice_worker *worker, int timeout_ms,
+			   struct sluice_conn **ret_conn, struct sluice_plain *ret_plain,
+			   size_t plain_size)
+{
+	struct sluice_plain plain;
+	struct sluice_conn *conn = NULL;
+	int r;
+
+	if (!plain_size)
+		return -SLUICE_E_INVALID;
+	r = next(worker, timeout_ms, &conn, &plain);
+	if (r < 0)
+		return r;
+	*ret_conn = conn;
+	if (conn)
+		return 0;
+	memset(ret_plain, 0, plain_size);
+	memcpy(ret_plain, &plain, plain_size < sizeof(plain) ? plain_size : sizeof(plain));
+	return 0;
 }
 
 uint64_t sluice_conn_session(const struct sluice_conn *conn)

@@ -22,6 +22,7 @@ void worker_wipe(struct sluice_worker *worker, size_t len);
 /*
  * worker_conn() makes a connection of a MSG_CONNECTION and takes its socket out of @fds. Nothing is
  * read from the socket, and nothing acknowledged: as long as that is so, another may have it.
+ * -SLUICE_E_NOT_TLS: it has no TLS; *@ret_id is set, and the socket is still in @fds (plain.h).
  */
 int worker_conn(struct sluice_worker *worker, const uint8_t *message, size_t len,
 		struct channel_fds *fds, struct sluice_conn **ret_conn, uint32_t *ret_id);

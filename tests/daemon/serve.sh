@@ -123,7 +123,7 @@ unknown_host() {
 
 # Each time another handshaker has the most room, or by chance: many at once reach all.
 resumes() { # version
-  local i out n=12 busy held=()
+  local i out n=12 busy held=() result=0
   rm -f "$work/session"
   ask localhost "-tls$1" -sess_out "$work/session" >/dev/null
   [ -s "$work/session" ] || { say "no session"; return 1; }
@@ -132,9 +132,10 @@ resumes() { # version
     exec {busy}<>"/dev/tcp/127.0.0.1/$port"
     out=$(ask localhost "-tls$1" -sess_in "$work/session")
     if [ $((i % 2)) -eq 0 ]; then exec {busy}>&-; else held+=("$busy"); fi
-    [[ $out == *resumed=1* ]] || { say "connection $i: $out"; return 1; }
+    [[ $out == *resumed=1* ]] || { say "connection $i: $out"; result=1; break; }
   done
-  for busy in "${held[@]}"; do exec {busy}>&-; done # or they end while descriptors are counted
+  for busy in "${held[@]}"; do exec {busy}>&-; done
+  return "$result"
 }
 
 client_certificate() {

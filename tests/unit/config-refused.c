@@ -32,6 +32,7 @@
 #define A "name: a, address: ':1', profile: p, pool: w"
 #define ADDRESS(text) LISTENER("name: a, profile: p, pool: w, address: " text)
 #define ROUTES(text) LISTENER(A ", routes: [" text "]")
+#define PROXIES(text) LISTENER(A ", proxy_from: [" text "]")
 #define TWO(a, b)                                                                               \
 	PROFILES POOLS "listeners:\n- {profile: p, pool: w, " a "}\n- {profile: p, pool: w, " b \
 		       "}\n"
@@ -124,7 +125,7 @@ static const struct mistake {
 	  "f:3:14: a listener has no key \"adress\"; did you mean \"address\"?" },
 	{ LISTENER("xyzzy: 1"), SLUICE_E_OPTION_UNKNOWN,
 	  "f:3:14: a listener has no key \"xyzzy\"; it takes name, address, profile, pool, "
-	  "backlog, routes" },
+	  "backlog, routes, proxy_from, plain_pool, hello_timeout" },
 	{ LISTENER("name: [a]"), SLUICE_E_OPTION, "f:3:20: name: takes one value, not a list; " },
 	{ LISTENER("name: ''"), SLUICE_E_OPTION, "f:3:20: name: has no value; write one" },
 	{ LISTENER("name: a b"), SLUICE_E_OPTION, "f:3:20: name: a name takes letters, digits, " },
@@ -180,6 +181,37 @@ static const struct mistake {
 	{ ADDRESS("':1 '"), SLUICE_E_OPTION_RANGE, "f:3:53: address: takes a port" },
 	{ ADDRESS("':000001'"), SLUICE_E_OPTION_RANGE, "f:3:53: address: takes a port" },
 	{ ADDRESS("{a: b}"), SLUICE_E_OPTION, "f:3:53: address: takes one value, not keys with" },
+
+	/* Who may begin with a PROXY header, and connections without TLS. */
+	{ LISTENER(A ", proxy_from: 10.0.0.0/8"), SLUICE_E_OPTION,
+	  "f:3:71: proxy_from: takes a list, not one value; begin each entry with \"- \"" },
+	{ PROXIES(""), SLUICE_E_OPTION,
+	  "f:3:71: proxy_from: the list is empty; add an address, or take it out" },
+	{ PROXIES("10.0.0.0/8, 10.0.0.0/33"), SLUICE_E_OPTION,
+	  "f:3:84: proxy_from: takes \"192.0.2.1\", \"192.0.2.0/24\", \"2001:db8::1\" or "
+	  "\"2001:db8::/32\", not \"10.0.0.0/33\"; write one of these, in quotes" },
+	{ PROXIES("'::/129'"), SLUICE_E_OPTION, "f:3:72: proxy_from: takes " },
+	{ PROXIES("10.0.0/8"), SLUICE_E_OPTION, "f:3:72: proxy_from: takes " },
+	{ PROXIES("10.0.0.0/"), SLUICE_E_OPTION, "f:3:72: proxy_from: takes " },
+	{ PROXIES("10.0.0.0/08"), SLUICE_E_OPTION, "f:3:72: proxy_from: takes " },
+	{ PROXIES("10.0.0.0/-1"), SLUICE_E_OPTION, "f:3:72: proxy_from: takes " },
+	{ PROXIES("10.0.0.0/255.0.0.0"), SLUICE_E_OPTION, "f:3:72: proxy_from: takes " },
+	{ PROXIES("10.0.0.0/8/8"), SLUICE_E_OPTION, "f:3:72: proxy_from: takes " },
+	{ PROXIES("/8"), SLUICE_E_OPTION, "f:3:72: proxy_from: takes " },
+	{ PROXIES("localhost"), SLUICE_E_OPTION, "f:3:72: proxy_from: takes " },
+	{ PROXIES("'[::1]'"), SLUICE_E_OPTION, "f:3:72: proxy_from: takes " },
+	{ PROXIES("'::ffff:10.0.0.1'"), SLUICE_E_OPTION, "f:3:72: proxy_from: takes " },
+	{ PROXIES("10.1.0.0/8"), SLUICE_E_OPTION,
+	  "f:3:72: proxy_from: \"10.1.0.0/8\" has bits behind its prefix; did you mean "
+	  "\"10.0.0.0/8\"?" },
+	{ PROXIES("'2001:db8::1/32'"), SLUICE_E_OPTION,
+	  "f:3:72: proxy_from: \"2001:db8::1/32\" has bits behind its prefix; did you mean "
+	  "\"2001:db8::/32\"?" },
+	{ PROXIES("[a]"), SLUICE_E_OPTION, "f:3:72: proxy_from: takes one value, not a list" },
+	{ LISTENER(A ", plain_pool: v"), SLUICE_E_OPTION,
+	  "f:3:71: plain_pool: there is no pool \"v\"; add it to the section pools" },
+	{ LISTENER(A ", hello_timeout: 0"), SLUICE_E_OPTION_RANGE,
+	  "f:3:74: hello_timeout: takes 1 to 3600000, not 0" },
 
 	/* Routes. */
 	{ LISTENER(A ", routes: x"), SLUICE_E_OPTION, "f:3:67: routes: takes a list, not one" },
@@ -355,6 +387,8 @@ static const struct mistake {
 	  "f:4:23: handshakers: takes 0 to 1024, not 1025" },
 	{ SECTIONS "limits: {per_source: 0}\n", SLUICE_E_OPTION_RANGE,
 	  "f:4:22: per_source: takes" },
+	{ SECTIONS "limits: {per_source_rate: 1000001}\n", SLUICE_E_OPTION_RANGE,
+	  "f:4:27: per_source_rate: takes 0 to 1000000, not 1000001" },
 	{ SECTIONS "limits: {penalty: 1m}\n", SLUICE_E_OPTION, "f:4:19: penalty: takes a whole" },
 	{ SECTIONS "limits: {drain: 1.5}\n", SLUICE_E_OPTION, "f:4:17: drain: takes a whole" },
 	{ SECTIONS "admin: {read_group: no-such}\n", SLUICE_E_OPTION,

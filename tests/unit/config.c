@@ -6,6 +6,7 @@
  */
 #include "config/config.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -127,6 +128,8 @@ static void the_example_is_read(void **state)
 	assert_string_equal(https->routes[1].sni, "*.grpc.example.org");
 	assert_string_equal(https->routes[1].alpn, "h2");
 	assert_string_equal(config->listeners[1].host, "192.0.2.1");
+	assert_null(https->proxy_from);
+	assert_true(https->plain_pool == CONFIG_NO_POOL);
 	assert_int_equal(config->listeners[1].profile, 1);
 	assert_int_equal(config->listeners[1].pool, 2);
 	assert_int_equal(config->n_profiles, 3);
@@ -174,6 +177,56 @@ static void a_daemon_of_services_needs_no_listener(void **state)
 	config_free(config);
 }
 
+static bool in_list(const struct config_listener *listener, const char *text)
+{
+	struct in6_addr addr;
+
+	assert_int_equal(inet_pton(AF_INET6, text, &addr), 1);
+	return config_prefixes_have(listener->proxy_from, listener->n_proxy_from, addr.s6_addr);
+}
+
+static void proxies_are_found_by_their_prefixes(void **state)
+{
+	static const char *const inside[] = { "::ffff:10.0.0.0",
+					      "::ffff:10.255.255.255",
+					      "::ffff:192.0.2.1",
+					      "::ffff:198.51.100.130",
+					      "2001:db8::1",
+					      "2001:db8:ffff::",
+					      "::1" };
+	static const char *const outside[] = { "::ffff:11.0.0.0",
+					       "::ffff:9.255.255.255",
+					       "::ffff:192.0.2.2",
+					       "::ffff:198.51.100.127",
+					       "2001:db9::",
+					       "::2",
+					       "::ffff:198.51.100.192",
+					       "::10.0.0.1" };
+	struct config *config =
+		parse("listeners: [{name: a, address: ':443', profile: p, pool: w, plain_pool: v, "
+		      "hello_timeout: 250, proxy_from: [10.0.0.0/8, 192.0.2.1, 198.51.100.128/26, "
+		      "'2001:db8::/32', '::1']}, {name: b, address: ':1', profile: p, pool: w, "
+		      "proxy_from: ['::/0']}, {name: c, address: ':2', profile: p, pool: w, "
+		      "proxy_from: [0.0.0.0/0]}]\n"
+		      "profiles: {p: {certfile: /c}}\npools: {w: {socket: /s}, v: {socket: /t}}\n"
+		      "limits: {per_source_rate: 20}\n");
+	size_t i;
+
+	for (i = 0; i < sizeof(inside) / sizeof(inside[0]); i++)
+		assert_true(in_list(&config->listeners[0], inside[i]));
+	for (i = 0; i < sizeof(outside) / sizeof(outside[0]); i++)
+		assert_false(in_list(&config->listeners[0], outside[i]));
+	/* All of a family is not all of the other. */
+	assert_true(in_list(&config->listeners[1], "2001:db8::1"));
+	assert_false(in_list(&config->listeners[1], "::ffff:192.0.2.1"));
+	assert_true(in_list(&config->listeners[2], "::ffff:192.0.2.1"));
+	assert_false(in_list(&config->listeners[2], "::1"));
+	assert_int_equal(config->listeners[0].plain_pool, 1);
+	assert_int_equal(config->listeners[0].hello_timeout_ms, 250);
+	assert_int_equal(config->limits.per_source_rate, 20);
+	config_free(config);
+}
+
 /* What the example shows as defaults are the defaults. */
 static void defaults_are_those_of_the_example(void **state)
 {
@@ -189,6 +242,7 @@ static void defaults_are_those_of_the_example(void **state)
 	assert_int_not_equal(a->uid, 0);
 	assert_int_equal(a->pools[0].wait_ms, b->pools[0].wait_ms);
 	assert_int_equal(a->listeners[0].backlog, b->listeners[0].backlog);
+	assert_int_equal(a->listeners[0].hello_timeout_ms, b->listeners[0].hello_timeout_ms);
 	assert_int_equal(a->profiles[0].role, b->profiles[0].role);
 	assert_int_equal(a->profiles[0].no_match, b->profiles[0].no_match);
 	assert_int_equal(b->admin.read_group, (gid_t)-1);
@@ -462,6 +516,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_example_is_read),
+		cmocka_unit_test(proxies_are_found_by_their_prefixes),
 		cmocka_unit_test(defaults_are_those_of_the_example),
 		cmocka_unit_test(a_daemon_of_services_needs_no_listener),
 		cmocka_unit_test(the_order_is_free),

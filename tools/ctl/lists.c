@@ -18,6 +18,11 @@ static const struct column status_columns[] = {
 	{ "listeners", "Listeners" },
 	{ "handshakers", "Handshakers" },
 	{ "live_counts", "Live counts" },
+	{ "refused_memory", "Refused: memory" },
+	{ "refused_penalty", "Refused: penalty" },
+	{ "refused_share", "Refused: share" },
+	{ "refused_rate", "Refused: rate" },
+	{ "refused_proxy", "Refused: no proxy" },
 	{ NULL },
 };
 
@@ -75,6 +80,7 @@ static const struct column session_columns[] = {
 	{ "established_ms", "Established for", COLUMN_MS },
 	{ "age_ms", "Age", COLUMN_MS },
 	{ "cookie", "Socket cookie" },
+	{ "proxy", "Through the proxy" },
 	{ NULL },
 };
 

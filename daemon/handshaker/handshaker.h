@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the handshaker share: one process, one thread, so one of everything. */
+#ifndef SLUICED_HANDSHAKER_HANDSHAKER_H
+#define SLUICED_HANDSHAKER_HANDSHAKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/catalog.h"
+#include "common/loop.h"
+#include "common/permit.h"
+#include "common/proxy.h"
+#include "conn/conn.h"
+#include "handover/wire.h"
+
+#define MAX_HANDSHAKES 16384
+
+/* What a connection waits for before its handshake. */
+enum greeting {
+	GREETING_HEADER, /* a PROXY header */
+	GREETING_ANSWER, /* the broker's, whether who it names may */
+	GREETING_BYTE,   /* the first, which shows whether it is TLS */
+	GREETING_DONE,
+};
+
+/* struct session - a handshake, or the end of one that failed. */
+struct session {
+	struct watch watch;
+	struct sluice_conn *conn;
+	struct sluice_profile *profile; /* of the listener */
+	struct catalog *catalog;
+	uint64_t id;
+	uint32_t slot;
+	size_t profile_index;
+	enum greeting greeting;
+	uint8_t expects;             /* enum expects */
+	struct proxy *proxy;         /* until the header is whole */
+	uint64_t since_ms, hello_ms; /* when it came; when its hello must be here */
+	bool chosen;                 /* the host is known */
+	bool failed;                 /* told to the broker; only the end is left */
+	bool waiting;                /* for the keeper's answer to @request */
+	uint32_t request;
+	uint8_t permit[PERMIT_LEN];
+	enum sluice_role role;
+	char *host;                   /* whom a client means; NULL: nobody said */
+	struct sluice_options *extra; /* over the profile's, for this connection; NULL: none */
+};
+
+struct handshaker {
+	struct loop loop;
+	struct watch broker, keeper;
+	struct sluice *sluice;
+	struct catalog *catalog;
+	struct signer signer;
+	struct session *sessions[MAX_HANDSHAKES];
+	uint32_t free_slots[MAX_HANDSHAKES];
+	uint32_t n_free, n_sessions;
+	uint32_t last_request;
+	uint8_t *buf; /* WIRE_MAX bytes; secret memory */
+};
+
+extern struct handshaker self;
+
+/* --- sessions and the broker (handshaker.c) --------------------------------------------------- */
+
+/* send_to_broker() sends and wipes what is in self.buf. */
+void send_to_broker(const struct wire *wire, const int *fd);
+
+/* tell_failure() sends MSG_FAILED; @text is for where no connection object knows better. */
+void tell_failure(struct session *session, int code, const char *text);
+
+/* session_free() frees all but the socket. */
+void session_free(struct session *session);
+
+/* session_adapt() lays what was asked for a session over a profile; owns @profile. NULL: no memory. */
+struct sluice_profile *session_adapt(const struct session *session, struct sluice_profile *profile);
+
+/* session_fail() tells the broker and ends the connection. session_go_on() is for what the flow said. */
+void session_fail(struct session *session, int code);
+void session_go_on(struct session *session, int r);
+
+/* --- before the handshake (greeting.c) -------------------------------------------------------- */
+
+/* greeting_begin() is for a new session, which has its socket and owns it. */
+void greeting_begin(struct session *session);
+
+/* greeting_go_on() is for when its socket can be read. */
+void greeting_go_on(struct session *session);
+
+/* greeting_answered() is for MSG_GO_ON. greeting_end() ends a session that has no connection object. */
+void greeting_answered(uint32_t slot, struct wire_reader *reader);
+void greeting_end(struct session *session);
+
+/* greeting_is_late() ends a session whose hello did not come in time. */
+void greeting_is_late(struct session *session);
+
+#endif
