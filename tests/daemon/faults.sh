@@ -143,6 +143,23 @@ takes_and_goes() {
   return "$result"
 }
 
+# Who has acknowledged a connection may have used its keys: nobody else gets it, however the channel ends.
+acknowledges_and_goes() {
+  local hammer liar result=0
+  "$PEERS/liar" "$work/late.sock" acked >"$work/liar.out" &
+  liar=$!
+  await 10 grep -q ready "$work/liar.out" || return 1
+  "$PEERS/hammer" "$port" "$work/ca.pem" 2 2 alpn_advertised_protocols=late >"$work/hammer.out" 2>&1 &
+  hammer=$!
+  wait "$liar" || { say "the liar: status $?"; result=1; }
+  kill -CONT "$daemon"
+  start_worker late answer late || return 1
+  wait "$hammer" || true
+  grep -q '^good=1 bad=1 ' "$work/hammer.out" || { say "not one of two: $(tail -n 1 "$work/hammer.out")"; result=1; }
+  stop "$worker"
+  return "$result"
+}
+
 other_user() {
   local out
   # shellcheck disable=SC2024
@@ -184,6 +201,26 @@ handshaker_dies() {
   [ "$crashes" = "$KILLS" ] || { say "$crashes of $KILLS ends were counted"; return 1; }
   await 15 whole || { say "handshakers are missing: $(handshakers | wc -l) of 3"; return 1; }
   goes_on after-kills && works
+}
+
+# What it had said of them before it died counts, though the broker hears of its death first.
+handshakers_finish_and_die() {
+  local hammer pids_then result=0
+  await 15 whole || return 1
+  mapfile -t pids_then < <(handshakers)
+  kill -STOP "${pids_then[@]}"
+  "$PEERS/hammer" "$port" "$work/ca.pem" 20 20 >"$work/hammer.out" 2>"$work/hammer.err" &
+  hammer=$!
+  sleep 0.5 # until they have the sockets
+  kill -STOP "$daemon"
+  kill -CONT "${pids_then[@]}"
+  sleep 0.5
+  kill -9 "${pids_then[@]}"
+  kill -CONT "$daemon"
+  wait "$hammer" || { say "$(cat "$work/hammer.out") $(sort "$work/hammer.err" | uniq -c | head -n 3)"; result=1; }
+  await 15 whole || { say "handshakers are missing: $(handshakers | wc -l) of 3"; result=1; }
+  works || result=1
+  return "$result"
 }
 
 # A handshake that hangs in it is given up by the broker, with the process.
@@ -361,7 +398,7 @@ prepare_daemon
 configure
 lies=(version oversize early ack credits ended unknown keys descriptors attaches)
 many=$(ulimit -Sn)
-ktap_plan $((15 + ${#lies[@]}))
+ktap_plan $((17 + ${#lies[@]}))
 attempt "the daemon starts" starts
 app=$worker
 attempt "a connection is opened that stays" open_echo
@@ -370,8 +407,10 @@ for lie in "${lies[@]}"; do
   attempt "a worker lies: $lie" lie "$lie"
 done
 attempt "a worker takes a connection and goes: another gets it" takes_and_goes
+attempt "a worker acknowledges a connection and goes: nobody else gets it" acknowledges_and_goes
 attempt "a user who may not attach is refused, one who may is not" other_user
 attempt "a handshaker is killed under load every 200 ms" handshaker_dies
+attempt "handshakers that finish and die lose nothing" handshakers_finish_and_die
 attempt "a handshaker that is stopped is replaced" handshaker_stops
 attempt "the keeper is killed under load" keeper_dies
 attempt "the keeper is killed again and again" keeper_dies_often

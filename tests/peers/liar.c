@@ -4,11 +4,12 @@
  *
  *	liar SOCKET WHAT [SESSION]
  *
- * WHAT is version, oversize, early, midway, ack, credits, ended, keys, unknown, descriptors or attaches;
- * SESSION is another worker's. Exits 0 when the daemon did what it must: end this channel, or for `keys`
- * and `descriptors` refuse.
+ * WHAT is version, oversize, early, midway, acked, ack, credits, ended, keys, unknown, descriptors or
+ * attaches; SESSION is another worker's. Exits 0 when the daemon did what it must: end this channel, or
+ * for `keys` and `descriptors` refuse.
  */
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,27 @@ static int keys(void)
 	return 0;
 }
 
+/* Of two connections one is taken, the other is left unread; the daemon, stopped, learns of all at once. */
+static int acked(void)
+{
+	struct pollfd pfd = { .fd = channel, .events = POLLIN };
+	struct ucred daemon;
+	uint32_t id;
+
+	begin(MSG_CREDIT, 0);
+	wire_put_u64(&wire, ATTR_COUNT, 2);
+	say(channel, NULL, 0);
+	puts("ready");
+	fflush(stdout);
+	if (hear(channel, &link_fd) <= 0 || buf[1] != MSG_CONNECTION ||
+	    poll(&pfd, 1, WAIT_MS) != 1 || channel_peer(channel, &daemon) < 0)
+		return 1;
+	memcpy(&id, buf + 4, sizeof(id));
+	kill(daemon.pid, SIGSTOP);
+	begin(MSG_ACK, id);
+	return say(channel, NULL, 0) < 0;
+}
+
 static int attaches(const char *path)
 {
 	int i, n = 0;
@@ -147,6 +169,8 @@ static int lie(const char *what)
 		begin(MSG_DRAIN, 0);
 		return say(channel, fds, 4) < 0;
 	}
+	if (!strcmp(what, "acked"))
+		return acked();
 	/* midway: takes a connection, says nothing and goes */
 	begin(MSG_CREDIT, 0);
 	wire_put_u64(&wire, ATTR_COUNT, 1);
