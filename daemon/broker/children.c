@@ -202,22 +202,23 @@ static void configure(struct handshaker *handshaker)
 		     SIGKILL); /* it does not read; the next one gets the new one */
 }
 
-static void handshaker_ready(struct watch *watch, uint32_t events)
+/* One message. Returns 1, 0: there is none now, or -1: there will be none that makes sense. */
+static int hear(struct handshaker *handshaker)
 {
-	struct handshaker *handshaker = (struct handshaker *)watch;
 	struct broker *broker = handshaker->broker;
 	struct wire_reader reader;
 	struct channel_fds fds;
 	struct session *session;
 	struct wire_head head;
-	ssize_t n = channel_recv(watch->fd, broker->buf, WIRE_MAX, &fds);
+	ssize_t n = channel_recv(handshaker->watch.fd, broker->buf, WIRE_MAX, &fds);
 
 	if (n == -EAGAIN)
-		return;
-	if (n <= 0 || !wire_open(&reader, broker->buf, (size_t)n, &head)) {
-		loop_forget(&broker->loop, watch); /* SIGCHLD follows, or is made to */
-		kill(handshaker->pid, SIGKILL);
-		return;
+		return 0;
+	if (n <= 0)
+		return -1;
+	if (!wire_open(&reader, broker->buf, (size_t)n, &head)) {
+		channel_close_fds(&fds);
+		return -1;
 	}
 	session = session_find(broker, session_of(reader));
 	if (head.type == MSG_READY)
@@ -230,6 +231,17 @@ static void handshaker_ready(struct watch *watch, uint32_t events)
 	secret_wipe(broker->buf, (size_t)n);
 	if (head.type == MSG_READY)
 		listeners_room(broker);
+	return 1;
+}
+
+static void handshaker_ready(struct watch *watch, uint32_t events)
+{
+	struct handshaker *handshaker = (struct handshaker *)watch;
+
+	if (hear(handshaker) >= 0)
+		return;
+	loop_forget(&handshaker->broker->loop, watch); /* SIGCHLD follows, or is made to */
+	kill(handshaker->pid, SIGKILL);
 }
 
 /* --- handshakers ---------------------------------------------------------------------------------- */
@@ -375,9 +387,12 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 {
 	struct broker *broker = handshaker->broker;
 	struct session *session;
-	bool crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && !broker->stopping &&
-		       handshaker->in_progress <= MAX_SUSPECTS;
+	bool crashed;
 
+	while (hear(handshaker) > 0) /* what it had finished is not lost with it */
+		;
+	crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && !broker->stopping &&
+		  handshaker->in_progress <= MAX_SUSPECTS;
 	if (!broker->stopping) {
 		broker->stats.handshaker_crashes++;
 		log_line(broker, CONFIG_LOG_WARNING,

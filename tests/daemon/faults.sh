@@ -211,7 +211,8 @@ handshakers_finish_and_die() {
   kill -STOP "${pids_then[@]}"
   "$PEERS/hammer" "$port" "$work/ca.pem" 20 20 >"$work/hammer.out" 2>"$work/hammer.err" &
   hammer=$!
-  sleep 0.5 # until they have the sockets
+  await 10 eval "[[ \$('${SLUICECTL:-$build/tools/sluicectl}' --socket '$work/admin.sock' --json status) == *'\"handshakes\":20,'* ]]" ||
+    say "they do not get them"
   kill -STOP "$daemon"
   kill -CONT "${pids_then[@]}"
   sleep 0.5
