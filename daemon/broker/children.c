@@ -24,7 +24,7 @@
 #define SMALL_LEN 256
 #define CHANNEL_BUFFER (4 << 20) /* bytes: thousands of messages may wait */
 #define BACKOFF_MS 100           /* doubles with each crash */
-#define MAX_BACKOFF_MS 1000 /* that long none of its handshakes are made */
+#define MAX_BACKOFF_MS 1000      /* that long none of its handshakes are made */
 #define CALM_MS 60000
 #define MAX_SUSPECTS 8
 #define WATCH_MS 1000
