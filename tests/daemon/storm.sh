@@ -130,12 +130,12 @@ accounts() {
 }
 
 whole() {
-  [ "$(handshakers | wc -l)" = 3 ] && [ "$(keeper | wc -l)" = 1 ] && [ "$(count_files "$daemon")" -le "$files" ]
+  [ "$(handshakers | wc -l)" = 3 ] && [ "$(keeper | wc -l)" = 1 ] && [ "$(count_files "$daemon")" -le "$descriptors" ]
 }
 
 # What was there before is there again, and no more.
 calm() {
-  await 10 whole || { say "$(handshakers | wc -l) handshakers, $(count_files "$daemon") descriptors, $files before"; return 1; }
+  await 10 whole || { say "$(handshakers | wc -l) handshakers, $(count_files "$daemon") descriptors, $descriptors before"; return 1; }
   answers 'worker=*' ask localhost
 }
 
@@ -143,7 +143,7 @@ names=()
 prepare_daemon
 ktap_plan 4
 attempt "the daemon and its workers start" starts
-files=$(count_files "$daemon")
+descriptors=$(count_files "$daemon")
 attempt "requests go on while workers and handshakers are killed and the configuration is read again" storm
 attempt "no request fails but those of the killed" accounts
 attempt "afterwards all is as it was" calm
