@@ -58,7 +58,7 @@ struct handshaker {
 	bool ready;
 	unsigned int in_progress;
 	uint64_t restart_ms; /* not running: when it is started again; 0: running */
-	uint64_t started_ms;
+	uint64_t started_ms, heard_ms;
 	unsigned int crashes;
 	LIST_HEAD(, session) sessions; /* being negotiated by it */
 };

@@ -27,8 +27,8 @@
 #define MAX_BACKOFF_MS 1000      /* that long none of its handshakes are made */
 #define CALM_MS 60000
 #define MAX_SUSPECTS 8
-#define WATCH_MS 1000
-#define HANG_MS 3000 /* beyond the longest handshake_timeout */
+#define WATCH_MS 200
+#define HANG_MS 700 /* beyond the longest handshake_timeout, and without a word */
 
 int children_pair(int pair[2])
 {
@@ -216,6 +216,7 @@ static int hear(struct handshaker *handshaker)
 		return 0;
 	if (n <= 0)
 		return -1;
+	handshaker->heard_ms = broker->loop.now_ms;
 	if (!wire_open(&reader, broker->buf, (size_t)n, &head)) {
 		channel_close_fds(&fds);
 		return -1;
@@ -437,6 +438,8 @@ static bool hangs(const struct handshaker *handshaker)
 	const struct broker *broker = handshaker->broker;
 	const struct session *session;
 
+	if (broker->loop.now_ms - handshaker->heard_ms <= HANG_MS)
+		return false;
 	LIST_FOREACH(session, &handshaker->sessions, of_owner)
 	if (broker->loop.now_ms - session->accepted_ms > broker->handshake_ms + HANG_MS)
 		return true;
@@ -444,7 +447,8 @@ static bool hangs(const struct handshaker *handshaker)
 }
 
 /*
- * Handshakers keep the time of their handshakes; one that does not has stopped, or turns in a circle.
+ * Handshakers keep the time of their handshakes; one that does not, and says nothing at all, has stopped or
+ * turns in a circle. One that has much to do is late as well, but tells of what it has done.
  * If it was us who were late, there may be much that they have said: another round.
  */
 static void look_for_hanging(struct broker *broker)

@@ -224,14 +224,18 @@ handshakers_finish_and_die() {
   return "$result"
 }
 
-# A handshake that hangs in it is given up by the broker, with the process.
+# A handshake that hangs in it is given up by the broker, with the process, a second after it was due.
 handshaker_stops() {
-  local pid
+  local pid took
   pid=$(handshakers | head -n 1)
   [ -n "$pid" ] || return 1
   kill -STOP "$pid"
   start_load 6
+  took=$(date +%s%3N)
   await 20 log_has "a handshaker (pid $pid) hangs" || say "the one that hangs is not found"
+  took=$(($(date +%s%3N) - took))
+  say "given up after $took ms, of which handshake_timeout is 2000"
+  [ "$took" -le 3200 ] || { say "that is too late"; return 1; } # 200: looking, on a busy machine
   await 15 whole || say "it is not replaced"
   sleep 0.5
   stop_load 6 20 || return 1
@@ -315,15 +319,17 @@ reloads() {
 # --- descriptors
 
 no_descriptors() {
-  local before result=0 hammer z
+  local before result=0 hammer n z
   before=$(keeper; handshakers | sort)
   # Fewer than would be needed at once: all are served, one after the other.
-  prlimit --pid "$daemon" --nofile=48:
-  sleep 2 # until it knows
-  "$PEERS/hammer" "$port" "$work/ca.pem" 200 100 >"$work/hammer.out" 2>"$work/hammer.err" || {
-    say "$(cat "$work/hammer.out") $(sort "$work/hammer.err" | uniq -c | head -n 3)"
-    result=1
-  }
+  for n in 48 64 256; do
+    prlimit --pid "$daemon" --nofile="$n:"
+    sleep 0.5 # until it knows
+    "$PEERS/hammer" "$port" "$work/ca.pem" 200 100 >"$work/hammer.out" 2>"$work/hammer.err" || {
+      say "$n: $(cat "$work/hammer.out") $(sort "$work/hammer.err" | uniq -c | head -n 3)"
+      result=1
+    }
+  done
   # Fewer than it has: nobody is, but nobody is refused either.
   prlimit --pid "$daemon" --nofile=8:
   "$PEERS/hammer" "$port" "$work/ca.pem" 20 20 >"$work/hammer.out" 2>"$work/hammer.err" &
@@ -346,18 +352,21 @@ idle_time() { # ticks of CPU
 
 # 8 descriptors, and workers that knock: the loop must not turn in a circle.
 no_circle() {
-  local before after pid
+  local before share pid took
   prlimit --pid "$daemon" --nofile=8:
   "$PEERS/worker" "$work/app.sock" hold knocks >"$work/z.out" 2>&1 &
   pid=$!
   sleep 0.2
   before=$(idle_time)
   sleep 2
-  after=$(idle_time)
+  share=$((($(idle_time) - before) * 100 / (2 * $(getconf CLK_TCK))))
   prlimit --pid "$daemon" --nofile="$many:"
+  took=$(date +%s%3N)
   await 10 grep -q attached "$work/z.out" || { say "it does not attach later"; return 1; }
+  took=$(($(date +%s%3N) - took))
   slay "$pid"
-  [ $((after - before)) -lt 50 ] || { say "$((after - before)) ticks of CPU in two seconds"; return 1; }
+  say "without descriptors: $share % of a processor; with them, it goes on after $took ms"
+  [ "$share" -lt 20 ] && [ "$took" -le 1000 ]
 }
 
 # --- the end

@@ -50,6 +50,7 @@ static uint32_t *latencies_us;
 static long count;
 static atomic_long begun, good, bad;
 static atomic_int stopped;
+static _Atomic uint64_t longest_failure_us;
 
 static uint64_t now_us(clockid_t clock)
 {
@@ -142,13 +143,18 @@ static const char *once(struct client *client)
 
 static void account(const struct client *client, const char *failed)
 {
+	uint64_t took_us = now_us(CLOCK_MONOTONIC) - client->began_us;
+	uint64_t longest = longest_failure_us;
 	char address[INET_ADDRSTRLEN];
 
 	if (!failed) {
-		latencies_us[good++] = (uint32_t)(now_us(CLOCK_MONOTONIC) - client->began_us);
+		latencies_us[good++] = (uint32_t)took_us;
 		return;
 	}
 	bad++;
+	while (took_us > longest &&
+	       !atomic_compare_exchange_weak(&longest_failure_us, &longest, took_us))
+		;
 	inet_ntop(AF_INET, &client->local.sin_addr, address, sizeof(address));
 	printf("failed %llu %s:%u %s %s\n", (unsigned long long)now_us(CLOCK_REALTIME) / 1000,
 	       address, ntohs(client->local.sin_port), failed, client->err.text);
@@ -239,8 +245,10 @@ int main(int argc, char **argv)
 	for (i = 0; i < n; i++)
 		pthread_join(clients[i].thread, NULL);
 	qsort(latencies_us, (size_t)good, sizeof(*latencies_us), compare);
-	printf("requests=%ld good=%ld bad=%ld seconds=%.1f p50_ms=%.1f p99_ms=%.1f p999_ms=%.1f max_ms=%.1f\n",
+	printf("requests=%ld good=%ld bad=%ld seconds=%.1f p50_ms=%.1f p99_ms=%.1f p999_ms=%.1f max_ms=%.1f "
+	       "failed_max_ms=%.1f\n",
 	       good + bad, good, bad, (double)(now_us(CLOCK_MONOTONIC) - began_us) / 1e6,
-	       quantile(500), quantile(990), quantile(999), quantile(1000));
+	       quantile(500), quantile(990), quantile(999), quantile(1000),
+	       (double)longest_failure_us / 1000);
 	return bad ? 1 : 0;
 }
