@@ -196,7 +196,7 @@ static double quantile(long per_mille)
 
 static int prepare(const char *cafile, struct sluice_error *err)
 {
-	struct sluice_options *opts;
+	struct sluice_options *opts = NULL;
 	int r = sluice_options_new(&opts);
 
 	if (r >= 0)
@@ -205,6 +205,7 @@ static int prepare(const char *cafile, struct sluice_error *err)
 		r = sluice_options_set(opts, SLUICE_OPT_HANDSHAKE_TIMEOUT, "30000", err);
 	if (r >= 0)
 		r = sluice_profile_new(&profile, opts, SLUICE_CLIENT, err);
+	sluice_options_free(opts);
 	if (r >= 0)
 		r = sluice_start(&sluice, SLUICE_TEMPORARY, err);
 	return r;
