@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The service of new keys: how long an answer takes, and that a worker which asks without end gets them at
-# the rate that the daemon allows, while another's answers and handshakes take no longer than before.
+# the rate that the daemon allows, while another's answers and handshakes still come at once.
 # On the user path, where sessions have no keys at the daemon, answers are refusals.
 # Environment: as tests/daemon/lib.sh; SLUICE_TEST_LONG: 100,000 at once.
 # shellcheck disable=SC2317,SC2154 # the functions are called by the harness; variables of lib.sh
@@ -98,7 +98,12 @@ attempt "the daemon starts" starts
 if [ "$(path_of TLS_AES_128_GCM_SHA256 auto)" = user ] ||
   grep -q 'new keys when receiving (KeyUpdate) *yes' "$work/probe"; then
   attempt "new keys are asked for, one after the other" served
-  attempt "a worker that asks without end makes nobody else wait" bounded
+  median=$(figure quiet median_us)
+  if [ "${median:-0}" -gt 500 ]; then # an emulated machine
+    skip "a worker that asks without end makes nobody else wait" "this machine is slower than the rate"
+  else
+    attempt "a worker that asks without end makes nobody else wait" bounded
+  fi
 else
   skip "new keys are asked for, one after the other" "this kernel cannot change keys"
   skip "a worker that asks without end makes nobody else wait" "this kernel cannot change keys"
