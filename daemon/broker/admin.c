@@ -54,6 +54,7 @@ static void take_line(struct admin_client *client, const char *line, size_t len)
 		if (admin_verb_acts(request.verb))
 			log_line(broker, CONFIG_LOG_INFO, "administration: user %u: %.*s",
 				 (unsigned int)uid, (int)len, line);
+		broker_read_ends(broker);
 		client->job = (struct admin_job){ .request = request,
 						  .step = steps[request.verb],
 						  .reloads = broker->stats.reloads };

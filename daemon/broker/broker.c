@@ -35,13 +35,14 @@ static void socket_ended(void *arg, const struct diag_socket *socket)
 	session_end(broker, session, "closed");
 }
 
-static void diag_ready(struct watch *watch, uint32_t events)
+/*
+ * Ends are read many at a time, at each tick and when somebody looks at the table: each for itself would
+ * wake this process once more for every connection.
+ */
+void broker_read_ends(struct broker *broker)
 {
-	struct broker *broker =
-		(struct broker *)((char *)watch - offsetof(struct broker, diag_watch));
-
-	if (diag_dispatch(broker->diag) == -ENOBUFS)
-		broker->poll_ms = broker->loop.now_ms; /* ends were missed */
+	if (broker->diag && diag_dispatch(broker->diag) == -ENOBUFS)
+		broker->poll_ms = broker->loop.now_ms; /* some were missed */
 }
 
 static void socket_lives(void *arg, const struct diag_socket *socket)
@@ -90,7 +91,7 @@ static void poll_sockets(struct broker *broker)
 		}
 }
 
-static int open_diag(struct broker *broker)
+static void open_diag(struct broker *broker)
 {
 	int r = diag_new(&broker->diag, socket_ended, broker);
 
@@ -98,16 +99,14 @@ static int open_diag(struct broker *broker)
 		log_line(broker, CONFIG_LOG_WARNING, "the kernel does not tell of sockets: %s",
 			 strerror(-r));
 		broker->diag = NULL;
-		return 0;
+		return;
 	}
 	if (!diag_has_events(broker->diag)) {
 		broker->poll_ms = broker->loop.now_ms + POLL_MS;
-		return 0;
+		return;
 	}
 	if (broker->sessions.n) /* some may have ended while nobody was told */
 		broker->poll_ms = broker->loop.now_ms;
-	broker->diag_watch = (struct watch){ .fd = diag_fd(broker->diag), .ready = diag_ready };
-	return loop_watch(&broker->loop, &broker->diag_watch, EPOLLIN);
 }
 
 /* --- reload -------------------------------------------------------------------------------------- */
@@ -239,6 +238,7 @@ static void tick(struct loop *loop, void *arg)
 	pools_tick(broker);
 	sources_tick(broker);
 	service_tick(broker);
+	broker_read_ends(broker);
 	poll_sockets(broker);
 	admin_tick(broker);
 	if (broker->stopping) {
@@ -408,8 +408,10 @@ int main(int argc, char **argv)
 	raise_files();
 	broker.buf = wire_buffer_new();
 	broker.out = wire_buffer_new();
-	if (!broker.buf || !broker.out || loop_init(&broker.loop, tick, &broker) < 0 ||
-	    open_signals(&broker) < 0) {
+	broker.permit_key = secret_new(PERMIT_KEY_LEN);
+	if (!broker.buf || !broker.out || !broker.permit_key ||
+	    getrandom(broker.permit_key, PERMIT_KEY_LEN, 0) < 0 ||
+	    loop_init(&broker.loop, tick, &broker) < 0 || open_signals(&broker) < 0) {
 		perror("sluiced");
 		return EXIT_FAILURE;
 	}
@@ -420,6 +422,7 @@ int main(int argc, char **argv)
 	status = run(&broker, only_check);
 	wire_buffer_free(broker.buf);
 	wire_buffer_free(broker.out);
+	secret_free(broker.permit_key);
 	config_free(broker.config);
 	return status;
 }

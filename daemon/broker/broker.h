@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "common/loop.h"
+#include "common/permit.h"
 #include "config/config.h"
 #include "diag/diag.h"
 #include "handover/channel.h"
@@ -41,8 +42,8 @@ struct keeper {
 /* keeper_start() starts the keeper, which has no keys then. Returns 0 or -errno. */
 int keeper_start(struct broker *broker);
 
-/* keeper_tell() sends it a message about a session, or 0, with or without a descriptor. */
-void keeper_tell(struct broker *broker, enum message_type type, uint64_t session, const int *fd);
+/* keeper_give_channel() gives it its end of a handshaker's channel; the descriptor stays the caller's. */
+void keeper_give_channel(struct broker *broker, int fd);
 
 /* keeper_died() is for its SIGCHLD. keeper_tick() starts it again. */
 void keeper_died(struct broker *broker, int status);
@@ -82,9 +83,6 @@ int children_pair(int ret_fds[2]);
 
 /* children_backoff() tells how many milliseconds a child waits for its restart. */
 uint64_t children_backoff(unsigned int crashes);
-
-/* children_forget() takes back what the keeper may do for a session. */
-void children_forget(struct broker *broker, uint64_t session);
 
 /* --- certificates (catalog.c) ----------------------------------------------------------------- */
 
@@ -313,6 +311,7 @@ struct broker {
 	struct config *config;
 	int catalog_fd;
 	struct keeper keeper;
+	uint8_t *permit_key; /* PERMIT_KEY_LEN bytes; secret memory */
 	struct handshaker *handshakers;
 	size_t n_handshakers;
 	uint64_t handshake_ms; /* the longest that any may take */
@@ -330,7 +329,6 @@ struct broker {
 	struct memory *memory;
 	bool handing_on; /* the end of this process is not that of its workers' sessions */
 	struct admin admin;
-	struct watch diag_watch;
 	struct diag *diag;
 	uint64_t poll_ms; /* when the kernel's list is read next; 0: it tells by itself */
 	unsigned int polls;
@@ -350,6 +348,9 @@ struct broker {
 /* broker_reload() reads the configuration again: all of it is taken, or nothing. */
 int broker_reload(struct broker *broker, struct config_error *ret_err);
 void broker_stop(struct broker *broker);
+
+/* broker_read_ends() takes those sessions out of the table whose sockets have ended by now. */
+void broker_read_ends(struct broker *broker);
 
 /* log_line() writes one line of level @level and below. */
 void log_line(const struct broker *broker, enum config_log_level level, const char *format, ...)

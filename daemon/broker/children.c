@@ -49,11 +49,6 @@ uint64_t children_backoff(unsigned int crashes)
 	return wait < MAX_BACKOFF_MS ? wait : MAX_BACKOFF_MS;
 }
 
-void children_forget(struct broker *broker, uint64_t session)
-{
-	keeper_tell(broker, MSG_FORGET, session, NULL);
-}
-
 /* --- what handshakers tell ------------------------------------------------------------------------ */
 
 static uint64_t session_of(struct wire_reader reader)
@@ -142,7 +137,6 @@ static void established(struct broker *broker, struct session *session, struct w
 			struct channel_fds *fds)
 {
 	leave(broker, session);
-	children_forget(broker, session->id); /* a resumption needs no signature */
 	session->fd = channel_take_fd(fds);
 	broker->n_held += session->fd >= 0;
 	session->established_ms = broker->loop.now_ms;
@@ -186,7 +180,6 @@ static void failed(struct broker *broker, struct session *session, struct wire_r
 		 : sent      ? " sent"
 			     : " received");
 	broker->stats.failed++;
-	children_forget(broker, session->id);
 	session_end(broker, session, reason);
 }
 
@@ -265,7 +258,7 @@ static int start_handshaker(struct handshaker *handshaker)
 	fds[1] = keepers[1];
 	handshaker->pid = process_spawn("sluice-handshaker", fds, 2, broker->config->uid,
 					broker->config->gid);
-	keeper_tell(broker, MSG_CHANNEL, 0, &keepers[0]);
+	keeper_give_channel(broker, keepers[0]);
 	close(ours[1]);
 	close(keepers[0]);
 	close(keepers[1]);
@@ -358,14 +351,16 @@ static struct handshaker *least_busy(struct broker *broker)
 
 int children_handshake(struct broker *broker, struct session *session, int fd)
 {
+	uint8_t buf[SMALL_LEN], permit[PERMIT_LEN];
 	struct handshaker *best;
-	uint8_t buf[SMALL_LEN];
 	struct wire wire;
 	int r = -EAGAIN;
 
-	keeper_tell(broker, MSG_PERMIT, session->id, NULL);
+	permit_write(permit, broker->permit_key, session->id, SLUICE_SERVER,
+		     broker->loop.now_ms + broker->handshake_ms + HANG_MS);
 	wire_begin(&wire, buf, sizeof(buf), MSG_HANDSHAKE, 0);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
+	wire_put(&wire, ATTR_PERMIT, permit, sizeof(permit));
 	wire_put_u64(&wire, ATTR_PROFILE, broker->config->listeners[session->listener].profile);
 	while ((best = least_busy(broker))) {
 		r = channel_send(best->watch.fd, buf, wire_end(&wire), &fd, 1);
@@ -373,10 +368,8 @@ int children_handshake(struct broker *broker, struct session *session, int fd)
 			break;
 		best->ready = false; /* it has died; its SIGCHLD comes */
 	}
-	if (r < 0) {
-		children_forget(broker, session->id);
+	if (r < 0)
 		return r;
-	}
 	session->handshaker = best;
 	best->in_progress++;
 	broker->in_progress++;
@@ -408,7 +401,6 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 	handshaker->pid = 0;
 	handshaker->ready = false;
 	while ((session = LIST_FIRST(&handshaker->sessions))) {
-		children_forget(broker, session->id);
 		broker->stats.failed++;
 		/* Any of them may have done it: of many nobody is accused. */
 		if (crashed)

@@ -10,6 +10,7 @@
 
 #include "broker/broker.h"
 #include "common/process.h"
+#include "core/secret.h"
 #include "handover/messages.h"
 
 #define SMALL_LEN 256
@@ -33,6 +34,18 @@ static void keeper_ready(struct watch *watch, uint32_t events)
 	kill(broker->keeper.pid, SIGKILL);
 }
 
+/* A new keeper takes the permits of the one before it: handshakes that are under way have no others. */
+static void tell_permit_key(struct broker *broker)
+{
+	uint8_t buf[SMALL_LEN];
+	struct wire wire;
+
+	wire_begin(&wire, buf, sizeof(buf), MSG_PERMIT_KEY, 0);
+	wire_put(&wire, ATTR_PERMIT_KEY, broker->permit_key, PERMIT_KEY_LEN);
+	channel_send(broker->keeper.watch.fd, buf, wire_end(&wire), NULL, 0);
+	secret_wipe(buf, sizeof(buf));
+}
+
 int keeper_start(struct broker *broker)
 {
 	struct keeper *keeper = &broker->keeper;
@@ -50,19 +63,17 @@ int keeper_start(struct broker *broker)
 	keeper->restart_ms = 0;
 	keeper->started_ms = broker->loop.now_ms;
 	keeper->watch = (struct watch){ .fd = pair[0], .ready = keeper_ready };
+	tell_permit_key(broker);
 	return loop_watch(&broker->loop, &keeper->watch, EPOLLIN);
 }
 
-void keeper_tell(struct broker *broker, enum message_type type, uint64_t session, const int *fd)
+void keeper_give_channel(struct broker *broker, int fd)
 {
 	uint8_t buf[SMALL_LEN];
 	struct wire wire;
 
-	wire_begin(&wire, buf, sizeof(buf), type, 0);
-	if (session)
-		wire_put_u64(&wire, ATTR_SESSION, session);
-	wire_put_u64(&wire, ATTR_ROLE, SLUICE_SERVER);
-	channel_send(broker->keeper.watch.fd, buf, wire_end(&wire), fd, fd ? 1 : 0);
+	wire_begin(&wire, buf, sizeof(buf), MSG_CHANNEL, 0);
+	channel_send(broker->keeper.watch.fd, buf, wire_end(&wire), &fd, 1);
 }
 
 void keeper_died(struct broker *broker, int status)
@@ -87,7 +98,6 @@ void keeper_died(struct broker *broker, int status)
 static void connect_keeper(struct handshaker *handshaker)
 {
 	struct broker *broker = handshaker->broker;
-	struct session *session;
 	uint8_t buf[SMALL_LEN];
 	struct wire wire;
 	int pair[2];
@@ -96,9 +106,7 @@ static void connect_keeper(struct handshaker *handshaker)
 		kill(handshaker->pid, SIGKILL);
 		return;
 	}
-	keeper_tell(broker, MSG_CHANNEL, 0, &pair[0]);
-	LIST_FOREACH(session, &handshaker->sessions, of_owner)
-	keeper_tell(broker, MSG_PERMIT, session->id, NULL);
+	keeper_give_channel(broker, pair[0]);
 	wire_begin(&wire, buf, sizeof(buf), MSG_CHANNEL, 0);
 	if (channel_send(handshaker->watch.fd, buf, wire_end(&wire), &pair[1], 1) < 0)
 		kill(handshaker->pid, SIGKILL);

@@ -17,7 +17,8 @@
 
 #define MAX_CHANNELS 4
 #define NOBODY 65534
-#define ABOVE_CHANNELS 64 /* room to move descriptors in without treading on one */
+#define MAX_MEMORY (1 << 30) /* bytes of a child's own */
+#define ABOVE_CHANNELS 64    /* room to move descriptors in without treading on one */
 
 /* The program beside this one. */
 static int sibling(const char *program, char *out, size_t out_size)
@@ -132,6 +133,38 @@ static int filter(enum confinement confinement)
 	return r;
 }
 
+/* A directory that has no name any more: it is empty, and nobody can put anything into it. */
+static int empty_root(void)
+{
+	static const char *const places[] = { "/run", "/tmp", "/dev/shm" }; /* one may be full */
+	char path[32];
+	int r = -ENOENT;
+	size_t i;
+
+	for (i = 0; r < 0 && i < sizeof(places) / sizeof(places[0]); i++) {
+		snprintf(path, sizeof(path), "%s/sluice-XXXXXX", places[i]);
+		r = mkdtemp(path) ? 0 : -errno;
+	}
+	if (r < 0)
+		return r;
+	if (chdir(path))
+		r = -errno;
+	if (rmdir(path) || (r == 0 && chroot(".")))
+		r = -errno;
+	return r;
+}
+
+/* Beyond it an allocation fails, and with it one handshake. */
+static int limit_memory(void)
+{
+	const struct rlimit memory = { MAX_MEMORY, MAX_MEMORY };
+
+#ifdef __SANITIZE_ADDRESS__ /* its own memory alone is more */
+	return 0;
+#endif
+	return setrlimit(RLIMIT_DATA, &memory) ? -errno : 0;
+}
+
 static int drop_user(uid_t uid, gid_t gid)
 {
 	if (uid == 0)
@@ -144,11 +177,18 @@ static int drop_user(uid_t uid, gid_t gid)
 int process_confine(enum confinement confinement, uid_t uid, gid_t gid)
 {
 	const struct rlimit none = { 0, 0 };
-	int r = geteuid() == 0 ? drop_user(uid, gid) : 0;
+	int r = 0;
 
+	tzset(); /* opens a file; gmtime_r(3) would, when a certificate's dates are looked at */
+	if (geteuid() == 0) {
+		r = empty_root();
+		if (r == 0)
+			r = drop_user(uid, gid);
+	}
+	if (r == 0)
+		r = limit_memory();
 	if (r < 0)
 		return r;
-	tzset(); /* opens a file; gmtime_r(3) would, when a certificate's dates are looked at */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0) ||
 	    prctl(PR_SET_PDEATHSIG, SIGKILL) || /* nobody would talk to it any more */
 	    setrlimit(RLIMIT_CORE, &none))

@@ -27,8 +27,8 @@ enum confinement {
 };
 
 /*
- * process_confine() drops privileges for good: another user (@uid 0: stays), no new privileges, not
- * dumpable, no core, then a list of system calls that are left (seccomp); any other one ends the
+ * process_confine() drops privileges for good: an empty root directory and another user (@uid 0: stays;
+ * both only if root calls), a limit of memory, no new privileges, not dumpable, no core, then a list of system calls that are left (seccomp); any other one ends the
  * process. Returns 0 or -errno.
  */
 int process_confine(enum confinement confinement, uid_t uid, gid_t gid);

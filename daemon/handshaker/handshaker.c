@@ -15,6 +15,7 @@
 
 #include "common/catalog.h"
 #include "common/loop.h"
+#include "common/permit.h"
 #include "common/process.h"
 #include "conn/conn.h"
 #include "conn/handshake.h"
@@ -40,6 +41,7 @@ struct session {
 	bool failed;  /* told to the broker; only the end is left */
 	bool waiting; /* for the keeper's answer to @request */
 	uint32_t request;
+	uint8_t permit[PERMIT_LEN];
 };
 
 static struct handshaker {
@@ -221,6 +223,7 @@ static bool ask_keeper(void *arg, struct sluice_conn *conn, uint16_t algorithm, 
 	session->request = session->slot | ++self.last_request << SLOT_BITS;
 	wire_begin(&wire, buf, sizeof(buf), MSG_SIGN, session->request);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
+	wire_put(&wire, ATTR_PERMIT, session->permit, PERMIT_LEN);
 	wire_put(&wire, ATTR_KEY_ID, key_id, 32);
 	wire_put_u64(&wire, ATTR_ALGORITHM, algorithm);
 	wire_put(&wire, ATTR_INPUT, in, in_len);
@@ -330,8 +333,8 @@ static void start(struct session *session, int fd)
 static void take_handshake(struct wire_reader *reader, struct channel_fds *fds)
 {
 	uint64_t id = 0, profile = 0;
+	struct attr attr, permit = { 0 };
 	struct session *session;
-	struct attr attr;
 	int fd = channel_take_fd(fds);
 
 	while (wire_next(reader, &attr) == 1) {
@@ -339,9 +342,13 @@ static void take_handshake(struct wire_reader *reader, struct channel_fds *fds)
 			attr_u64(&attr, &id);
 		if (attr.type == ATTR_PROFILE)
 			attr_u64(&attr, &profile);
+		if (attr.type == ATTR_PERMIT)
+			permit = attr;
 	}
 	session = fd < 0 ? NULL : session_new(id, profile);
 	if (session) {
+		if (permit.len == PERMIT_LEN)
+			memcpy(session->permit, permit.bytes, PERMIT_LEN);
 		start(session, fd);
 		return;
 	}

@@ -22,6 +22,7 @@
 
 #include "bssl/signer.h"
 #include "common/loop.h"
+#include "common/permit.h"
 #include "common/process.h"
 #include "core/error.h"
 #include "core/secret.h"
@@ -33,17 +34,12 @@
 
 #define MAX_KEYS 100000
 #define MAX_CHAIN 16
+#define PERMITS_WINDOW (1 << 22) /* sessions that may begin while one waits */
 #define KEY_ID_LEN SHA256_DIGEST_LENGTH
 
 struct key {
 	uint8_t id[KEY_ID_LEN]; /* of the SubjectPublicKeyInfo */
 	EVP_PKEY *pkey;
-};
-
-/* struct permit - one operation that a handshake may ask for. */
-struct permit {
-	uint64_t session;
-	enum sluice_role role;
 };
 
 /* struct client - a handshaker's channel. */
@@ -54,22 +50,16 @@ struct client {
 static struct keeper {
 	struct loop loop;
 	struct watch broker;
-	void *keys;    /* tsearch(3) by id */
-	void *permits; /* by session */
+	void *keys; /* tsearch(3) by id */
 	size_t n_keys;
+	uint8_t *permit_key; /* PERMIT_KEY_LEN bytes */
+	struct permits_used *used;
 	uint8_t *buf; /* WIRE_MAX bytes; secret memory: passwords come in it */
 } keeper;
 
 static int by_id(const void *a, const void *b)
 {
 	return memcmp(((const struct key *)a)->id, ((const struct key *)b)->id, KEY_ID_LEN);
-}
-
-static int by_session(const void *a, const void *b)
-{
-	uint64_t x = ((const struct permit *)a)->session, y = ((const struct permit *)b)->session;
-
-	return x < y ? -1 : x > y;
 }
 
 /* --- keys ----------------------------------------------------------------------------------- */
@@ -212,48 +202,26 @@ static void take_load(struct wire_reader *reader, uint32_t id, struct channel_fd
 
 /* --- permits -------------------------------------------------------------------------------- */
 
-static struct permit read_permit(struct wire_reader *reader)
+static void take_permit_key(struct wire_reader *reader)
 {
-	struct permit permit = { 0, SLUICE_SERVER };
 	struct attr attr;
-	uint64_t value;
 
-	while (wire_next(reader, &attr) == 1) {
-		if (!attr_u64(&attr, &value))
-			continue;
-		if (attr.type == ATTR_SESSION)
-			permit.session = value;
-		else if (attr.type == ATTR_ROLE)
-			permit.role = (enum sluice_role)value;
-	}
-	return permit;
+	while (wire_next(reader, &attr) == 1)
+		if (attr.type == ATTR_PERMIT_KEY && attr.len == PERMIT_KEY_LEN)
+			memcpy(keeper.permit_key, attr.bytes, PERMIT_KEY_LEN);
 }
 
-static void add_permit(struct permit permit)
+/* struct request - a MSG_SIGN. */
+struct request {
+	uint64_t session, algorithm;
+	struct attr permit, key_id, input;
+};
+
+static bool is_permitted(const struct request *request, enum sluice_role *ret_role)
 {
-	struct permit *kept = malloc(sizeof(*kept)), **found;
-
-	if (!kept)
-		return; /* its handshake will be refused */
-	*kept = permit;
-	found = tsearch(kept, &keeper.permits, by_session);
-	if (!found || *found != kept)
-		free(kept);
-}
-
-/* Returns whether there was one; it is used up. */
-static bool use_permit(uint64_t session, enum sluice_role *ret_role)
-{
-	struct permit wanted = { .session = session }, **found, *permit;
-
-	found = tfind(&wanted, &keeper.permits, by_session);
-	if (!found)
-		return false;
-	permit = *found;
-	*ret_role = permit->role;
-	tdelete(&wanted, &keeper.permits, by_session);
-	free(permit);
-	return true;
+	return permit_read(request->permit.bytes, request->permit.len, keeper.permit_key,
+			   request->session, loop_clock_ms(), ret_role) &&
+	       permits_use(keeper.used, request->session);
 }
 
 /* --- the broker ----------------------------------------------------------------------------- */
@@ -280,7 +248,6 @@ static void add_client(int fd)
 static void take_broker_message(size_t len, struct channel_fds *fds)
 {
 	struct wire_reader reader;
-	enum sluice_role role;
 	struct wire_head head;
 
 	if (!wire_open(&reader, keeper.buf, len, &head))
@@ -289,11 +256,8 @@ static void take_broker_message(size_t len, struct channel_fds *fds)
 	case MSG_LOAD:
 		take_load(&reader, head.id, fds);
 		break;
-	case MSG_PERMIT:
-		add_permit(read_permit(&reader));
-		break;
-	case MSG_FORGET:
-		use_permit(read_permit(&reader).session, &role);
+	case MSG_PERMIT_KEY:
+		take_permit_key(&reader);
 		break;
 	case MSG_CHANNEL:
 		add_client(channel_take_fd(fds));
@@ -301,8 +265,7 @@ static void take_broker_message(size_t len, struct channel_fds *fds)
 	}
 }
 
-/* Takes all that the broker has said so far. */
-static void drain_broker(void)
+static void broker_ready(struct watch *watch, uint32_t events)
 {
 	struct channel_fds fds;
 	ssize_t n;
@@ -316,18 +279,7 @@ static void drain_broker(void)
 		exit(0); /* the broker is gone */
 }
 
-static void broker_ready(struct watch *watch, uint32_t events)
-{
-	drain_broker();
-}
-
 /* --- handshakers ---------------------------------------------------------------------------- */
-
-/* struct request - a MSG_SIGN. */
-struct request {
-	uint64_t session, algorithm;
-	struct attr key_id, input;
-};
 
 static bool read_request(struct wire_reader *reader, struct request *request)
 {
@@ -340,6 +292,8 @@ static bool read_request(struct wire_reader *reader, struct request *request)
 			return false;
 		if (attr.type == ATTR_ALGORITHM && !attr_u64(&attr, &request->algorithm))
 			return false;
+		if (attr.type == ATTR_PERMIT)
+			request->permit = attr;
 		if (attr.type == ATTR_KEY_ID)
 			request->key_id = attr;
 		if (attr.type == ATTR_INPUT)
@@ -368,7 +322,7 @@ static void answer(struct client *client, uint32_t id, const struct request *req
 	struct wire wire;
 	size_t len = 0;
 
-	if (use_permit(request->session, &role) && key &&
+	if (is_permitted(request, &role) && key &&
 	    sign_allowed(role, algorithm, request->input.bytes, request->input.len))
 		len = sign_make(key, algorithm, request->input.bytes, request->input.len, out,
 				sizeof(out));
@@ -405,7 +359,6 @@ static void client_ready(struct watch *watch, uint32_t events)
 		drop_client(client);
 		return;
 	}
-	drain_broker(); /* a permit is sent before its socket: it is here, if there is one */
 	answer(client, head.id, &request);
 }
 
@@ -423,9 +376,13 @@ int main(void)
 		mlockall(MCL_CURRENT | MCL_FUTURE);
 	keeper.loop.quiet = true;
 	keeper.buf = wire_buffer_new();
+	keeper.permit_key = secret_new(PERMIT_KEY_LEN);
+	keeper.used = permits_used_new(PERMITS_WINDOW);
+	if (r == 0 && (!keeper.buf || !keeper.permit_key || !keeper.used))
+		r = -ENOMEM;
 	keeper.broker = (struct watch){ .fd = CHILD_BROKER_FD, .ready = broker_ready };
 	if (r == 0)
-		r = keeper.buf ? loop_watch(&keeper.loop, &keeper.broker, EPOLLIN) : -ENOMEM;
+		r = loop_watch(&keeper.loop, &keeper.broker, EPOLLIN);
 	if (r == 0)
 		r = process_confine(CONFINE_KEEPER, process_id(PROCESS_UID),
 				    process_id(PROCESS_GID));

@@ -49,7 +49,8 @@ static void end_handshake(struct sluice_conn *conn, int code, int alert, const c
 
 int handshake_use_profile(struct sluice_conn *conn, struct sluice_profile *profile)
 {
-	int r = conn->ssl ? profile_apply(profile, conn->ssl) : 0;
+	bool is_new = profile != conn->profile;
+	int r = conn->ssl && is_new ? profile_apply(profile, conn->ssl) : 0;
 
 	if (r < 0) {
 		sluice_profile_unref(profile);
@@ -58,7 +59,7 @@ int handshake_use_profile(struct sluice_conn *conn, struct sluice_profile *profi
 	}
 	sluice_profile_unref(conn->profile);
 	conn->profile = profile;
-	return conn->ssl && conn->role == SLUICE_CLIENT ? session_bind(conn) : 0;
+	return conn->ssl && is_new && conn->role == SLUICE_CLIENT ? session_bind(conn) : 0;
 }
 
 /* Lays @extra over the connection's profile. */

@@ -31,10 +31,8 @@ enum message_type {
 	/* broker -> keeper, and the answers */
 	MSG_LOAD = 80, /* with the key file and the certificate file */
 	MSG_LOADED,
-	MSG_PERMIT,  /* one private key operation for a session */
-	MSG_FORGET,  /* its handshake is over */
-	MSG_CHANNEL, /* with a handshaker's end */
-	MSG_CONFINE, /* the start is over: give up what is not needed any more */
+	MSG_CHANNEL = 84,    /* with a handshaker's end */
+	MSG_PERMIT_KEY = 86, /* what permits are checked by */
 	/* handshaker -> keeper, and the answer */
 	MSG_SIGN = 96,
 	MSG_SIGNED,
@@ -111,6 +109,8 @@ enum attr_type {
 	ATTR_HOST_NAME, /* of a profile's SNI hosts; repeated */
 	ATTR_NO_MATCH,
 	ATTR_TICKET_KEYS,
+	ATTR_PERMIT,     /* of one private key operation */
+	ATTR_PERMIT_KEY, /* between broker and keeper */
 
 	/* an option set: the option's number is added */
 	ATTR_OPTION = 1024,

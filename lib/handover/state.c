@@ -131,7 +131,7 @@ static void write_numbers(struct wire *wire, const struct number *numbers, size_
 	}
 }
 
-/* Returns 1 if the attribute is one of these numbers, 0 if not, -SLUICE_E_PROTOCOL for no number. */
+/* Returns which of these numbers the attribute is, from 1, 0: none, or -SLUICE_E_PROTOCOL: no number. */
 static int read_number(const struct number *numbers, size_t n, void *to, const struct attr *attr)
 {
 	uint64_t value;
@@ -144,7 +144,7 @@ static int read_number(const struct number *numbers, size_t n, void *to, const s
 	if (!attr_u64(attr, &value) || (numbers[i].size < 8 && value >> (8 * numbers[i].size)))
 		return -SLUICE_E_PROTOCOL;
 	memcpy((uint8_t *)to + numbers[i].offset, &value, numbers[i].size);
-	return 1;
+	return (int)i + 1;
 }
 
 int state_write(const struct sluice_conn *conn, struct wire *wire)
@@ -218,9 +218,6 @@ static bool read_attr(struct sluice_conn *conn, struct parts *parts, const struc
 		return true;
 	default:
 		r = read_number(info_numbers, ARRAY_SIZE(info_numbers), &conn->info, attr);
-		if (r == 0)
-			r = read_number(limit_numbers, ARRAY_SIZE(limit_numbers), conn->profile,
-					attr);
 		return r >= 0;
 	}
 }
@@ -313,47 +310,88 @@ static int read_all(struct sluice_conn *conn, struct wire_reader *reader)
 	return r;
 }
 
-static int role_of(struct wire_reader reader, enum sluice_role *ret_role)
-{
-	struct attr attr;
-	uint64_t value;
+/* struct terms - what a profile is chosen by. */
+struct terms {
+	enum sluice_role role;
+	struct sluice_profile limits; /* only what limit_numbers has */
+};
 
-	while (wire_next(&reader, &attr) == 1)
-		if (attr.type == ATTR_ROLE && attr_u64(&attr, &value) &&
-		    (value == SLUICE_CLIENT || value == SLUICE_SERVER)) {
-			*ret_role = (enum sluice_role)value;
-			return 0;
-		}
-	return -SLUICE_E_PROTOCOL;
+static int read_terms(struct terms *terms, struct wire_reader reader)
+{
+	unsigned int missing = (1u << ARRAY_SIZE(limit_numbers)) - 1;
+	uint64_t role = UINT64_MAX;
+	struct attr attr;
+	int i;
+
+	while (wire_next(&reader, &attr) == 1) {
+		if (attr.type == ATTR_ROLE && !attr_u64(&attr, &role))
+			return -SLUICE_E_PROTOCOL;
+		i = read_number(limit_numbers, ARRAY_SIZE(limit_numbers), &terms->limits, &attr);
+		if (i < 0)
+			return i;
+		if (i)
+			missing &= ~(1u << (i - 1));
+	}
+	terms->role = (enum sluice_role)role;
+	return missing || (role != SLUICE_CLIENT && role != SLUICE_SERVER) ? -SLUICE_E_PROTOCOL : 0;
 }
 
-static int bare_profile(struct sluice_profile **ret_profile, enum sluice_role role)
+static bool fits(const struct sluice_profile *profile, const struct terms *terms)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(limit_numbers); i++)
+		if (memcmp((const uint8_t *)profile + limit_numbers[i].offset,
+			   (const uint8_t *)&terms->limits + limit_numbers[i].offset,
+			   limit_numbers[i].size))
+			return false;
+	return profile->role == terms->role;
+}
+
+static int bare_profile(struct sluice_profile **ret_profile, const struct terms *terms)
 {
 	struct sluice_options *opts;
+	size_t i;
 	int r = sluice_options_new(&opts);
 
 	if (r < 0)
 		return r;
-	r = profile_new_bare(ret_profile, opts, role, NULL);
+	r = profile_new_bare(ret_profile, opts, terms->role, NULL);
 	sluice_options_free(opts);
+	for (i = 0; r == 0 && i < ARRAY_SIZE(limit_numbers); i++)
+		memcpy((uint8_t *)*ret_profile + limit_numbers[i].offset,
+		       (const uint8_t *)&terms->limits + limit_numbers[i].offset,
+		       limit_numbers[i].size);
 	return r;
 }
 
-int state_read(struct sluice_conn **ret_conn, struct sluice *sluice, struct wire_reader *reader,
-	       int fd)
+/* One connection is like the one before it, mostly. */
+static int choose_profile(struct sluice_profile **last, const struct terms *terms)
 {
 	struct sluice_profile *profile;
-	struct sluice_conn *conn;
-	enum sluice_role role;
-	int r = role_of(*reader, &role);
+	int r;
 
+	if (*last && fits(*last, terms))
+		return 0;
+	r = bare_profile(&profile, terms);
 	if (r < 0)
 		return r;
-	r = bare_profile(&profile, role);
-	if (r < 0)
-		return r;
-	r = conn_new(&conn, sluice, profile, role, fd);
-	sluice_profile_unref(profile);
+	sluice_profile_unref(*last);
+	*last = profile;
+	return 0;
+}
+
+int state_read(struct sluice_conn **ret_conn, struct sluice *sluice, struct sluice_profile **last,
+	       struct wire_reader *reader, int fd)
+{
+	struct terms terms = { 0 };
+	struct sluice_conn *conn;
+	int r = read_terms(&terms, *reader);
+
+	if (r == 0)
+		r = choose_profile(last, &terms);
+	if (r == 0)
+		r = conn_new(&conn, sluice, *last, terms.role, fd);
 	if (r < 0)
 		return r;
 	r = read_all(conn, reader);

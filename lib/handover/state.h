@@ -22,11 +22,12 @@ int state_write(const struct sluice_conn *conn, struct wire *wire);
 struct sluice_conn *state_release(struct sluice_conn *conn);
 
 /*
- * state_read() makes a connection of a message and its socket. Owns @fd only on success. Errors:
- * PROTOCOL (not what state_write() writes), NOMEM, UNSUPPORTED_SUITE.
+ * state_read() makes a connection of a message and its socket. Owns @fd only on success. *@last is the
+ * profile of the one before it, for this one too if it fits, or replaced; NULL at first, the caller's to
+ * unref at last. Errors: PROTOCOL (not what state_write() writes), NOMEM, UNSUPPORTED_SUITE.
  */
-int state_read(struct sluice_conn **ret_conn, struct sluice *sluice, struct wire_reader *reader,
-	       int fd);
+int state_read(struct sluice_conn **ret_conn, struct sluice *sluice, struct sluice_profile **last,
+	       struct wire_reader *reader, int fd);
 
 /* keys_write() and keys_read() are ATTR_RX_KEYS and ATTR_TX_KEYS. */
 void keys_write(struct wire *wire, uint16_t type, const struct traffic *traffic);

@@ -20,6 +20,7 @@
 struct sluice_worker {
 	struct sluice *sluice;
 	struct link *link;
+	struct sluice_profile *profile; /* of the last connection */
 	int fd;
 	uint8_t *buf; /* wire_buffer_new() */
 };
@@ -89,6 +90,7 @@ struct sluice_worker *sluice_worker_free(struct sluice_worker *worker)
 		sys->close(worker->fd);
 	worker_link_unref(worker->link);
 	wire_buffer_free(worker->buf);
+	sluice_profile_unref(worker->profile);
 	sluice_unref(worker->sluice);
 	free(worker);
 	return NULL;
@@ -134,7 +136,7 @@ int worker_conn(struct sluice_worker *worker, const uint8_t *message, size_t len
 	if (!wire_open(&reader, message, len, &head) || head.type != MSG_CONNECTION || fds->n != 1)
 		return -SLUICE_E_PROTOCOL;
 	session = session_of(reader);
-	r = state_read(&conn, worker->sluice, &reader, fds->fds[0]);
+	r = state_read(&conn, worker->sluice, &worker->profile, &reader, fds->fds[0]);
 	if (r < 0)
 		return r;
 	fds->n = 0;

@@ -71,20 +71,24 @@ static int get_credentials(struct sluice_profile *profile, const struct sluice_p
 static int build(struct sluice_profile *profile, const struct sluice_profile *base,
 		 const struct sluice_options *extra, struct sluice_error *err)
 {
-	struct settings settings;
+	struct settings *settings = malloc(sizeof(*settings));
 	int r;
 
+	if (!settings)
+		return err_set(err, SLUICE_E_NOMEM, "no memory for a profile");
+	profile->settings = settings;
 	r = options_check(profile->opts, profile->role, err);
 	if (!r)
-		r = settings_get(&settings, profile->opts, profile->role, err);
+		r = settings_get(settings, profile->opts, profile->role, err);
 	if (!r)
 		r = get_credentials(profile, base, extra, err);
 	if (!r && profile->creds->key)
-		r = protocol_check_key(&settings.protocol, profile->role, profile->creds->key, err);
+		r = protocol_check_key(&settings->protocol, profile->role, profile->creds->key,
+				       err);
 	if (r < 0)
 		return r;
-	fill(profile, &settings);
-	return context_new(&profile->ctx, &settings, profile->opts, profile->role, profile->creds,
+	fill(profile, settings);
+	return context_new(&profile->ctx, settings, profile->opts, profile->role, profile->creds,
 			   err);
 }
 
@@ -203,17 +207,12 @@ int profile_derive(struct sluice_profile **ret_profile, const struct sluice_prof
 
 int profile_apply(const struct sluice_profile *profile, SSL *ssl)
 {
-	struct settings settings;
-	int r = settings_get(&settings, profile->opts, profile->role, NULL);
-
-	if (r < 0)
-		return -SLUICE_E_INTERNAL; /* it was fine when the profile was built */
 	/* Replaces certificate and key, suites, CA names, session ID context and hooks. */
 	if (!SSL_set_SSL_CTX(ssl, profile->ctx)) {
 		ERR_clear_error();
 		return -SLUICE_E_NOMEM;
 	}
-	return settings_apply(&settings, ssl);
+	return settings_apply(profile->settings, ssl);
 }
 
 struct sluice_profile *sluice_profile_ref(struct sluice_profile *profile)
@@ -228,6 +227,7 @@ struct sluice_profile *sluice_profile_unref(struct sluice_profile *profile)
 	if (!profile || atomic_fetch_sub_explicit(&profile->refs, 1, memory_order_acq_rel) != 1)
 		return NULL;
 	SSL_CTX_free(profile->ctx);
+	free(profile->settings);
 	credentials_unref(profile->creds);
 	sluice_options_free(profile->opts);
 	free(profile);

@@ -30,6 +30,7 @@ struct sluice_profile {
 	struct sluice_options *opts; /* as given: what a derived profile starts from */
 	const void *origin;          /* whoever built it: what it was built of */
 	SSL_CTX *ctx;
+	struct settings *settings; /* of @ctx, for profile_apply() */
 	struct credentials *creds; /* own chain and key, CA certificates */
 	X509_STORE *trust;         /* of @creds; NULL: no trust anchors */
 	bool verify_peer;
@@ -84,7 +85,7 @@ int profile_set_ticket_keys(const struct sluice_profile *profile,
 
 /*
  * profile_apply() makes @ssl, which was created from another profile and has at most read the
- * peer's hello, behave as if it had been created from @profile. Errors: INTERNAL, NOMEM.
+ * peer's hello, behave as if it had been created from @profile. Errors: NOMEM.
  */
 int profile_apply(const struct sluice_profile *profile, SSL *ssl);
 

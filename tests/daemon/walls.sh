@@ -110,6 +110,11 @@ confined() {
       }
     done
     grep -qE '^Max core file size +0 +0 ' "/proc/$pid/limits" || { say "$pid: may dump core"; result=1; }
+    grep -qE '^Max data size +1073741824 +1073741824 ' "/proc/$pid/limits" || { say "$pid: has no limit of memory"; result=1; }
+    [[ $(readlink "/proc/$pid/root") == */sluice-*' (deleted)' && -z $(ls -A "/proc/$pid/root/") ]] || {
+      say "$pid: its root is $(readlink "/proc/$pid/root")"
+      result=1
+    }
     # A process that is not dumpable has files of root's in /proc (proc(5)).
     [ "$(stat -c %u "/proc/$pid/maps")" = 0 ] || { say "$pid: is dumpable"; result=1; }
   done

@@ -71,12 +71,16 @@ static size_t strip_keys(uint8_t *out, size_t len)
 static int read_state(struct sluice_conn **ret_conn, struct pair *pair, const uint8_t *bytes,
 		      size_t len, int fd)
 {
+	struct sluice_profile *profile = NULL;
 	struct wire_reader reader;
 	struct wire_head head;
+	int r;
 
 	if (!wire_open(&reader, bytes, len, &head))
 		return -SLUICE_E_PROTOCOL;
-	return state_read(ret_conn, pair->sluice, &reader, fd);
+	r = state_read(ret_conn, pair->sluice, &profile, &reader, fd);
+	sluice_profile_unref(profile);
+	return r;
 }
 
 static bool on_kernel(const struct sluice_conn *conn)

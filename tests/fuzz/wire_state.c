@@ -36,6 +36,7 @@ static void look(struct sluice_conn *conn)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static struct sluice_profile *profile;
 	static struct sluice *sluice;
 	struct wire_reader reader;
 	struct sluice_conn *conn;
@@ -49,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	REQUIRE(fd >= 0);
-	if (state_read(&conn, sluice, &reader, fd) == 0)
+	if (state_read(&conn, sluice, &profile, &reader, fd) == 0)
 		look(conn);
 	else
 		REQUIRE(close(fd) == 0);
