@@ -440,7 +440,7 @@ static bool hangs(const struct handshaker *handshaker)
 
 /*
  * Handshakers keep the time of their handshakes; one that does not, and says nothing at all, has stopped or
- * turns in a circle. One that has much to do is late as well, but tells of what it has done.
+ * turns in a circle. One that has much to do is late as well, but says so (MSG_READY).
  * If it was us who were late, there may be much that they have said: another round.
  */
 static void look_for_hanging(struct broker *broker)

@@ -206,7 +206,7 @@ administrators() {
 }
 
 unharmed() {
-  [ "$(processes)" = "$before_all" ] || { say "processes were lost"; return 1; }
+  [ "$(processes)" = "$before_all" ] || { say "processes were lost: $(grep -E "hangs|ended by" "$work/sluiced.log" | head -n 3)"; return 1; }
   answers 'worker=*' ask localhost
 }
 
