@@ -332,6 +332,7 @@ no_descriptors() {
   done
   # Fewer than it has: nobody is, but nobody is refused either.
   prlimit --pid "$daemon" --nofile=8:
+  sleep 0.5
   "$PEERS/hammer" "$port" "$work/ca.pem" 20 20 >"$work/hammer.out" 2>"$work/hammer.err" &
   hammer=$!
   "$PEERS/worker" "$work/app.sock" hold z >"$work/z.out" 2>&1 & # must not make it turn in a circle
