@@ -33,7 +33,7 @@ static bool make_room(struct admin_client *client, size_t len)
 
 static void queue(struct admin_client *client, const char *text, size_t len)
 {
-	if (client->broken)
+	if (client->broken || !len)
 		return;
 	if (len > client->out_size - client->out_len && !make_room(client, len)) {
 		client->broken = true;

@@ -95,6 +95,7 @@ static void daemon_stats(struct admin_client *client)
 	for (i = REFUSED_NOT + 1; i < REFUSALS; i++)
 		stat_row(client, "daemon", refusal_name((enum refusal)i), stats->refused[i]);
 	stat_row(client, "daemon", "rekeys", stats->rekeys);
+	stat_row(client, "daemon", "rekeys_slowed", stats->rekeys_slowed);
 	stat_row(client, "daemon", "accept_paused", stats->accept_paused);
 	stat_row(client, "daemon", "handshaker_crashes", stats->handshaker_crashes);
 	stat_row(client, "daemon", "keeper_crashes", stats->keeper_crashes);

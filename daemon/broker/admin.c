@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sluice/error.h>
@@ -19,7 +20,7 @@
 #define MAX_READERS 48 /* of these: root finds room whatever others do */
 #define IDLE_MS 60000
 #define STALL_MS 10000 /* that a client leaves an answer unread */
-#define TURN_MS 2      /* for one client, before others get theirs */
+#define TURN_US 1000   /* for all clients together, before handshakes get theirs */
 
 static admin_step *const steps[ADMIN_VERBS] = {
 	[ADMIN_STATUS] = admin_status,   [ADMIN_SESSIONS] = admin_sessions,
@@ -109,10 +110,18 @@ static void drop(struct admin_client *client)
 	free(client);
 }
 
-/* Goes on with an answer, or with the next line, while there is room and time. */
+static uint64_t clock_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+/* Goes on with an answer, or with the next line, while there is room and time: its share of a turn. */
 static void work(struct admin_client *client)
 {
-	uint64_t until = loop_clock_ms() + TURN_MS;
+	uint64_t until = clock_us() + TURN_US / client->broker->admin.n_clients;
 
 	while (!client->broken && client->out_len - client->out_at < ADMIN_LOW_QUEUE) {
 		if (client->job.step) {
@@ -121,7 +130,7 @@ static void work(struct admin_client *client)
 		} else if (!next_line(client)) {
 			return;
 		}
-		if (loop_clock_ms() >= until)
+		if (clock_us() >= until)
 			return;
 	}
 }

@@ -63,7 +63,8 @@ struct handshaker {
 	bool ready;
 	unsigned int in_progress;
 	uint64_t restart_ms; /* not running: when it is started again; 0: running */
-	uint64_t started_ms;
+	uint64_t started_ms, heard_ms;
+	bool lies; /* nothing that it says counts any more */
 	unsigned int crashes;
 	LIST_HEAD(, session) sessions; /* being negotiated by it */
 };
@@ -313,6 +314,9 @@ struct worker {
 	LIST_HEAD(, upgrade) upgrades; /* under way */
 	STAILQ_HEAD(, answer)
 	answers; /* that its socket has no room for; nothing is read meanwhile */
+	unsigned int rekey_tokens; /* one for each MSG_REKEY; with none left its next ones wait */
+	uint64_t refilled_ms;
+	bool slowed; /* it has been without one since it last had all */
 };
 
 int pools_open(struct broker *broker, struct config_error *ret_err);
@@ -397,6 +401,13 @@ void memory_forget(struct broker *broker, struct session *session);
 bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *message, size_t len,
 		  struct channel_fds *fds);
 
+/*
+ * rekey_limit() is for after an answer: a worker that has used up what it may ask for is not listened to,
+ * until rekey_refill(), for every tick, gives it more. It gets all its answers, later.
+ */
+void rekey_limit(struct broker *broker, struct worker *worker);
+void rekey_refill(struct broker *broker, struct worker *worker);
+
 /* --- administration (admin.c) ----------------------------------------------------------------- */
 
 struct admin_client;
@@ -431,7 +442,7 @@ int service_stored(const char *name);
 struct stats {
 	uint64_t accepted, established, plain, failed, ended;
 	uint64_t refused[REFUSALS];
-	uint64_t handshaker_crashes, keeper_crashes, rekeys, accept_paused, reloads,
+	uint64_t handshaker_crashes, keeper_crashes, rekeys, rekeys_slowed, accept_paused, reloads,
 		reloads_refused;
 };
 

@@ -25,11 +25,11 @@
 #define HANDSHAKE_LEN 1024       /* a host and protocols */
 #define CHANNEL_BUFFER (4 << 20) /* bytes: thousands of messages may wait */
 #define BACKOFF_MS 100           /* doubles with each crash */
-#define MAX_BACKOFF_MS 10000
+#define MAX_BACKOFF_MS 1000      /* that long none of its handshakes are made */
 #define CALM_MS 60000
 #define MAX_SUSPECTS 8
-#define WATCH_MS 1000
-#define HANG_MS 3000 /* beyond the longest handshake_timeout */
+#define WATCH_MS 200
+#define HANG_MS 700 /* beyond the longest handshake_timeout, and without a word */
 
 int children_pair(int pair[2])
 {
@@ -120,12 +120,12 @@ static bool is_its_socket(const struct session *session)
 	       cookie == session->cookie;
 }
 
-/* Nothing that it says counts any more. */
 static void drop_liar(struct handshaker *handshaker, const char *lie)
 {
 	log_line(handshaker->broker, CONFIG_LOG_WARNING, "a handshaker (pid %d) lies: %s",
 		 (int)handshaker->pid, lie);
 	handshaker->ready = false;
+	handshaker->lies = true;
 	loop_forget(&handshaker->broker->loop, &handshaker->watch);
 	kill(handshaker->pid, SIGKILL); /* SIGCHLD ends what it has */
 }
@@ -236,8 +236,8 @@ static void configure(struct handshaker *handshaker)
 }
 
 /* Of a session that it has. Returns NULL, or what cannot be. */
-static const char *hear(struct session *session, const struct wire_head *head,
-			struct wire_reader reader, struct channel_fds *fds)
+static const char *hear_of(struct session *session, const struct wire_head *head,
+			   struct wire_reader reader, struct channel_fds *fds)
 {
 	struct broker *broker = session->handshaker->broker;
 
@@ -262,35 +262,51 @@ static const char *hear(struct session *session, const struct wire_head *head,
 	}
 }
 
-static void handshaker_ready(struct watch *watch, uint32_t events)
+/* One message. Returns 1, 0: there is none now, or -1: there will be none that makes sense. */
+static int hear(struct handshaker *handshaker)
 {
-	struct handshaker *handshaker = (struct handshaker *)watch;
 	struct broker *broker = handshaker->broker;
 	struct wire_reader reader;
 	struct channel_fds fds;
 	struct session *session;
 	struct wire_head head;
 	const char *lie = NULL;
-	ssize_t n = channel_recv(watch->fd, broker->buf, WIRE_MAX, &fds);
+	ssize_t n;
 
+	if (handshaker->lies)
+		return -1;
+	n = channel_recv(handshaker->watch.fd, broker->buf, WIRE_MAX, &fds);
 	if (n == -EAGAIN)
-		return;
-	if (n <= 0 || !wire_open(&reader, broker->buf, (size_t)n, &head)) {
-		loop_forget(&broker->loop, watch); /* SIGCHLD follows, or is made to */
-		kill(handshaker->pid, SIGKILL);
-		return;
+		return 0;
+	if (n <= 0)
+		return -1;
+	handshaker->heard_ms = broker->loop.now_ms;
+	if (!wire_open(&reader, broker->buf, (size_t)n, &head)) {
+		channel_close_fds(&fds);
+		return -1;
 	}
 	session = session_find(broker, session_of(reader));
 	if (head.type == MSG_READY)
 		handshaker->ready = true;
 	else if (session && session->handshaker == handshaker)
-		lie = hear(session, &head, reader, &fds);
+		lie = hear_of(session, &head, reader, &fds);
 	if (lie)
 		drop_liar(handshaker, lie);
 	channel_close_fds(&fds);
 	secret_wipe(broker->buf, (size_t)n);
 	if (head.type == MSG_READY)
 		listeners_room(broker);
+	return 1;
+}
+
+static void handshaker_ready(struct watch *watch, uint32_t events)
+{
+	struct handshaker *handshaker = (struct handshaker *)watch;
+
+	if (hear(handshaker) >= 0)
+		return;
+	loop_forget(&handshaker->broker->loop, watch); /* SIGCHLD follows, or is made to */
+	kill(handshaker->pid, SIGKILL);
 }
 
 /* --- handshakers ---------------------------------------------------------------------------------- */
@@ -321,7 +337,7 @@ static int start_handshaker(struct handshaker *handshaker)
 		close(ours[0]);
 		return handshaker->pid;
 	}
-	handshaker->ready = false;
+	handshaker->ready = handshaker->lies = false;
 	handshaker->restart_ms = 0;
 	handshaker->started_ms = broker->loop.now_ms;
 	handshaker->watch = (struct watch){ .fd = ours[0], .ready = handshaker_ready };
@@ -472,9 +488,12 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 	struct broker *broker = handshaker->broker;
 	struct sockaddr_in6 payer;
 	struct session *session;
-	bool crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && !broker->stopping &&
-		       handshaker->in_progress <= MAX_SUSPECTS;
+	bool crashed;
 
+	while (hear(handshaker) > 0) /* what it had finished is not lost with it */
+		;
+	crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && !broker->stopping &&
+		  handshaker->in_progress <= MAX_SUSPECTS;
 	if (!broker->stopping) {
 		broker->stats.handshaker_crashes++;
 		log_line(broker, CONFIG_LOG_WARNING,
@@ -519,6 +538,8 @@ static bool hangs(const struct handshaker *handshaker)
 	const struct broker *broker = handshaker->broker;
 	const struct session *session;
 
+	if (broker->loop.now_ms - handshaker->heard_ms <= HANG_MS)
+		return false;
 	LIST_FOREACH(session, &handshaker->sessions, of_owner)
 	if (broker->loop.now_ms - session->accepted_ms > broker->handshake_ms + HANG_MS)
 		return true;
@@ -526,7 +547,8 @@ static bool hangs(const struct handshaker *handshaker)
 }
 
 /*
- * Handshakers keep the time of their handshakes; one that does not has stopped, or turns in a circle.
+ * Handshakers keep the time of their handshakes; one that does not, and says nothing at all, has stopped or
+ * turns in a circle. One that has much to do is late as well, but says so (MSG_READY).
  * If it was us who were late, there may be much that they have said: another round.
  */
 static void look_for_hanging(struct broker *broker)

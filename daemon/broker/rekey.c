@@ -5,6 +5,7 @@
  * which the next ones come.
  */
 #include <errno.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "broker/broker.h"
@@ -12,6 +13,14 @@
 #include "record/ktls.h"
 
 #define ANSWER_LEN 64
+
+/*
+ * What a worker may ask for: a thousand in a second, twice that at once. A connection needs new keys once in
+ * 2^24.5 records (RFC 8446, 5.5), or as often as its peer says so and option limit_key_updates lets it; an
+ * answer is some 50 us of the one thread that all others wait for.
+ */
+#define REKEY_RATE 1000
+#define REKEY_BURST 2000
 
 /*
  * A broker that died between the socket and its own records left a socket that is one epoch ahead. Then
@@ -77,6 +86,8 @@ bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *m
 	if (!wire_open(&reader, message, len, &head) || head.type != MSG_REKEY ||
 	    (fds->n != 1 && !fds->lost))
 		return false;
+	if (worker->rekey_tokens)
+		worker->rekey_tokens--;
 	while (wire_next(&reader, &attr) == 1) {
 		if (attr.type == ATTR_SESSION)
 			attr_u64(&attr, &id);
@@ -92,4 +103,37 @@ bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *m
 	if (code)
 		wire_put_u64(&wire, ATTR_ERROR, (uint64_t)code);
 	return channel_send(worker->rekey.fd, buf, wire_end(&wire), NULL, 0) == 0;
+}
+
+/* --- no more than its share -------------------------------------------------------------------- */
+
+void rekey_limit(struct broker *broker, struct worker *worker)
+{
+	if (worker->rekey_tokens)
+		return;
+	loop_watch(&broker->loop, &worker->rekey, 0);
+	broker->stats.rekeys_slowed++;
+	if (!worker->slowed)
+		log_line(broker, CONFIG_LOG_WARNING,
+			 "worker %llu of pool %s (pid %d) asks for new keys too often: it waits",
+			 (unsigned long long)worker->number, worker->pool->config->name,
+			 (int)worker->pid);
+	worker->slowed = true;
+}
+
+void rekey_refill(struct broker *broker, struct worker *worker)
+{
+	uint64_t more = (broker->loop.now_ms - worker->refilled_ms) * REKEY_RATE / 1000;
+
+	if (!more)
+		return;
+	worker->refilled_ms = broker->loop.now_ms;
+	if (more >= REKEY_BURST - worker->rekey_tokens) {
+		worker->rekey_tokens = REKEY_BURST;
+		worker->slowed = false;
+	} else {
+		worker->rekey_tokens += (unsigned int)more;
+	}
+	if (worker->rekey.fd >= 0)
+		loop_watch(&broker->loop, &worker->rekey, EPOLLIN);
 }

@@ -206,7 +206,9 @@ static void rekey_ready(struct watch *watch, uint32_t events)
 	good = n > 0 && serve_link(worker, (size_t)n, &fds);
 	if (n > 0)
 		drop_fds(&fds);
-	if (!good)
+	if (good)
+		rekey_limit(broker, worker);
+	else
 		drop(worker, n > 0 ? "it asks for what is not its own" : "it detached", false);
 }
 
@@ -221,6 +223,7 @@ static int welcome(struct worker *worker)
 	if (r < 0)
 		return r;
 	worker->rekey = (struct watch){ .fd = pair[0], .ready = rekey_ready };
+	rekey_refill(broker, worker);
 	r = loop_watch(&broker->loop, &worker->rekey, EPOLLIN);
 	wire_begin(&wire, buf, sizeof(buf), MSG_WELCOME, 0);
 	wire_put_text(&wire, ATTR_POOL, worker->pool->config->name);
@@ -494,6 +497,7 @@ static void tick_workers(struct pool *pool)
 	for (worker = LIST_FIRST(&pool->workers); worker; worker = next) {
 		next = LIST_NEXT(worker, in_pool);
 		worker->full = false;
+		rekey_refill(pool->broker, worker);
 		if (worker->knocked && !worker->attached && !let_in(worker)) {
 			drop(worker, "it cannot be welcomed", false);
 			continue;

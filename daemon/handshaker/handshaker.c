@@ -28,6 +28,7 @@
 #include "handshaker/handshaker.h"
 
 #define SLOT_BITS 14
+#define ALIVE_MS 200 /* while it has handshakes it says something that often */
 
 struct handshaker self;
 
@@ -58,6 +59,15 @@ void send_to_broker(const struct wire *wire, const int *fd)
 	secret_wipe(self.buf, len);
 	if (r < 0)
 		exit(0); /* the broker is gone */
+	self.told_ms = self.loop.now_ms;
+}
+
+static void tell_ready(void)
+{
+	struct wire wire;
+
+	wire_begin(&wire, self.buf, WIRE_MAX, MSG_READY, 0);
+	send_to_broker(&wire, NULL);
 }
 
 void tell_failure(struct session *session, int code, const char *text)
@@ -470,6 +480,9 @@ static void tick(struct loop *loop, void *arg)
 	struct session *session;
 	uint32_t i, left = self.n_sessions;
 
+	/* What the broker knows a process by that hangs is its silence. */
+	if (left && loop->now_ms - self.told_ms >= ALIVE_MS)
+		tell_ready();
 	for (i = 0; i < MAX_HANDSHAKES && left; i++) {
 		session = self.sessions[i];
 		if (!session)
@@ -512,15 +525,13 @@ static int prepare(void)
 
 int main(void)
 {
-	struct wire wire;
 	int r = prepare();
 
 	if (r == 0)
 		r = process_confine(CONFINE_HANDSHAKER, process_id(PROCESS_UID),
 				    process_id(PROCESS_GID));
 	if (r == 0) {
-		wire_begin(&wire, self.buf, WIRE_MAX, MSG_READY, 0);
-		send_to_broker(&wire, NULL);
+		tell_ready();
 		r = loop_run(&self.loop);
 	}
 	fprintf(stderr, "sluice-handshaker: %s\n", strerror(-r));

@@ -57,7 +57,8 @@ struct handshaker {
 	uint32_t free_slots[MAX_HANDSHAKES];
 	uint32_t n_free, n_sessions;
 	uint32_t last_request;
-	uint8_t *buf; /* WIRE_MAX bytes; secret memory */
+	uint64_t told_ms; /* when the broker heard of us last */
+	uint8_t *buf;     /* WIRE_MAX bytes; secret memory */
 };
 
 extern struct handshaker self;

@@ -78,6 +78,16 @@ static bool take_fds(struct msghdr *msg, struct channel_fds *ret_fds)
 	return fits;
 }
 
+static ssize_t receive(int fd, struct msghdr *msg)
+{
+	ssize_t n;
+
+	do {
+		n = sys->recvmsg(fd, msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
 ssize_t channel_recv(int fd, void *buf, size_t size, struct channel_fds *ret_fds)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(RECEIVED_FDS * sizeof(int))];
@@ -91,9 +101,10 @@ ssize_t channel_recv(int fd, void *buf, size_t size, struct channel_fds *ret_fds
 	ssize_t n;
 
 	*ret_fds = (struct channel_fds){ .n = 0 };
-	do {
-		n = sys->recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+	n = receive(fd, &msg);
+	/* unix(7): the other end went with messages of ours unread. What it said before that comes now. */
+	if (n < 0 && errno == ECONNRESET)
+		n = receive(fd, &msg);
 	if (n < 0)
 		return -errno;
 	if (take_fds(&msg, ret_fds) && !(msg.msg_flags & MSG_TRUNC))

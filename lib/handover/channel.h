@@ -29,7 +29,8 @@ int channel_send(int fd, const void *buf, size_t len, const int *fds, unsigned i
 
 /*
  * channel_recv() receives one without waiting. Returns its length, 0 at the end, or -errno; -EMSGSIZE:
- * it was longer than @size, or had more descriptors than anyone may send: nothing is kept of it.
+ * it was longer than @size, or had more descriptors than anyone may send: nothing is kept of it. What
+ * the other end said before it went is received also where it left messages of ours unread.
  */
 ssize_t channel_recv(int fd, void *buf, size_t size, struct channel_fds *ret_fds);
 

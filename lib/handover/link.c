@@ -62,9 +62,6 @@ static int read_welcome(int fd, struct sluice_error *err)
 	if (worker_link_wait(fd, POLLIN, WELCOME_MS) < 0)
 		return err_set(err, SLUICE_E_CONNECT, "the daemon does not answer");
 	n = channel_recv(fd, buf, sizeof(buf), &fds);
-	/* unix(7): it did not read what we sent; what it said comes after that. */
-	if (n == -ECONNRESET)
-		n = channel_recv(fd, buf, sizeof(buf), &fds);
 	if (n <= 0)
 		return err_set(err, SLUICE_E_CONNECT, "the daemon closed the connection");
 	if (!wire_open(&reader, buf, (size_t)n, &head)) {

@@ -159,7 +159,7 @@ ssize_t worker_recv(struct sluice_worker *worker, const uint8_t **ret_message,
 	*ret_message = worker->buf;
 	if (n > 0)
 		return n;
-	if (n == 0 || n == -ECONNRESET)
+	if (n == 0)
 		return -SLUICE_E_CLOSED;
 	if (n == -EAGAIN)
 		return -SLUICE_E_AGAIN;

@@ -143,6 +143,23 @@ takes_and_goes() {
   return "$result"
 }
 
+# Who has acknowledged a connection may have used its keys: nobody else gets it, however the channel ends.
+acknowledges_and_goes() {
+  local hammer liar result=0
+  "$PEERS/liar" "$work/late.sock" acked >"$work/liar.out" &
+  liar=$!
+  await 10 grep -q ready "$work/liar.out" || return 1
+  "$PEERS/hammer" "$port" "$work/ca.pem" 2 2 alpn_advertised_protocols=late >"$work/hammer.out" 2>&1 &
+  hammer=$!
+  wait "$liar" || { say "the liar: status $?"; result=1; }
+  kill -CONT "$daemon"
+  start_worker late answer late || return 1
+  wait "$hammer" || true
+  grep -q '^good=1 bad=1 ' "$work/hammer.out" || { say "not one of two: $(tail -n 1 "$work/hammer.out")"; result=1; }
+  stop "$worker"
+  return "$result"
+}
+
 other_user() {
   local out
   # shellcheck disable=SC2024
@@ -186,14 +203,39 @@ handshaker_dies() {
   goes_on after-kills && works
 }
 
-# A handshake that hangs in it is given up by the broker, with the process.
+# What it had said of them before it died counts, though the broker hears of its death first.
+handshakers_finish_and_die() {
+  local hammer pids_then result=0
+  await 15 whole || return 1
+  mapfile -t pids_then < <(handshakers)
+  kill -STOP "${pids_then[@]}"
+  "$PEERS/hammer" "$port" "$work/ca.pem" 20 20 >"$work/hammer.out" 2>"$work/hammer.err" &
+  hammer=$!
+  await 10 eval "[[ \$('${SLUICECTL:-$build/tools/sluicectl}' --socket '$work/admin.sock' --json status) == *'\"handshakes\":20,'* ]]" ||
+    say "they do not get them"
+  kill -STOP "$daemon"
+  kill -CONT "${pids_then[@]}"
+  sleep 0.5
+  kill -9 "${pids_then[@]}"
+  kill -CONT "$daemon"
+  wait "$hammer" || { say "$(cat "$work/hammer.out") $(sort "$work/hammer.err" | uniq -c | head -n 3)"; result=1; }
+  await 15 whole || { say "handshakers are missing: $(handshakers | wc -l) of 3"; result=1; }
+  works || result=1
+  return "$result"
+}
+
+# A handshake that hangs in it is given up by the broker, with the process, a second after it was due.
 handshaker_stops() {
-  local pid
+  local pid took
   pid=$(handshakers | head -n 1)
   [ -n "$pid" ] || return 1
   kill -STOP "$pid"
   start_load 6
+  took=$(date +%s%3N)
   await 20 log_has "a handshaker (pid $pid) hangs" || say "the one that hangs is not found"
+  took=$(($(date +%s%3N) - took))
+  say "given up after $took ms, of which handshake_timeout is 2000"
+  [ "$took" -le 3200 ] || { say "that is too late"; return 1; } # 200: looking, on a busy machine
   await 15 whole || say "it is not replaced"
   sleep 0.5
   stop_load 6 20 || return 1
@@ -277,17 +319,20 @@ reloads() {
 # --- descriptors
 
 no_descriptors() {
-  local before result=0 hammer z
+  local before result=0 hammer n z
   before=$(keeper; handshakers | sort)
   # Fewer than would be needed at once: all are served, one after the other.
-  prlimit --pid "$daemon" --nofile=48:
-  sleep 2 # until it knows
-  "$PEERS/hammer" "$port" "$work/ca.pem" 200 100 >"$work/hammer.out" 2>"$work/hammer.err" || {
-    say "$(cat "$work/hammer.out") $(sort "$work/hammer.err" | uniq -c | head -n 3)"
-    result=1
-  }
+  for n in 48 64 256; do
+    prlimit --pid "$daemon" --nofile="$n:"
+    sleep 0.5 # until it knows
+    "$PEERS/hammer" "$port" "$work/ca.pem" 200 100 >"$work/hammer.out" 2>"$work/hammer.err" || {
+      say "$n: $(cat "$work/hammer.out") $(sort "$work/hammer.err" | uniq -c | head -n 3)"
+      result=1
+    }
+  done
   # Fewer than it has: nobody is, but nobody is refused either.
   prlimit --pid "$daemon" --nofile=8:
+  sleep 0.5
   "$PEERS/hammer" "$port" "$work/ca.pem" 20 20 >"$work/hammer.out" 2>"$work/hammer.err" &
   hammer=$!
   "$PEERS/worker" "$work/app.sock" hold z >"$work/z.out" 2>&1 & # must not make it turn in a circle
@@ -308,18 +353,21 @@ idle_time() { # ticks of CPU
 
 # 8 descriptors, and workers that knock: the loop must not turn in a circle.
 no_circle() {
-  local before after pid
+  local before share pid took
   prlimit --pid "$daemon" --nofile=8:
   "$PEERS/worker" "$work/app.sock" hold knocks >"$work/z.out" 2>&1 &
   pid=$!
   sleep 0.2
   before=$(idle_time)
   sleep 2
-  after=$(idle_time)
+  share=$((($(idle_time) - before) * 100 / (2 * $(getconf CLK_TCK))))
   prlimit --pid "$daemon" --nofile="$many:"
+  took=$(date +%s%3N)
   await 10 grep -q attached "$work/z.out" || { say "it does not attach later"; return 1; }
+  took=$(($(date +%s%3N) - took))
   slay "$pid"
-  [ $((after - before)) -lt 50 ] || { say "$((after - before)) ticks of CPU in two seconds"; return 1; }
+  say "without descriptors: $share % of a processor; with them, it goes on after $took ms"
+  [ "$share" -lt 20 ] && [ "$took" -le 1000 ]
 }
 
 # --- the end
@@ -361,7 +409,7 @@ prepare_daemon
 configure
 lies=(version oversize early ack credits ended unknown keys descriptors attaches)
 many=$(ulimit -Sn)
-ktap_plan $((15 + ${#lies[@]}))
+ktap_plan $((17 + ${#lies[@]}))
 attempt "the daemon starts" starts
 app=$worker
 attempt "a connection is opened that stays" open_echo
@@ -370,8 +418,10 @@ for lie in "${lies[@]}"; do
   attempt "a worker lies: $lie" lie "$lie"
 done
 attempt "a worker takes a connection and goes: another gets it" takes_and_goes
+attempt "a worker acknowledges a connection and goes: nobody else gets it" acknowledges_and_goes
 attempt "a user who may not attach is refused, one who may is not" other_user
 attempt "a handshaker is killed under load every 200 ms" handshaker_dies
+attempt "handshakers that finish and die lose nothing" handshakers_finish_and_die
 attempt "a handshaker that is stopped is replaced" handshaker_stops
 attempt "the keeper is killed under load" keeper_dies
 attempt "the keeper is killed again and again" keeper_dies_often

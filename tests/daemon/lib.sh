@@ -79,7 +79,7 @@ start_worker() {
   "$PEERS/worker" "$work/$1.sock" "$2" "$3" >"$work/worker-$3.out" 2>"$work/worker-$3.err" &
   worker=$!
   pids+=("$worker")
-  await 10 grep -q attached "$work/worker-$3.out" || {
+  await 10 grep -qs attached "$work/worker-$3.out" || {
     say "worker $3: $(cat "$work/worker-$3.err")"
     return 1
   }

@@ -101,7 +101,10 @@ static int make_profile(char **options, struct sluice_error *err)
 		*value++ = '\0';
 		r = sluice_options_set_name(opts, *options, value, err);
 	}
-	return r < 0 ? r : sluice_profile_new(&profile, opts, SLUICE_CLIENT, err);
+	if (r >= 0)
+		r = sluice_profile_new(&profile, opts, SLUICE_CLIENT, err);
+	sluice_options_free(opts);
+	return r;
 }
 
 int main(int argc, char **argv)

@@ -4,11 +4,16 @@
  *
  *	liar SOCKET WHAT [SESSION]
  *
- * WHAT is version, oversize, early, midway, ack, credits, ended, keys, unknown, descriptors or attaches;
- * SESSION is another worker's. Exits 0 when the daemon did what it must: end this channel, or for `keys`
- * and `descriptors` refuse.
+ *	liar SOCKET knocks COUNT	attaches and goes, without reading
+ *	liar SOCKET crowd COUNT		attaches and stays until its standard input ends
+ *
+ * WHAT is version, oversize, early, midway, acked, ack, credits, ended, keys, unknown, descriptors or
+ * attaches; SESSION is another worker's. Exits 0 when the daemon did what it must: end this channel, or
+ * for `keys` and `descriptors` refuse.
  */
+#include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +111,27 @@ static int keys(void)
 	return 0;
 }
 
+/* Of two connections one is taken, the other is left unread; the daemon, stopped, learns of all at once. */
+static int acked(void)
+{
+	struct pollfd pfd = { .fd = channel, .events = POLLIN };
+	struct ucred daemon;
+	uint32_t id;
+
+	begin(MSG_CREDIT, 0);
+	wire_put_u64(&wire, ATTR_COUNT, 2);
+	say(channel, NULL, 0);
+	puts("ready");
+	fflush(stdout);
+	if (hear(channel, &link_fd) <= 0 || buf[1] != MSG_CONNECTION ||
+	    poll(&pfd, 1, WAIT_MS) != 1 || channel_peer(channel, &daemon) < 0)
+		return 1;
+	memcpy(&id, buf + 4, sizeof(id));
+	kill(daemon.pid, SIGSTOP);
+	begin(MSG_ACK, id);
+	return say(channel, NULL, 0) < 0;
+}
+
 static int attaches(const char *path)
 {
 	int i, n = 0;
@@ -119,6 +145,42 @@ static int attaches(const char *path)
 	}
 	printf("%d attached\n", n);
 	return n == ATTACHES ? 0 : 1; /* all of them end at once with this process */
+}
+
+static int knocks(const char *path, int count)
+{
+	int i, n = 0;
+
+	for (i = 0; i < count; i++) {
+		channel = channel_connect(path);
+		if (channel == -EAGAIN) { /* unix(7): its backlog is full */
+			i--;
+			usleep(1000);
+			continue;
+		}
+		begin(MSG_ATTACH, 0);
+		n += channel >= 0 && say(channel, NULL, 0) == 0;
+		close(channel);
+	}
+	printf("%d knocked\n", n);
+	return 0;
+}
+
+static int crowd(const char *path, int count)
+{
+	int i, n = 0;
+
+	for (i = 0; i < count; i++) {
+		while ((channel = channel_connect(path)) == -EAGAIN)
+			usleep(1000);
+		if (channel >= 0 && attach() == 0)
+			n++;
+	}
+	printf("%d attached\n", n);
+	fflush(stdout);
+	while (read(0, buf, 1) > 0)
+		;
+	return 0;
 }
 
 static int lie(const char *what)
@@ -147,6 +209,8 @@ static int lie(const char *what)
 		begin(MSG_DRAIN, 0);
 		return say(channel, fds, 4) < 0;
 	}
+	if (!strcmp(what, "acked"))
+		return acked();
 	/* midway: takes a connection, says nothing and goes */
 	begin(MSG_CREDIT, 0);
 	wire_put_u64(&wire, ATTR_COUNT, 1);
@@ -165,6 +229,10 @@ int main(int argc, char **argv)
 	session = argc == 4 ? strtoull(argv[3], NULL, 10) : 0;
 	if (!strcmp(argv[2], "attaches"))
 		return attaches(argv[1]);
+	if (!strcmp(argv[2], "knocks"))
+		return knocks(argv[1], (int)session);
+	if (!strcmp(argv[2], "crowd"))
+		return crowd(argv[1], (int)session);
 	channel = channel_connect(argv[1]);
 	if (channel < 0)
 		return 2;

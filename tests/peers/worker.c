@@ -24,6 +24,8 @@
 
 #define AT_ONCE 256
 #define WAIT_MS 20000
+#define RETRIES 200
+#define RETRY_MS 50
 
 static struct sluice_worker *worker;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -187,6 +189,22 @@ static int run(void)
 	}
 }
 
+/* A daemon that is started again is waited for. Returns whether it came. */
+static int come_back(void)
+{
+	int i, r = -1;
+
+	for (i = 0; i < RETRIES && r < 0; i++) {
+		usleep(RETRY_MS * 1000);
+		pthread_mutex_lock(&lock);
+		r = sluice_worker_reattach(worker, NULL);
+		if (r == 0)
+			sluice_worker_credit(worker, AT_ONCE);
+		pthread_mutex_unlock(&lock);
+	}
+	return r == 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sluice_error err;
@@ -214,7 +232,9 @@ int main(int argc, char **argv)
 	sluice_worker_credit(worker, AT_ONCE);
 	if (!strcmp(argv[2], "hold"))
 		pause();
-	r = run();
+	do
+		r = run();
+	while (r == -SLUICE_E_CLOSED && come_back());
 	fprintf(stderr, "worker: %s\n", sluice_strerror(r));
 	while (active) /* what we have needs no daemon */
 		usleep(10000);
