@@ -134,7 +134,7 @@ static void drop(struct worker *worker, const char *why, bool closing)
 static bool take_ended(struct worker *worker, struct wire_reader *reader)
 {
 	struct broker *broker = worker->pool->broker;
-	uint64_t id = 0, rx = 0, tx = 0;
+	uint64_t id = 0, cookie = 0, rx = 0, tx = 0;
 	struct session *session;
 	char text[100] = "closed";
 	struct attr attr;
@@ -142,6 +142,8 @@ static bool take_ended(struct worker *worker, struct wire_reader *reader)
 	while (wire_next(reader, &attr) == 1) {
 		if (attr.type == ATTR_SESSION)
 			attr_u64(&attr, &id);
+		else if (attr.type == ATTR_COOKIE)
+			attr_u64(&attr, &cookie);
 		else if (attr.type == ATTR_RX_BYTES)
 			attr_u64(&attr, &rx);
 		else if (attr.type == ATTR_TX_BYTES)
@@ -152,6 +154,9 @@ static bool take_ended(struct worker *worker, struct wire_reader *reader)
 	session = session_find(broker, id);
 	if (!session)
 		return true; /* the kernel told first */
+	/* Of an earlier broker: its number may be another's by now, or nobody's yet. The kernel tells. */
+	if ((cookie && cookie != session->cookie) || (session->restored && !session->worker))
+		return true;
 	if (session->worker != worker)
 		return false;
 	session->rx_bytes = rx;
