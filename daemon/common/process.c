@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -105,6 +106,15 @@ static const int handshaker_calls[] = {
 	SCMP_SYS(getpeername), SCMP_SYS(shutdown),   SCMP_SYS(fcntl),
 };
 
+/*
+ * Besides those: plain workers come, and the daemon is attached to again. The ring has no system call but
+ * this one, and a list of its own (relay/ring.c).
+ */
+static const int relay_calls[] = {
+	SCMP_SYS(accept4),  SCMP_SYS(socketpair), SCMP_SYS(connect),
+	SCMP_SYS(recvfrom), SCMP_SYS(sendto),     SCMP_SYS(io_uring_enter),
+};
+
 static int allow(scmp_filter_ctx ctx, const int *calls, size_t n)
 {
 	size_t i;
@@ -115,6 +125,16 @@ static int allow(scmp_filter_ctx ctx, const int *calls, size_t n)
 	return r;
 }
 
+static int allow_relay(scmp_filter_ctx ctx)
+{
+	int r = allow(ctx, relay_calls, sizeof(relay_calls) / sizeof(relay_calls[0]));
+
+	if (r < 0)
+		return r;
+	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+}
+
 static int filter(enum confinement confinement)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -123,9 +143,11 @@ static int filter(enum confinement confinement)
 	if (!ctx)
 		return -ENOMEM;
 	r = allow(ctx, keeper_calls, sizeof(keeper_calls) / sizeof(keeper_calls[0]));
-	if (r == 0 && confinement == CONFINE_HANDSHAKER)
+	if (r == 0 && confinement != CONFINE_KEEPER)
 		r = allow(ctx, handshaker_calls,
 			  sizeof(handshaker_calls) / sizeof(handshaker_calls[0]));
+	if (r == 0 && confinement == CONFINE_RELAY)
+		r = allow_relay(ctx);
 	if (r == 0)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);
@@ -150,8 +172,10 @@ int process_confine(enum confinement confinement, uid_t uid, gid_t gid)
 		return r;
 	tzset(); /* opens a file; gmtime_r(3) would, when a certificate's dates are looked at */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0) ||
-	    prctl(PR_SET_PDEATHSIG, SIGKILL) || /* nobody would talk to it any more */
 	    setrlimit(RLIMIT_CORE, &none))
+		return -errno;
+	/* Nobody would talk to it any more. */
+	if (confinement != CONFINE_RELAY && prctl(PR_SET_PDEATHSIG, SIGKILL))
 		return -errno;
 	return filter(confinement);
 }

@@ -158,15 +158,20 @@ static void detach(struct link *link)
 	}
 }
 
+static void free_memory(struct link *link)
+{
+	free(link->in.buf);
+	free(link->out.buf);
+	free(link->message);
+	free(link);
+}
+
 static void link_free(struct link *link)
 {
 	if (link->is_timed)
 		LIST_REMOVE(link, timed);
 	link->relay->n_links--;
-	free(link->in.buf);
-	free(link->out.buf);
-	free(link->message);
-	free(link);
+	free_memory(link);
 }
 
 void link_timed(struct link *link)
@@ -206,6 +211,39 @@ void link_leave(struct link *link)
 	close_pair(link);
 	state_release(link->conn);
 	link_free(link);
+}
+
+/* Its plain worker keeps its place in the list, so that an acknowledgement under way is no lie. */
+static void withdraw(struct link *link)
+{
+	plain_tell_ended(link, -SLUICE_E_CLOSED, "the daemon is gone");
+	close_pair(link);
+	link->conn = state_release(link->conn);
+	link->state = LINK_WITHDRAWN;
+	link->relay->n_links--;
+}
+
+void link_withdraw_all(struct relay *relay)
+{
+	struct plain *plain;
+	struct link *link;
+
+	while ((link = TAILQ_FIRST(&relay->waiting)))
+		link_leave(link);
+	LIST_FOREACH(plain, &relay->plains, in_relay)
+	{
+		LIST_FOREACH(link, &plain->links, of_plain)
+		{
+			if (link->state == LINK_OFFERED)
+				withdraw(link);
+		}
+	}
+}
+
+void link_forget(struct link *link)
+{
+	detach(link);
+	free_memory(link);
 }
 
 static void linger_step(struct link *link)

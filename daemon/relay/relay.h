@@ -30,10 +30,11 @@ struct relay;
 
 struct upstream {
 	struct watch watch;
-	struct relay *relay;
+	struct watch attaching; /* fd -1: no try is under way */
 	struct sluice_worker *worker;
 	uint64_t credits; /* that the daemon has of us */
 	bool gone;
+	uint64_t next_ms, back_off_ms; /* gone: the next try, or the end of the present one */
 };
 
 int upstream_open(struct relay *relay, const char *path, struct sluice_error *ret_err);
@@ -43,6 +44,9 @@ void upstream_close(struct relay *relay);
 void upstream_balance(struct relay *relay);
 void upstream_ack(struct relay *relay, const struct link *link);
 void upstream_drain(struct relay *relay);
+
+/* upstream_tick() attaches again when the daemon is gone. */
+void upstream_tick(struct relay *relay);
 
 /* --- plain workers (plain.c) ------------------------------------------------------------------ */
 
@@ -77,8 +81,9 @@ void plain_tell_ended(struct link *link, int code, const char *text);
 /* --- connections (link.c) --------------------------------------------------------------------- */
 
 enum link_state {
-	LINK_WAITING, /* for a plain worker with room */
-	LINK_OFFERED, /* not acknowledged: the TLS socket is untouched */
+	LINK_WAITING,   /* for a plain worker with room */
+	LINK_OFFERED,   /* not acknowledged: the TLS socket is untouched */
+	LINK_WITHDRAWN, /* was offered; the connection is gone, its plain worker may not know yet */
 	LINK_LIVE,
 	LINK_LINGER, /* the plain worker is gone, all is sent: the peer's end is waited for */
 	LINK_CLOSING,
@@ -138,6 +143,12 @@ void link_linger(struct link *link);
 /* link_leave() frees one that nobody acknowledged, and says nothing to its peer. */
 void link_leave(struct link *link);
 
+/* link_withdraw_all() leaves all that nobody acknowledged: the daemon's channel ended. */
+void link_withdraw_all(struct relay *relay);
+
+/* link_forget() frees one that was withdrawn. */
+void link_forget(struct link *link);
+
 /* link_timed() has link_tick() look at it from now on. */
 void link_timed(struct link *link);
 void link_tick(struct relay *relay);
@@ -162,7 +173,12 @@ struct relay {
 	uid_t users[MAX_USERS];
 	size_t n_users;
 	uint64_t wait_ms, drain_ms;
+	uid_t uid; /* whom to become; 0: stays */
+	gid_t gid;
+	uint64_t max_files;
 	LIST_HEAD(, plain) plains;
+	size_t n_plains;
+	bool offer_pausing; /* no descriptor for who comes, until the next tick */
 	uint64_t last_plain;
 	TAILQ_HEAD(, link) waiting;
 	size_t n_waiting, n_links;
@@ -176,6 +192,9 @@ struct relay {
 #define owner_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 void relay_drain(struct relay *relay);
+
+/* relay_room() is how many more connections there are descriptors for. */
+uint64_t relay_room(const struct relay *relay);
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -16,6 +16,9 @@ MEMORY_KB=${SLUICE_RELAY_MEMORY_KB:-8192} # of a slow reader's cost; AddressSani
 
 # --- the processes
 
+as=() # root becomes another
+[ "$(id -u)" != 0 ] || as=(--as nobody)
+
 # await_log FILE PATTERN [COUNT]
 await_log() {
   local i
@@ -44,6 +47,7 @@ start_daemon() {
 	pools:
 	  app:
 	    socket: $work/app.sock
+	    users: [nobody]
 	    wait: 10000
 	limits:
 	  handshakers: 2
@@ -59,7 +63,7 @@ start_daemon() {
 start_relay() { # NAME OPTION...
   local name=$1
   shift
-  "$RELAY" --pool "$work/app.sock" --offer "$work/$name.sock" "$@" >"$work/$name.log" 2>&1 &
+  "$RELAY" --pool "$work/app.sock" --offer "$work/$name.sock" "${as[@]}" "$@" >"$work/$name.log" 2>&1 &
   relay=$!
   pids+=("$relay")
   await_log "$work/$name.log" offering
@@ -444,6 +448,7 @@ refused() {
 }
 
 prepare
+chmod 711 "$work" # of sockets that another user may connect to
 start_daemon
 ktap_plan 21
 # test: a plain worker in Python answers curl over TLS 1.3 and 1.2, and knows the connection
