@@ -22,6 +22,9 @@
 #define LINGER_ROUNDS 16 /* chunks that are thrown away, before it is the turn of others */
 #define STALL_MS 30000   /* a peer that reads nothing, when the worker that wrote is gone */
 
+static void tls_ready(struct watch *watch, uint32_t events);
+static void pair_ready(struct watch *watch, uint32_t events);
+
 /* --- the message ------------------------------------------------------------------------------ */
 
 static void put_address(struct wire *wire, uint16_t type, const struct sockaddr_storage *addr)
@@ -97,6 +100,23 @@ int link_pair(struct link *link)
 	return 0;
 }
 
+/* --- what waits ------------------------------------------------------------------------------- */
+
+void flow_drop(struct flow *flow)
+{
+	free(flow->buf);
+	flow->buf = NULL;
+	flow->off = flow->len = 0;
+}
+
+void flow_advance(struct flow *flow, size_t n)
+{
+	flow->off += n;
+	flow->len -= n;
+	if (!flow->len)
+		flow_drop(flow);
+}
+
 /* --- beginning -------------------------------------------------------------------------------- */
 
 struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id,
@@ -110,8 +130,8 @@ struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id
 	link->conn = conn;
 	link->id = id;
 	link->session = sluice_conn_session(conn);
-	link->tls = (struct watch){ .fd = sluice_conn_fd(conn), .ready = pump_tls_ready };
-	link->pair = (struct watch){ .fd = -1, .ready = pump_pair_ready };
+	link->tls = (struct watch){ .fd = sluice_conn_fd(conn), .ready = tls_ready };
+	link->pair = (struct watch){ .fd = -1, .ready = pair_ready };
 	link->their_end = -1;
 	if (make_message(link, message, len) < 0) {
 		free(link);
@@ -135,12 +155,20 @@ void link_wait(struct link *link)
 	relay->n_waiting++;
 }
 
+static void run(struct link *link)
+{
+	if (link->relay->ring.on)
+		stream_run(link);
+	else
+		pump_run(link);
+}
+
 void link_live(struct link *link)
 {
 	link->state = LINK_LIVE;
 	free(link->message);
 	link->message = NULL;
-	pump_run(link);
+	run(link);
 }
 
 /* --- ending ----------------------------------------------------------------------------------- */
@@ -195,6 +223,10 @@ static void close_step(struct link *link)
 
 void link_close(struct link *link, const char *why)
 {
+	if (!stream_stop(link, why))
+		return;
+	if (link->abort_due)
+		sluice_abort(link->conn, SLUICE_ALERT_INTERNAL_ERROR);
 	if (link->state == LINK_WAITING)
 		upstream_ack(link->relay, link); /* or the daemon would keep it */
 	worker_ended(link->conn, why);
@@ -260,6 +292,8 @@ static void linger_step(struct link *link)
 
 void link_linger(struct link *link)
 {
+	if (!stream_stop(link, NULL))
+		return;
 	detach(link);
 	close_pair(link);
 	link->state = LINK_LINGER;
@@ -270,7 +304,7 @@ void link_linger(struct link *link)
 
 /* --- events and time -------------------------------------------------------------------------- */
 
-void pump_tls_ready(struct watch *watch, uint32_t events)
+static void tls_ready(struct watch *watch, uint32_t events)
 {
 	struct link *link = owner_of(watch, struct link, tls);
 
@@ -279,7 +313,16 @@ void pump_tls_ready(struct watch *watch, uint32_t events)
 	else if (link->state == LINK_LINGER)
 		linger_step(link);
 	else
-		pump_run(link);
+		run(link);
+}
+
+static void pair_ready(struct watch *watch, uint32_t events)
+{
+	struct link *link = owner_of(watch, struct link, pair);
+
+	if (events & (EPOLLHUP | EPOLLERR))
+		link->hung_up = true;
+	run(link);
 }
 
 static void tick_one(struct link *link, uint64_t now_ms)
@@ -291,7 +334,7 @@ static void tick_one(struct link *link, uint64_t now_ms)
 		if (now_ms - link->since_ms >= LINGER_MS)
 			link_close(link, "ended by its worker; the peer did not end");
 	} else if (now_ms - link->since_ms >= STALL_MS) {
-		sluice_abort(link->conn, SLUICE_ALERT_INTERNAL_ERROR);
+		link->abort_due = true;
 		link_close(link, "the peer does not read");
 	}
 }

@@ -128,6 +128,7 @@ static void usage(FILE *out)
 	      "  -a, --as NAME       whom to become, started by root\n"
 	      "  -u, --user NAME     who may, besides root: a name or number; repeatable\n"
 	      "      --wait MS       how long a connection waits for a plain worker (5000)\n"
+	      "      --io NAME       uring or epoll, how data goes\n"
 	      "      --drain MS      how long the end waits for connections (30000)\n"
 	      "  -h, --help          this text\n"
 	      "      --version\n"
@@ -178,6 +179,12 @@ static bool set_identity(struct relay *relay, const char *text)
 	return true;
 }
 
+static bool set_io(struct relay *relay, const char *text)
+{
+	relay->by_epoll = strcmp(text, "epoll") == 0;
+	return relay->by_epoll || strcmp(text, "uring") == 0;
+}
+
 static bool take_option(struct relay *relay, int c, const char **ret_pool)
 {
 	switch (c) {
@@ -197,6 +204,11 @@ static bool take_option(struct relay *relay, int c, const char **ret_pool)
 			return true;
 		fprintf(stderr, "sluice-relay: there is no user '%s'\n", optarg);
 		return false;
+	case 'i':
+		if (set_io(relay, optarg))
+			return true;
+		fprintf(stderr, "sluice-relay: '%s' is not uring or epoll\n", optarg);
+		return false;
 	case 'w':
 	case 'd':
 		if (read_number(optarg, MAX_MS, c == 'w' ? &relay->wait_ms : &relay->drain_ms))
@@ -212,15 +224,11 @@ static bool take_option(struct relay *relay, int c, const char **ret_pool)
 static int parse(struct relay *relay, int argc, char **argv, const char **ret_pool)
 {
 	static const struct option options[] = {
-		{ "pool", required_argument, NULL, 'p' },
-		{ "offer", required_argument, NULL, 'o' },
-		{ "as", required_argument, NULL, 'a' },
-		{ "user", required_argument, NULL, 'u' },
-		{ "wait", required_argument, NULL, 'w' },
-		{ "drain", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL },
+		{ "pool", required_argument, NULL, 'p' }, { "offer", required_argument, NULL, 'o' },
+		{ "as", required_argument, NULL, 'a' },   { "user", required_argument, NULL, 'u' },
+		{ "wait", required_argument, NULL, 'w' }, { "drain", required_argument, NULL, 'd' },
+		{ "io", required_argument, NULL, 'i' },   { "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },    { NULL },
 	};
 	int c;
 
@@ -271,6 +279,15 @@ static int prepare(struct relay *relay)
 	return r < 0 ? r : open_signals(relay);
 }
 
+/* Without one data goes by epoll: a ring is compiled out or forbidden in many places. */
+static void open_ring(struct relay *relay)
+{
+	int r = relay->by_epoll ? 0 : ring_init(&relay->ring);
+
+	if (r < 0)
+		log_line("no io_uring (%s), going on by epoll", strerror(-r));
+}
+
 /*
  * What needs files comes before this process gives them up. It attaches as whom it will be: so a pool that
  * does not let it in says so now, and not when the daemon is restarted.
@@ -296,6 +313,7 @@ static int start(struct relay *relay, const char *pool)
 		log_line("%s: %s", relay->offer_path, strerror(-r));
 		return r;
 	}
+	open_ring(relay);
 	r = process_confine(CONFINE_RELAY, relay->uid, relay->gid);
 	if (r < 0) {
 		log_line("giving up privileges: %s", strerror(-r));
@@ -317,6 +335,7 @@ static void end(struct relay *relay)
 	while ((link = TAILQ_FIRST(&relay->waiting)))
 		link_leave(link);
 	upstream_close(relay);
+	ring_deinit(&relay->ring);
 	sluice_stop(relay->sluice);
 	wire_buffer_free(relay->buf);
 	free(relay->scratch);
@@ -334,8 +353,9 @@ int main(int argc, char **argv)
 	TAILQ_INIT(&relay.waiting);
 	r = start(&relay, pool);
 	if (r == 0) {
-		log_line("offering what comes at %s", relay.offer_path);
-		r = loop_run(&relay.loop);
+		log_line("offering what comes at %s, by %s", relay.offer_path,
+			 relay.ring.on ? "io_uring" : "epoll");
+		r = relay.ring.on ? ring_run(&relay.ring, &relay.loop) : loop_run(&relay.loop);
 	}
 	end(&relay);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -19,6 +19,7 @@
 #include "handover/channel.h"
 #include "handover/wire.h"
 #include "handover/worker.h"
+#include "relay/ring.h"
 
 #define RELAY_CHUNK 65536 /* bytes that wait in one direction of a connection, at most */
 
@@ -113,12 +114,16 @@ struct link {
 	int their_end; /* of the pair; -1: given away */
 	uint8_t *message;
 	size_t message_len;
-	uint64_t since_ms;   /* WAITING, LINGER, or no progress */
-	struct flow in, out; /* peer to worker, worker to peer */
-	bool yielding;       /* in: it is the others' turn */
-	bool aborted;        /* the worker closed without having read all */
-	bool hung_up;        /* the worker closed its end */
-	int failure;         /* -SLUICE_E_*, of the TLS connection */
+	uint64_t since_ms;       /* WAITING, LINGER, or no progress */
+	struct flow in, out;     /* peer to worker, worker to peer */
+	bool yielding;           /* in: it is the others' turn */
+	struct op in_op, out_op; /* of the ring: one each way, and no data moves while it is busy */
+	bool stopping;           /* when both are idle it lingers, or ends for the reason why */
+	const char *why;
+	bool abort_due; /* internal_error, before it ends */
+	bool aborted;   /* the worker closed without having read all */
+	bool hung_up;   /* the worker closed its end */
+	int failure;    /* -SLUICE_E_*, of the TLS connection */
 };
 
 /* link_new() makes a connection that waits. Owns @conn on success. Returns NULL. */
@@ -153,12 +158,41 @@ void link_forget(struct link *link);
 void link_timed(struct link *link);
 void link_tick(struct relay *relay);
 
-/* --- data (pump.c) ---------------------------------------------------------------------------- */
+/* flow_drop() frees the buffer; flow_advance() takes bytes off its front, and frees it behind the last. */
+void flow_drop(struct flow *flow);
+void flow_advance(struct flow *flow, size_t n);
+
+/* --- ends (ends.c) ---------------------------------------------------------------------------- */
+
+/* link_fail() keeps the first failure. link_fail_here(): it is ours, and bytes are lost. */
+void link_fail(struct link *link, int code);
+void link_fail_here(struct link *link);
+
+/* link_fail_out(): nothing more can be sent to the peer. */
+void link_fail_out(struct link *link, int code);
+
+/* What the other side is told when everything before is written. End_out may have to be repeated. */
+void link_end_in(struct link *link);
+void link_end_out(struct link *link);
+
+/* link_settle() returns true when the link is not live any more, or gone. */
+bool link_settle(struct link *link);
+
+/* --- data by epoll (pump.c) ------------------------------------------------------------------- */
 
 /* pump_run() moves what can be moved without waiting, and watches for the rest. */
 void pump_run(struct link *link);
-void pump_tls_ready(struct watch *watch, uint32_t events);
-void pump_pair_ready(struct watch *watch, uint32_t events);
+
+/* --- data by io_uring (stream.c) -------------------------------------------------------------- */
+
+/* stream_run() starts what can be done, in either direction, and is called again when it is done. */
+void stream_run(struct link *link);
+
+/*
+ * stream_stop() returns true when nothing of it is in the kernel; else it will not be for long, and
+ * link_close() with @why, or for NULL link_linger(), are called then.
+ */
+bool stream_stop(struct link *link, const char *why);
 
 /* --- all of it (relay.c) ---------------------------------------------------------------------- */
 
@@ -166,6 +200,7 @@ void pump_pair_ready(struct watch *watch, uint32_t events);
 
 struct relay {
 	struct loop loop;
+	struct ring ring;
 	struct sluice *sluice;
 	struct upstream upstream;
 	struct watch offer, signals;
@@ -175,6 +210,7 @@ struct relay {
 	uint64_t wait_ms, drain_ms;
 	uid_t uid; /* whom to become; 0: stays */
 	gid_t gid;
+	bool by_epoll; /* no ring is wanted */
 	uint64_t max_files;
 	LIST_HEAD(, plain) plains;
 	size_t n_plains;
