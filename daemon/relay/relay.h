@@ -118,7 +118,9 @@ struct link {
 	struct flow in, out;     /* peer to worker, worker to peer */
 	bool yielding;           /* in: it is the others' turn */
 	struct op in_op, out_op; /* of the ring: one each way, and no data moves while it is busy */
-	bool stopping;           /* when both are idle it lingers, or ends for the reason why */
+	size_t asked;            /* in: what the receive has room for */
+	bool more;     /* in: it was filled, and the buffer has room for what is behind it */
+	bool stopping; /* when both are idle it lingers, or ends for the reason why */
 	const char *why;
 	bool abort_due; /* internal_error, before it ends */
 	bool aborted;   /* the worker closed without having read all */

@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 
 #include "conn/rio.h"
+#include "record/record.h"
 #include "relay/relay.h"
 
 enum step { STEP_RECEIVE, STEP_SEND, STEP_WAIT, STEP_WAIT_ROOM };
@@ -41,40 +42,49 @@ static void written(struct flow *flow, size_t n)
 
 /* --- peer to worker --------------------------------------------------------------------------- */
 
-/* What else is here already goes along. An error behind it is the next receive's to meet. */
-static void received(struct link *link, size_t n)
+/*
+ * What else is here already goes along, and what a socket that filled its receive holds besides: a worker is
+ * woken once for all of it. An error behind it is the next receive's to meet.
+ */
+static void received(struct link *link, size_t n, bool filled)
 {
 	struct flow *in = &link->in;
 	ssize_t more = 1;
 
-	in->off = 0;
-	for (in->len = n; in->len < RELAY_CHUNK && more > 0; in->len += more > 0 ? (size_t)more : 0)
+	for (in->len += n; in->len < RELAY_CHUNK && more > 0;
+	     in->len += more > 0 ? (size_t)more : 0)
 		more = rio_recv_here(link->conn, in->buf + in->len, RELAY_CHUNK - in->len);
+	link->more = filled && RELAY_CHUNK - in->len >= RECORD_MAX_PLAIN;
 }
 
 static void receive_failed(struct link *link, int code)
 {
 	link->in.ended = true;
+	link->more = false;
 	if (code != -SLUICE_E_CLOSED)
 		link_fail(link, code);
 }
 
-/* Starts a receive, or has data without one, or the end. */
+/* Starts a receive, behind what is there, or has data without one, or the end. */
 static void receive(struct link *link)
 {
+	struct flow *in = &link->in;
 	struct msghdr *msg = NULL;
 	ssize_t n;
 
-	if (!has_buffer(link, &link->in))
+	if (!has_buffer(link, in))
 		return;
+	if (!in->len)
+		in->off = 0;
 	do
-		n = rio_recv_prep(link->conn, link->in.buf, RELAY_CHUNK, &msg);
+		n = rio_recv_prep(link->conn, in->buf + in->len, RELAY_CHUNK - in->len, &msg);
 	while (n == -SLUICE_E_AGAIN);
 	if (n > 0) {
-		received(link, (size_t)n);
+		received(link, (size_t)n, false);
 	} else if (n < 0) {
 		receive_failed(link, (int)n);
 	} else {
+		link->asked = msg->msg_iov->iov_len;
 		link->in_op.step = STEP_RECEIVE;
 		ring_recvmsg(&link->relay->ring, &link->in_op, link->tls.fd, msg);
 	}
@@ -86,9 +96,11 @@ static void run_in(struct link *link)
 	struct flow *in = &link->in;
 
 	while (!link->in_op.busy && !link->stopping) {
-		if (in->discard)
+		if (in->discard) {
 			in->len = 0;
-		if (in->len) {
+			link->more = false;
+		}
+		if (in->len && !link->more) {
 			link->in_op.step = STEP_SEND;
 			ring_send(ring, &link->in_op, link->pair.fd, in->buf + in->off, in->len);
 			return;
@@ -114,11 +126,13 @@ static void receive_done(struct link *link, int res)
 {
 	ssize_t n = rio_recv_done(link->conn, res);
 
+	if (res == -EAGAIN)
+		link->more = false;
 	if (n > 0)
-		received(link, (size_t)n);
+		received(link, (size_t)n, (size_t)res == link->asked);
 	else if (n < 0 && n != -SLUICE_E_AGAIN)
 		receive_failed(link, (int)n);
-	else if (res == -EAGAIN && !link->stopping)
+	else if (res == -EAGAIN && !link->in.len && !link->stopping)
 		wait_in(link);
 }
 

@@ -158,12 +158,19 @@ int worker_link_attach(struct link *link, struct sluice_error *ret_err)
 	return r;
 }
 
+/*
+ * A connection that changed its keys meanwhile has attached, and is that attachment's session now: closing it
+ * would end the session for the daemon. So ours is given up.
+ */
 int worker_link_end(struct link *link, int fd, struct sluice_error *ret_err)
 {
-	int r;
+	int r = 0;
 
 	pthread_mutex_lock(&link->lock);
-	r = welcomed(link, fd, 0, ret_err);
+	if (is_open(link->main_fd))
+		sys->close(fd);
+	else
+		r = welcomed(link, fd, 0, ret_err);
 	if (r == 0)
 		r = take_main_fd(link);
 	pthread_mutex_unlock(&link->lock);
