@@ -9,12 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/offer.h"
 #include "handover/messages.h"
 #include "relay/relay.h"
 
 #define SMALL_LEN 512
 #define MAX_PLAINS 1024
-#define MAX_CREDITS 100000 /* of one */
 
 /* --- giving ----------------------------------------------------------------------------------- */
 
@@ -153,20 +153,6 @@ static bool welcome(struct plain *plain)
 	return channel_send(plain->watch.fd, buf, wire_end(&wire), NULL, 0) == 0;
 }
 
-static bool take_credit(struct plain *plain, struct wire_reader *reader)
-{
-	struct attr attr;
-	uint64_t count = 0;
-
-	while (wire_next(reader, &attr) == 1)
-		if (attr.type == ATTR_COUNT && !attr_u64(&attr, &count))
-			return false;
-	if (!count || count > MAX_CREDITS - plain->credits)
-		return false;
-	plain->credits += count;
-	return true;
-}
-
 /*
  * The oldest of that number that is not acknowledged: a daemon that was restarted may give it twice.
  */
@@ -216,7 +202,8 @@ static const char *take(struct plain *plain, size_t len)
 	}
 	switch (head.type) {
 	case MSG_CREDIT:
-		return take_credit(plain, &reader) ? NULL : "its credits are out of range";
+		return offer_take_credit(&reader, &plain->credits) ? NULL
+								   : "its credits are out of range";
 	case MSG_ACK:
 		return take_ack(plain, head.id) ? NULL : "it acknowledged what it never got";
 	case MSG_ENDED:
@@ -267,17 +254,6 @@ static bool may_attach(const struct relay *relay, const struct ucred *cred)
 	return false;
 }
 
-static void refuse(int fd, const char *text)
-{
-	uint8_t buf[SMALL_LEN];
-	struct wire wire;
-
-	wire_begin(&wire, buf, sizeof(buf), MSG_REFUSED, 0);
-	wire_put_text(&wire, ATTR_TEXT, text);
-	channel_send(fd, buf, wire_end(&wire), NULL, 0);
-	channel_end(fd);
-}
-
 static struct plain *plain_new(struct relay *relay, int fd, pid_t pid)
 {
 	struct plain *plain = relay->n_plains < MAX_PLAINS ? calloc(1, sizeof(*plain)) : NULL;
@@ -310,9 +286,9 @@ static void offer_ready(struct watch *watch, uint32_t events)
 	if (fd < 0)
 		return;
 	if (channel_peer(fd, &cred) < 0 || !may_attach(relay, &cred))
-		refuse(fd, "this user may not attach here");
+		offer_refuse(fd, "this user may not attach here");
 	else if (!plain_new(relay, fd, cred.pid))
-		refuse(fd, "there are too many workers");
+		offer_refuse(fd, "there are too many workers");
 }
 
 /* Who may connect is decided by who connects (SO_PEERCRED), not by the mode of a file. */

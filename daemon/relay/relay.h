@@ -57,7 +57,7 @@ struct plain {
 	struct relay *relay;
 	uint64_t number;
 	pid_t pid;
-	uint64_t credits;
+	unsigned int credits;
 	bool attached, draining;
 	bool full; /* its channel takes no more, until it speaks or the next tick */
 	LIST_HEAD(, link) links;
