@@ -119,7 +119,8 @@ struct link {
 	bool yielding;           /* in: it is the others' turn */
 	struct op in_op, out_op; /* of the ring: one each way, and no data moves while it is busy */
 	size_t asked;            /* in: what the receive has room for */
-	bool more;     /* in: it was filled, and the buffer has room for what is behind it */
+	bool more; /* in: it was filled, and the buffer has room for what is behind it */
+	bool in_drained, out_drained; /* the last read was not filled: poll before the next */
 	bool stopping; /* when both are idle it lingers, or ends for the reason why */
 	const char *why;
 	bool abort_due; /* internal_error, before it ends */

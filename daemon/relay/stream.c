@@ -4,14 +4,16 @@
  * direction reads when what it read before is written, and has a buffer only from a read that may bring
  * something until then; an idle one waits by a poll.
  *
- * Receiving from the peer tries first and waits only after EAGAIN, one receive at a time: a KeyUpdate can
- * have left the socket while poll is silent, and the next receive needs its keys (docs/post-handshake.md).
+ * Receiving from the peer by the kernel path tries first and waits only after EAGAIN, one receive at a time: a
+ * KeyUpdate can have left the socket while poll is silent, and the next receive needs its keys
+ * (docs/post-handshake.md). Elsewhere a read that was not filled has emptied the socket: a poll comes next.
  * Nothing but this file's send is on its way to the peer while out_op is busy sending.
  */
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
 
+#include "conn/conn.h"
 #include "conn/rio.h"
 #include "record/record.h"
 #include "relay/relay.h"
@@ -55,6 +57,7 @@ static void received(struct link *link, size_t n, bool filled)
 	     in->len += more > 0 ? (size_t)more : 0)
 		more = rio_recv_here(link->conn, in->buf + in->len, RELAY_CHUNK - in->len);
 	link->more = filled && RELAY_CHUNK - in->len >= RECORD_MAX_PLAIN;
+	link->in_drained = more == 0 && !filled && link->conn->rx->ops->path == SLUICE_PATH_USER;
 }
 
 static void receive_failed(struct link *link, int code)
@@ -90,6 +93,15 @@ static void receive(struct link *link)
 	}
 }
 
+/* Nothing has come: wait without a buffer. */
+static void wait_in(struct link *link)
+{
+	drop_buffer(link, &link->in);
+	link->in_drained = false;
+	link->in_op.step = STEP_WAIT;
+	ring_poll(&link->relay->ring, &link->in_op, link->tls.fd, POLLIN);
+}
+
 static void run_in(struct link *link)
 {
 	struct ring *ring = &link->relay->ring;
@@ -110,16 +122,11 @@ static void run_in(struct link *link)
 			link_end_in(link);
 			return;
 		}
-		receive(link);
+		if (link->in_drained)
+			wait_in(link);
+		else
+			receive(link);
 	}
-}
-
-/* Nothing has come: wait without a buffer. */
-static void wait_in(struct link *link)
-{
-	drop_buffer(link, &link->in);
-	link->in_op.step = STEP_WAIT;
-	ring_poll(&link->relay->ring, &link->in_op, link->tls.fd, POLLIN);
 }
 
 static void receive_done(struct link *link, int res)
@@ -165,6 +172,7 @@ static void in_done(struct op *op, int res)
 static void wait_out(struct link *link)
 {
 	drop_buffer(link, &link->out);
+	link->out_drained = false;
 	link->out_op.step = STEP_WAIT;
 	ring_poll(&link->relay->ring, &link->out_op, link->pair.fd, POLLIN);
 }
@@ -225,6 +233,8 @@ static void run_out(struct link *link)
 		} else if (out->ended) {
 			end_out(link);
 			return;
+		} else if (link->out_drained) {
+			wait_out(link);
 		} else {
 			read_out(link);
 		}
@@ -254,6 +264,7 @@ static void read_out_done(struct link *link, int res)
 	if (res > 0) {
 		out->off = 0;
 		out->len = (size_t)res;
+		link->out_drained = res < RELAY_CHUNK;
 	} else if (res == -EAGAIN && !link->stopping) {
 		wait_out(link);
 	} else if (res == 0 || (res != -EAGAIN && res != -EINTR && res != -ECANCELED)) {
