@@ -22,7 +22,7 @@ as=() # root becomes another
 await_log() {
   local i
   for ((i = 0; i < LIMIT * 50; i++)); do
-    [ "$(grep -c -- "$2" "$1" 2>/dev/null || true)" -lt "${3:-1}" ] || return 0
+    [ -e "$1" ] && [ "$(grep -c -- "$2" "$1" || true)" -ge "${3:-1}" ] && return 0
     sleep 0.02
   done
   say "no '$2' in $1: $(tail -n 3 "$1" | tr '\n' ' ')"
