@@ -10,11 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 
 #include <sluice/worker.h>
 
 #define AT_ONCE 64 /* connections that may wait for us */
-#define RETRIES 100
+#define WAIT_S 5   /* for a daemon that is being restarted */
 #define RETRY_MS 50
 
 struct client {
@@ -142,10 +143,11 @@ static int serve(struct sluice_worker *worker)
 /* The connections that we have go on without the daemon. Returns whether it came back in time. */
 static int wait_for_daemon(struct sluice_worker *worker)
 {
+	time_t until = time(NULL) + WAIT_S;
 	struct epoll_event event;
-	int i;
 
-	for (i = 0; i < RETRIES; i++) {
+	/* Not by counting: connections that have much to do would use up every try at once. */
+	while (time(NULL) < until) {
 		if (sluice_worker_reattach(worker, NULL) == 0)
 			return 1;
 		if (epoll_wait(epoll_fd, &event, 1, RETRY_MS) == 1)

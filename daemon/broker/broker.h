@@ -313,7 +313,7 @@ struct worker {
 	uint64_t rekeys;
 	LIST_HEAD(, upgrade) upgrades; /* under way */
 	STAILQ_HEAD(, answer)
-	answers; /* that its socket has no room for; nothing is read meanwhile */
+	answers;                   /* that its socket has no room for; nothing is read meanwhile */
 	unsigned int rekey_tokens; /* one for each MSG_REKEY; with none left its next ones wait */
 	uint64_t refilled_ms;
 	bool slowed; /* it has been without one since it last had all */

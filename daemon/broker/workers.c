@@ -15,14 +15,14 @@
 #include <sluice/error.h>
 
 #include "broker/broker.h"
+#include "common/offer.h"
 #include "core/secret.h"
 #include "handover/messages.h"
 
 #define SMALL_LEN 512
-#define MAX_WORKERS 1024   /* of a pool */
-#define MAX_CREDITS 100000 /* of a worker */
-#define MAX_GROUPS 1024    /* of a user; with more, none but the first counts */
-#define ATTACH_MS 5000     /* from its connecting to its first message */
+#define MAX_WORKERS 1024 /* of a pool */
+#define MAX_GROUPS 1024  /* of a user; with more, none but the first counts */
+#define ATTACH_MS 5000   /* from its connecting to its first message */
 
 static void serve_queue(struct broker *broker, struct pool *pool);
 
@@ -145,7 +145,7 @@ static void drop(struct worker *worker, const char *why, bool closing)
 static bool take_ended(struct worker *worker, struct wire_reader *reader)
 {
 	struct broker *broker = worker->pool->broker;
-	uint64_t id = 0, rx = 0, tx = 0;
+	uint64_t id = 0, cookie = 0, rx = 0, tx = 0;
 	struct session *session;
 	char text[100] = "closed";
 	struct attr attr;
@@ -153,6 +153,8 @@ static bool take_ended(struct worker *worker, struct wire_reader *reader)
 	while (wire_next(reader, &attr) == 1) {
 		if (attr.type == ATTR_SESSION)
 			attr_u64(&attr, &id);
+		else if (attr.type == ATTR_COOKIE)
+			attr_u64(&attr, &cookie);
 		else if (attr.type == ATTR_RX_BYTES)
 			attr_u64(&attr, &rx);
 		else if (attr.type == ATTR_TX_BYTES)
@@ -163,6 +165,9 @@ static bool take_ended(struct worker *worker, struct wire_reader *reader)
 	session = session_find(broker, id);
 	if (!session)
 		return true; /* the kernel told first */
+	/* Of an earlier broker: its number may be another's by now, or nobody's yet. The kernel tells. */
+	if ((cookie && cookie != session->cookie) || (session->restored && !session->worker))
+		return true;
 	if (session->worker != worker)
 		return false;
 	session->rx_bytes = rx;
@@ -250,20 +255,6 @@ static bool let_in(struct worker *worker)
 	return true;
 }
 
-static bool take_credit(struct worker *worker, struct wire_reader *reader)
-{
-	struct attr attr;
-	uint64_t count = 0;
-
-	while (wire_next(reader, &attr) == 1)
-		if (attr.type == ATTR_COUNT && !attr_u64(&attr, &count))
-			return false;
-	if (!count || count > MAX_CREDITS - worker->credits)
-		return false;
-	worker->credits += (unsigned int)count;
-	return true;
-}
-
 static bool take_ack(struct worker *worker, uint32_t id)
 {
 	struct broker *broker = worker->pool->broker;
@@ -320,7 +311,9 @@ static const char *take(struct worker *worker, size_t len, struct channel_fds *f
 		return take_of_program(worker, &head, &reader, fds);
 	switch (head.type) {
 	case MSG_CREDIT:
-		return take_credit(worker, &reader) ? NULL : "its credits are out of range";
+		return offer_take_credit(&reader, &worker->credits)
+			       ? NULL
+			       : "its credits are out of range";
 	case MSG_ACK:
 		return take_ack(worker, head.id) ? NULL : "it acknowledged what it never got";
 	case MSG_ENDED:
@@ -395,17 +388,6 @@ static bool may_attach(const struct pool *pool, int fd, const struct ucred *cred
 	return false;
 }
 
-static void refuse(int fd, const char *text)
-{
-	uint8_t buf[SMALL_LEN];
-	struct wire wire;
-
-	wire_begin(&wire, buf, sizeof(buf), MSG_REFUSED, 0);
-	wire_put_text(&wire, ATTR_TEXT, text);
-	channel_send(fd, buf, wire_end(&wire), NULL, 0);
-	channel_end(fd);
-}
-
 static size_t count_workers(const struct pool *pool)
 {
 	const struct worker *worker;
@@ -430,12 +412,12 @@ static void pool_ready(struct watch *watch, uint32_t events)
 	if (fd < 0)
 		return;
 	if (channel_peer(fd, &cred) < 0 || !may_attach(pool, fd, &cred)) {
-		refuse(fd, "this user may not attach here");
+		offer_refuse(fd, "this user may not attach here");
 		return;
 	}
 	worker = count_workers(pool) < MAX_WORKERS ? calloc(1, sizeof(*worker)) : NULL;
 	if (!worker) {
-		refuse(fd, "too many are attached");
+		offer_refuse(fd, "too many are attached");
 		return;
 	}
 	worker->pool = pool;

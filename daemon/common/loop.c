@@ -89,20 +89,33 @@ static void run_batch(struct loop *loop)
 	loop->batch_at = loop->batch_n = 0;
 }
 
+int loop_wait_ms(const struct loop *loop)
+{
+	uint64_t now_ms = loop_clock_ms();
+
+	if (loop->quiet)
+		return QUIET_MS;
+	return now_ms < loop->next_tick_ms ? (int)(loop->next_tick_ms - now_ms) : 0;
+}
+
+int loop_turn(struct loop *loop, int timeout_ms)
+{
+	int n = epoll_wait(loop->epoll_fd, loop->batch, LOOP_BATCH, timeout_ms);
+
+	if (n < 0 && errno != EINTR)
+		return -errno;
+	loop->now_ms = loop_clock_ms();
+	loop->batch_n = n > 0 ? n : 0;
+	run_batch(loop);
+	tick(loop);
+	return 0;
+}
+
 int loop_run(struct loop *loop)
 {
-	int n;
+	int r = 0;
 
-	while (!loop->stop) {
-		loop->now_ms = loop_clock_ms();
-		tick(loop);
-		n = epoll_wait(loop->epoll_fd, loop->batch, LOOP_BATCH,
-			       loop->quiet ? QUIET_MS : (int)(loop->next_tick_ms - loop->now_ms));
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		loop->now_ms = loop_clock_ms();
-		loop->batch_n = n > 0 ? n : 0;
-		run_batch(loop);
-	}
-	return 0;
+	while (r == 0 && !loop->stop)
+		r = loop_turn(loop, loop_wait_ms(loop));
+	return r;
 }

@@ -45,6 +45,10 @@ void loop_forget(struct loop *loop, struct watch *watch);
 /* loop_run() runs until loop->stop. Returns 0 or -errno. */
 int loop_run(struct loop *loop);
 
+/* The same one turn at a time, for who waits for something else as well: until the tick at most. */
+int loop_wait_ms(const struct loop *loop);
+int loop_turn(struct loop *loop, int timeout_ms);
+
 uint64_t loop_clock_ms(void);
 
 #endif

@@ -6,12 +6,14 @@
 #include <grp.h>
 #include <limits.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -109,6 +111,15 @@ static const int handshaker_calls[] = {
 	SCMP_SYS(getpeername), SCMP_SYS(shutdown),   SCMP_SYS(fcntl),
 };
 
+/*
+ * Besides those: plain workers come, and the daemon is attached to again. The ring has no system call but
+ * this one, and a list of its own (relay/ring.c).
+ */
+static const int relay_calls[] = {
+	SCMP_SYS(accept4),  SCMP_SYS(socketpair), SCMP_SYS(connect),
+	SCMP_SYS(recvfrom), SCMP_SYS(sendto),     SCMP_SYS(io_uring_enter),
+};
+
 static int allow(scmp_filter_ctx ctx, const int *calls, size_t n)
 {
 	size_t i;
@@ -119,6 +130,16 @@ static int allow(scmp_filter_ctx ctx, const int *calls, size_t n)
 	return r;
 }
 
+static int allow_relay(scmp_filter_ctx ctx)
+{
+	int r = allow(ctx, relay_calls, sizeof(relay_calls) / sizeof(relay_calls[0]));
+
+	if (r < 0)
+		return r;
+	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+}
+
 static int filter(enum confinement confinement)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -127,9 +148,11 @@ static int filter(enum confinement confinement)
 	if (!ctx)
 		return -ENOMEM;
 	r = allow(ctx, keeper_calls, sizeof(keeper_calls) / sizeof(keeper_calls[0]));
-	if (r == 0 && confinement == CONFINE_HANDSHAKER)
+	if (r == 0 && confinement != CONFINE_KEEPER)
 		r = allow(ctx, handshaker_calls,
 			  sizeof(handshaker_calls) / sizeof(handshaker_calls[0]));
+	if (r == 0 && confinement == CONFINE_RELAY)
+		r = allow_relay(ctx);
 	if (r == 0)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);
@@ -180,21 +203,23 @@ static int drop_user(uid_t uid, gid_t gid)
 int process_confine(enum confinement confinement, uid_t uid, gid_t gid)
 {
 	const struct rlimit none = { 0, 0 };
+	bool is_child = confinement != CONFINE_RELAY;
 	int r = 0;
 
 	tzset(); /* opens a file; gmtime_r(3) would, when a certificate's dates are looked at */
-	if (geteuid() == 0) {
+	if (is_child && geteuid() == 0)
 		r = empty_root();
-		if (r == 0)
-			r = drop_user(uid, gid);
-	}
-	if (r == 0)
+	if (r == 0 && geteuid() == 0)
+		r = drop_user(uid, gid);
+	if (r == 0 && is_child)
 		r = limit_memory();
 	if (r < 0)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0) ||
-	    prctl(PR_SET_PDEATHSIG, SIGKILL) || /* nobody would talk to it any more */
 	    setrlimit(RLIMIT_CORE, &none))
+		return -errno;
+	/* Nobody would talk to it any more. */
+	if (is_child && prctl(PR_SET_PDEATHSIG, SIGKILL))
 		return -errno;
 	return filter(confinement);
 }

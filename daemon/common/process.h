@@ -24,12 +24,14 @@ unsigned int process_id(const char *which);
 enum confinement {
 	CONFINE_KEEPER,     /* no network, no new files */
 	CONFINE_HANDSHAKER, /* sockets that it is given, no files */
+	CONFINE_RELAY,      /* besides those new local sockets, and its ring */
 };
 
 /*
- * process_confine() drops privileges for good: an empty root directory and another user (@uid 0: stays;
- * both only if root calls), a limit of memory, no new privileges, not dumpable, no core, then a list of system calls that are left (seccomp); any other one ends the
- * process. Returns 0 or -errno.
+ * process_confine() drops privileges for good: another user (@uid 0: stays), no new privileges, not
+ * dumpable, no core, then a list of system calls that are left (seccomp); any other one ends the
+ * process. The daemon's children end with it, have an empty root directory (if root calls) and a limit
+ * of memory; a relay has no parent that matters, and sockets to connect to. Returns 0 or -errno.
  */
 int process_confine(enum confinement confinement, uid_t uid, gid_t gid);
 

@@ -19,6 +19,9 @@
 #define LINGER_ROUNDS 16 /* chunks that are thrown away, before it is the turn of others */
 #define STALL_MS 30000   /* a peer that reads nothing, when the worker that wrote is gone */
 
+static void tls_ready(struct watch *watch, uint32_t events);
+static void pair_ready(struct watch *watch, uint32_t events);
+
 /* --- the message ------------------------------------------------------------------------------ */
 
 /* What the daemon said, less secrets and plaintext; a pair cannot be asked for addresses. */
@@ -75,6 +78,23 @@ int link_pair(struct link *link)
 	return 0;
 }
 
+/* --- what waits ------------------------------------------------------------------------------- */
+
+void flow_drop(struct flow *flow)
+{
+	free(flow->buf);
+	flow->buf = NULL;
+	flow->off = flow->len = 0;
+}
+
+void flow_advance(struct flow *flow, size_t n)
+{
+	flow->off += n;
+	flow->len -= n;
+	if (!flow->len)
+		flow_drop(flow);
+}
+
 /* --- beginning -------------------------------------------------------------------------------- */
 
 struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id,
@@ -88,8 +108,8 @@ struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id
 	link->conn = conn;
 	link->id = id;
 	link->session = sluice_conn_session(conn);
-	link->tls = (struct watch){ .fd = sluice_conn_fd(conn), .ready = pump_tls_ready };
-	link->pair = (struct watch){ .fd = -1, .ready = pump_pair_ready };
+	link->tls = (struct watch){ .fd = sluice_conn_fd(conn), .ready = tls_ready };
+	link->pair = (struct watch){ .fd = -1, .ready = pair_ready };
 	link->their_end = -1;
 	if (make_message(link, message, len) < 0) {
 		free(link);
@@ -113,12 +133,20 @@ void link_wait(struct link *link)
 	relay->n_waiting++;
 }
 
+static void run(struct link *link)
+{
+	if (link->relay->ring.on)
+		stream_run(link);
+	else
+		pump_run(link);
+}
+
 void link_live(struct link *link)
 {
 	link->state = LINK_LIVE;
 	free(link->message);
 	link->message = NULL;
-	pump_run(link);
+	run(link);
 }
 
 /* --- ending ----------------------------------------------------------------------------------- */
@@ -136,15 +164,20 @@ static void detach(struct link *link)
 	}
 }
 
+static void free_memory(struct link *link)
+{
+	free(link->in.buf);
+	free(link->out.buf);
+	free(link->message);
+	free(link);
+}
+
 static void link_free(struct link *link)
 {
 	if (link->is_timed)
 		LIST_REMOVE(link, timed);
 	link->relay->n_links--;
-	free(link->in.buf);
-	free(link->out.buf);
-	free(link->message);
-	free(link);
+	free_memory(link);
 }
 
 void link_timed(struct link *link)
@@ -168,6 +201,10 @@ static void close_step(struct link *link)
 
 void link_close(struct link *link, const char *why)
 {
+	if (!stream_stop(link, why))
+		return;
+	if (link->abort_due)
+		sluice_abort(link->conn, SLUICE_ALERT_INTERNAL_ERROR);
 	if (link->state == LINK_WAITING)
 		upstream_ack(link->relay, link); /* or the daemon would keep it */
 	worker_ended(link->conn, why);
@@ -186,6 +223,39 @@ void link_leave(struct link *link)
 	link_free(link);
 }
 
+/* Its plain worker keeps its place in the list, so that an acknowledgement under way is no lie. */
+static void withdraw(struct link *link)
+{
+	plain_tell_ended(link, -SLUICE_E_CLOSED, "the daemon is gone");
+	close_pair(link);
+	link->conn = state_release(link->conn);
+	link->state = LINK_WITHDRAWN;
+	link->relay->n_links--;
+}
+
+void link_withdraw_all(struct relay *relay)
+{
+	struct plain *plain;
+	struct link *link;
+
+	while ((link = TAILQ_FIRST(&relay->waiting)))
+		link_leave(link);
+	LIST_FOREACH(plain, &relay->plains, in_relay)
+	{
+		LIST_FOREACH(link, &plain->links, of_plain)
+		{
+			if (link->state == LINK_OFFERED)
+				withdraw(link);
+		}
+	}
+}
+
+void link_forget(struct link *link)
+{
+	detach(link);
+	free_memory(link);
+}
+
 static void linger_step(struct link *link)
 {
 	struct relay *relay = link->relay;
@@ -200,6 +270,8 @@ static void linger_step(struct link *link)
 
 void link_linger(struct link *link)
 {
+	if (!stream_stop(link, NULL))
+		return;
 	detach(link);
 	close_pair(link);
 	link->state = LINK_LINGER;
@@ -210,7 +282,7 @@ void link_linger(struct link *link)
 
 /* --- events and time -------------------------------------------------------------------------- */
 
-void pump_tls_ready(struct watch *watch, uint32_t events)
+static void tls_ready(struct watch *watch, uint32_t events)
 {
 	struct link *link = owner_of(watch, struct link, tls);
 
@@ -219,7 +291,16 @@ void pump_tls_ready(struct watch *watch, uint32_t events)
 	else if (link->state == LINK_LINGER)
 		linger_step(link);
 	else
-		pump_run(link);
+		run(link);
+}
+
+static void pair_ready(struct watch *watch, uint32_t events)
+{
+	struct link *link = owner_of(watch, struct link, pair);
+
+	if (events & (EPOLLHUP | EPOLLERR))
+		link->hung_up = true;
+	run(link);
 }
 
 static void tick_one(struct link *link, uint64_t now_ms)
@@ -231,7 +312,7 @@ static void tick_one(struct link *link, uint64_t now_ms)
 		if (now_ms - link->since_ms >= LINGER_MS)
 			link_close(link, "ended by its worker; the peer did not end");
 	} else if (now_ms - link->since_ms >= STALL_MS) {
-		sluice_abort(link->conn, SLUICE_ALERT_INTERNAL_ERROR);
+		link->abort_due = true;
 		link_close(link, "the peer does not read");
 	}
 }

@@ -9,12 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/offer.h"
 #include "handover/messages.h"
 #include "relay/relay.h"
 
 #define SMALL_LEN 512
 #define MAX_PLAINS 1024
-#define MAX_CREDITS 100000 /* of one */
 
 /* --- giving ----------------------------------------------------------------------------------- */
 
@@ -83,6 +83,9 @@ void plain_tick(struct relay *relay)
 {
 	struct plain *plain;
 
+	if (relay->offer_pausing && relay->offer.fd >= 0)
+		loop_watch(&relay->loop, &relay->offer, EPOLLIN);
+	relay->offer_pausing = false;
 	if (TAILQ_EMPTY(&relay->waiting))
 		return;
 	LIST_FOREACH(plain, &relay->plains, in_relay)
@@ -113,6 +116,10 @@ static void lose_links(struct plain *plain)
 	struct link *link;
 
 	while ((link = LIST_FIRST(&plain->links))) {
+		if (link->state == LINK_WITHDRAWN) {
+			link_forget(link);
+			continue;
+		}
 		LIST_REMOVE(link, of_plain);
 		link->plain = NULL;
 		if (link->state == LINK_OFFERED)
@@ -127,6 +134,7 @@ static void drop(struct plain *plain, const char *why)
 	log_line("plain worker %llu, pid %d: %s", (unsigned long long)plain->number,
 		 (int)plain->pid, why);
 	LIST_REMOVE(plain, in_relay);
+	relay->n_plains--;
 	loop_forget(&relay->loop, &plain->watch);
 	close(plain->watch.fd);
 	lose_links(plain);
@@ -145,35 +153,35 @@ static bool welcome(struct plain *plain)
 	return channel_send(plain->watch.fd, buf, wire_end(&wire), NULL, 0) == 0;
 }
 
-static bool take_credit(struct plain *plain, struct wire_reader *reader)
+/*
+ * The oldest of that number that is not acknowledged: a daemon that was restarted may give it twice.
+ */
+static struct link *find_offered(const struct plain *plain, uint32_t id)
 {
-	struct attr attr;
-	uint64_t count = 0;
+	struct link *link, *oldest = NULL;
 
-	while (wire_next(reader, &attr) == 1)
-		if (attr.type == ATTR_COUNT && !attr_u64(&attr, &count))
-			return false;
-	if (!count || count > MAX_CREDITS - plain->credits)
-		return false;
-	plain->credits += count;
-	return true;
+	LIST_FOREACH(link, &plain->links, of_plain)
+	{
+		if (link->id == id &&
+		    (link->state == LINK_OFFERED || link->state == LINK_WITHDRAWN))
+			oldest = link;
+	}
+	return oldest;
 }
 
 static bool take_ack(struct plain *plain, uint32_t id)
 {
-	struct link *link;
+	struct link *link = find_offered(plain, id);
 
-	LIST_FOREACH(link, &plain->links, of_plain)
-	{
-		if (link->id != id)
-			continue;
-		if (link->state != LINK_OFFERED)
-			return false;
-		upstream_ack(plain->relay, link);
-		link_live(link);
+	if (!link)
+		return false;
+	if (link->state == LINK_WITHDRAWN) {
+		link_forget(link);
 		return true;
 	}
-	return false;
+	upstream_ack(plain->relay, link);
+	link_live(link);
+	return true;
 }
 
 /* Returns why it is dropped, or NULL. */
@@ -194,7 +202,8 @@ static const char *take(struct plain *plain, size_t len)
 	}
 	switch (head.type) {
 	case MSG_CREDIT:
-		return take_credit(plain, &reader) ? NULL : "its credits are out of range";
+		return offer_take_credit(&reader, &plain->credits) ? NULL
+								   : "its credits are out of range";
 	case MSG_ACK:
 		return take_ack(plain, head.id) ? NULL : "it acknowledged what it never got";
 	case MSG_ENDED:
@@ -245,25 +254,10 @@ static bool may_attach(const struct relay *relay, const struct ucred *cred)
 	return false;
 }
 
-static void refuse(int fd, const char *text)
-{
-	uint8_t buf[SMALL_LEN];
-	struct wire wire;
-
-	wire_begin(&wire, buf, sizeof(buf), MSG_REFUSED, 0);
-	wire_put_text(&wire, ATTR_TEXT, text);
-	channel_send(fd, buf, wire_end(&wire), NULL, 0);
-	channel_end(fd);
-}
-
 static struct plain *plain_new(struct relay *relay, int fd, pid_t pid)
 {
-	struct plain *plain;
-	size_t n = 0;
+	struct plain *plain = relay->n_plains < MAX_PLAINS ? calloc(1, sizeof(*plain)) : NULL;
 
-	LIST_FOREACH(plain, &relay->plains, in_relay)
-	n++;
-	plain = n < MAX_PLAINS ? calloc(1, sizeof(*plain)) : NULL;
 	if (!plain)
 		return NULL;
 	plain->relay = relay;
@@ -275,6 +269,7 @@ static struct plain *plain_new(struct relay *relay, int fd, pid_t pid)
 		return NULL;
 	}
 	LIST_INSERT_HEAD(&relay->plains, plain, in_relay);
+	relay->n_plains++;
 	return plain;
 }
 
@@ -284,12 +279,16 @@ static void offer_ready(struct watch *watch, uint32_t events)
 	struct ucred cred;
 	int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+		relay->offer_pausing = true; /* the backlog keeps who comes */
+		loop_watch(&relay->loop, watch, 0);
+	}
 	if (fd < 0)
 		return;
 	if (channel_peer(fd, &cred) < 0 || !may_attach(relay, &cred))
-		refuse(fd, "this user may not attach here");
+		offer_refuse(fd, "this user may not attach here");
 	else if (!plain_new(relay, fd, cred.pid))
-		refuse(fd, "there are too many workers");
+		offer_refuse(fd, "there are too many workers");
 }
 
 /* Who may connect is decided by who connects (SO_PEERCRED), not by the mode of a file. */
@@ -304,6 +303,7 @@ int plain_open(struct relay *relay, const char *path)
 	return loop_watch(&relay->loop, &relay->offer, EPOLLIN);
 }
 
+/* The file stays: this process has given up files. The next one takes its place. */
 void plain_close(struct relay *relay)
 {
 	if (relay->offer.fd < 0)
@@ -311,5 +311,4 @@ void plain_close(struct relay *relay)
 	loop_forget(&relay->loop, &relay->offer);
 	close(relay->offer.fd);
 	relay->offer.fd = -1;
-	unlink(relay->offer_path);
 }

@@ -3,9 +3,6 @@
  * Plaintext both ways. Each direction reads only when what it read before is written, so at most
  * RELAY_CHUNK bytes wait in it, and an idle connection has no buffer. An end of one direction is
  * passed on when everything before it is; the other direction goes on.
- *
- * What a worker can tell: after close_notify its reads end and its writes go on. When the connection
- * failed the pair is closed: reads end, writes are refused, poll(2) says POLLHUP.
  */
 #include <errno.h>
 #include <poll.h>
@@ -20,21 +17,6 @@
 
 /* --- what waits ------------------------------------------------------------------------------- */
 
-static void flow_drop(struct flow *flow)
-{
-	free(flow->buf);
-	flow->buf = NULL;
-	flow->off = flow->len = 0;
-}
-
-static void flow_advance(struct flow *flow, size_t n)
-{
-	flow->off += n;
-	flow->len -= n;
-	if (!flow->len)
-		flow_drop(flow);
-}
-
 static int flow_keep(struct flow *flow, const uint8_t *bytes, size_t len)
 {
 	if (!len)
@@ -46,20 +28,6 @@ static int flow_keep(struct flow *flow, const uint8_t *bytes, size_t len)
 	flow->off = 0;
 	flow->len = len;
 	return 0;
-}
-
-static void fail(struct link *link, int code)
-{
-	if (!link->failure)
-		link->failure = code;
-}
-
-/* Bytes are lost that the other side believes to be on their way: it must not end in order. */
-static void fail_here(struct link *link)
-{
-	fail(link, -SLUICE_E_NOMEM);
-	link->in.ended = true;
-	sluice_abort(link->conn, SLUICE_ALERT_INTERNAL_ERROR);
 }
 
 /* --- peer to worker --------------------------------------------------------------------------- */
@@ -105,22 +73,13 @@ static void read_in(struct link *link)
 	if (n < 0) {
 		link->in.ended = n != -SLUICE_E_AGAIN;
 		if (link->in.ended && n != -SLUICE_E_CLOSED)
-			fail(link, (int)n);
+			link_fail(link, (int)n);
 		link->yielding = false;
 		return;
 	}
 	written = write_in(link, scratch, (size_t)n);
 	if (flow_keep(&link->in, scratch + written, (size_t)n - written) < 0)
-		fail_here(link);
-}
-
-/* Where the connection failed the end is not told as one: the pair will be closed. */
-static void end_in(struct link *link)
-{
-	if (link->in.shut || link->failure)
-		return;
-	shutdown(link->pair.fd, SHUT_WR);
-	link->in.shut = true;
+		link_fail_here(link);
 }
 
 static void pump_in(struct link *link)
@@ -132,22 +91,10 @@ static void pump_in(struct link *link)
 		read_in(link);
 	link->yielding = link->yielding && !link->in.len && !link->in.ended;
 	if (link->in.ended && flush_in(link))
-		end_in(link);
+		link_end_in(link);
 }
 
 /* --- worker to peer --------------------------------------------------------------------------- */
-
-/*
- * A peer that reset the connection may have said something before: that is still received. After any
- * other failure there is nothing more.
- */
-static void fail_out(struct link *link, int code)
-{
-	fail(link, code);
-	link->out.discard = true;
-	if (code != -SLUICE_E_RESET)
-		link->in.ended = true;
-}
 
 static size_t write_out(struct link *link, const uint8_t *bytes, size_t len)
 {
@@ -159,7 +106,7 @@ static size_t write_out(struct link *link, const uint8_t *bytes, size_t len)
 	if (n == -SLUICE_E_AGAIN)
 		return 0;
 	if (n < 0) {
-		fail_out(link, (int)n);
+		link_fail_out(link, (int)n);
 		return len;
 	}
 	if (n)
@@ -199,29 +146,8 @@ static bool read_out(struct link *link)
 	}
 	written = write_out(link, scratch, (size_t)n);
 	if (flow_keep(&link->out, scratch + written, (size_t)n - written) < 0)
-		fail_here(link);
+		link_fail_here(link);
 	return true;
-}
-
-/*
- * close_notify. A worker that closed without having read everything would have reset a TCP
- * connection: its peer gets an alert behind what was written.
- */
-static void end_out(struct link *link)
-{
-	int r;
-
-	if (link->out.shut || link->out.discard)
-		return;
-	r = link->aborted ? sluice_conn_dispatch(link->conn)
-			  : sluice_shutdown(link->conn, SHUT_WR, SLUICE_NOWAIT);
-	if (r == -SLUICE_E_AGAIN)
-		return;
-	if (r < 0)
-		fail_out(link, r);
-	else if (link->aborted)
-		sluice_abort(link->conn, SLUICE_ALERT_INTERNAL_ERROR);
-	link->out.shut = r == 0;
 }
 
 static void pump_out(struct link *link)
@@ -232,30 +158,10 @@ static void pump_out(struct link *link)
 		if (!read_out(link))
 			break;
 	if (link->out.ended && flush_out(link))
-		end_out(link);
+		link_end_out(link);
 }
 
 /* --- both ------------------------------------------------------------------------------------- */
-
-/* Returns true when the link is not live any more, or gone. */
-static bool settle(struct link *link)
-{
-	bool in_done = link->in.ended && !link->in.len;
-
-	if (link->failure && in_done) {
-		plain_tell_ended(link, link->failure, sluice_strerror(link->failure));
-		link_close(link, sluice_strerror(link->failure));
-	} else if (link->out.shut && link->aborted) {
-		link_close(link, "reset by its worker");
-	} else if (link->out.shut && in_done) {
-		link_close(link, "ended");
-	} else if (link->out.shut && (link->hung_up || link->in.discard)) {
-		link_linger(link);
-	} else {
-		return false;
-	}
-	return true;
-}
 
 static void watch_for(struct link *link)
 {
@@ -274,7 +180,7 @@ static void watch_for(struct link *link)
 	/* Whoever waits for nothing would be told of a hang-up for ever: EPOLLET tells it once. */
 	if (loop_watch(&link->relay->loop, &link->tls, tls ? tls : EPOLLET) < 0 ||
 	    loop_watch(&link->relay->loop, &link->pair, pair ? pair : EPOLLET) < 0) {
-		fail_here(link);
+		link_fail_here(link);
 		link_close(link, "no memory to watch it");
 	}
 }
@@ -289,15 +195,6 @@ void pump_run(struct link *link)
 		link->since_ms = link->relay->loop.now_ms;
 		link_timed(link);
 	}
-	if (!settle(link))
+	if (!link_settle(link))
 		watch_for(link);
-}
-
-void pump_pair_ready(struct watch *watch, uint32_t events)
-{
-	struct link *link = owner_of(watch, struct link, pair);
-
-	if (events & (EPOLLHUP | EPOLLERR))
-		link->hung_up = true;
-	pump_run(link);
 }

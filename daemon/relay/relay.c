@@ -15,11 +15,15 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "common/process.h"
+
 #define EXIT_USAGE 2
 #define WAIT_MS 5000
 #define DRAIN_MS 30000
 #define MAX_MS 3600000
 #define LINES_PER_SECOND 100
+#define FILES_FOR_US 32 /* the loop, channels, attaching again */
+#define FILES_OF_LINK 3 /* the TLS socket, the pair: one end is on its way to a plain worker */
 
 /* Whoever may attach may attach often. */
 static bool may_log(void)
@@ -92,6 +96,13 @@ static int open_signals(struct relay *relay)
 	return loop_watch(&relay->loop, &relay->signals, EPOLLIN);
 }
 
+uint64_t relay_room(const struct relay *relay)
+{
+	uint64_t used = FILES_FOR_US + relay->n_plains + FILES_OF_LINK * relay->n_links;
+
+	return used < relay->max_files ? (relay->max_files - used) / FILES_OF_LINK : 0;
+}
+
 /* What waits for a worker goes back to the daemon when this process ends: nobody acknowledged it. */
 static void tick(struct loop *loop, void *arg)
 {
@@ -99,6 +110,7 @@ static void tick(struct loop *loop, void *arg)
 
 	link_tick(relay);
 	plain_tick(relay);
+	upstream_tick(relay);
 	if (relay->draining &&
 	    (relay->n_links == relay->n_waiting || loop->now_ms >= relay->drained_ms))
 		loop->stop = true;
@@ -108,13 +120,15 @@ static void tick(struct loop *loop, void *arg)
 
 static void usage(FILE *out)
 {
-	fputs("usage: sluice-relay --pool SOCKET --offer SOCKET [--user NAME]...\n"
+	fputs("usage: sluice-relay --pool SOCKET --offer SOCKET [--as NAME] [--user NAME]...\n"
 	      "Takes connections out of a pool of sluiced and gives workers their plaintext.\n"
 	      "\n"
 	      "  -p, --pool SOCKET   the pool\n"
 	      "  -o, --offer SOCKET  where plain workers attach\n"
+	      "  -a, --as NAME       whom to become, started by root\n"
 	      "  -u, --user NAME     who may, besides root: a name or number; repeatable\n"
 	      "      --wait MS       how long a connection waits for a plain worker (5000)\n"
+	      "      --io NAME       uring or epoll, how data goes\n"
 	      "      --drain MS      how long the end waits for connections (30000)\n"
 	      "  -h, --help          this text\n"
 	      "      --version\n"
@@ -154,6 +168,23 @@ static bool add_user(struct relay *relay, const char *text)
 	return true;
 }
 
+static bool set_identity(struct relay *relay, const char *text)
+{
+	const struct passwd *user = getpwnam(text);
+
+	if (!user || user->pw_uid == 0)
+		return false;
+	relay->uid = user->pw_uid;
+	relay->gid = user->pw_gid;
+	return true;
+}
+
+static bool set_io(struct relay *relay, const char *text)
+{
+	relay->by_epoll = strcmp(text, "epoll") == 0;
+	return relay->by_epoll || strcmp(text, "uring") == 0;
+}
+
 static bool take_option(struct relay *relay, int c, const char **ret_pool)
 {
 	switch (c) {
@@ -163,10 +194,20 @@ static bool take_option(struct relay *relay, int c, const char **ret_pool)
 	case 'o':
 		relay->offer_path = optarg;
 		return true;
+	case 'a':
+		if (set_identity(relay, optarg))
+			return true;
+		fprintf(stderr, "sluice-relay: '%s' is no user, or is root\n", optarg);
+		return false;
 	case 'u':
 		if (add_user(relay, optarg))
 			return true;
 		fprintf(stderr, "sluice-relay: there is no user '%s'\n", optarg);
+		return false;
+	case 'i':
+		if (set_io(relay, optarg))
+			return true;
+		fprintf(stderr, "sluice-relay: '%s' is not uring or epoll\n", optarg);
 		return false;
 	case 'w':
 	case 'd':
@@ -183,18 +224,15 @@ static bool take_option(struct relay *relay, int c, const char **ret_pool)
 static int parse(struct relay *relay, int argc, char **argv, const char **ret_pool)
 {
 	static const struct option options[] = {
-		{ "pool", required_argument, NULL, 'p' },
-		{ "offer", required_argument, NULL, 'o' },
-		{ "user", required_argument, NULL, 'u' },
-		{ "wait", required_argument, NULL, 'w' },
-		{ "drain", required_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ NULL },
+		{ "pool", required_argument, NULL, 'p' }, { "offer", required_argument, NULL, 'o' },
+		{ "as", required_argument, NULL, 'a' },   { "user", required_argument, NULL, 'u' },
+		{ "wait", required_argument, NULL, 'w' }, { "drain", required_argument, NULL, 'd' },
+		{ "io", required_argument, NULL, 'i' },   { "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },    { NULL },
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "p:o:u:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "p:o:a:u:h", options, NULL)) != -1) {
 		if (c == 'h') {
 			usage(stdout);
 			return 0;
@@ -206,51 +244,86 @@ static int parse(struct relay *relay, int argc, char **argv, const char **ret_po
 		if (!take_option(relay, c, ret_pool))
 			return EXIT_USAGE;
 	}
-	if (optind == argc && *ret_pool && relay->offer_path)
-		return -1;
+	if (optind == argc && *ret_pool && relay->offer_path) {
+		if (geteuid() != 0 || relay->uid)
+			return -1;
+		fputs("sluice-relay: root must say whom to become (--as), one of the pool's users\n",
+		      stderr);
+		return EXIT_USAGE;
+	}
 	usage(stderr);
 	return EXIT_USAGE;
 }
 
-/* Keys of connections on the user path are here. */
-static void prepare_process(void)
+/* As many descriptors as may be had; what is left of them decides how many connections come. */
+static void raise_files(struct relay *relay)
 {
-	const struct rlimit none = { 0, 0 };
 	struct rlimit files;
 
-	setrlimit(RLIMIT_CORE, &none);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+	if (getrlimit(RLIMIT_NOFILE, &files))
+		return;
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	relay->max_files = files.rlim_max;
 }
 
+static int prepare(struct relay *relay)
+{
+	int r;
+
+	close_range(STDERR_FILENO + 1, ~0u, 0); /* whatever its parent left open */
+	raise_files(relay);
+	relay->buf = wire_buffer_new();
+	relay->scratch = malloc(RELAY_CHUNK);
+	r = relay->buf && relay->scratch ? loop_init(&relay->loop, tick, relay) : -ENOMEM;
+	return r < 0 ? r : open_signals(relay);
+}
+
+/* Without one data goes by epoll: a ring is compiled out or forbidden in many places. */
+static void open_ring(struct relay *relay)
+{
+	int r = relay->by_epoll ? 0 : ring_init(&relay->ring);
+
+	if (r < 0)
+		log_line("no io_uring (%s), going on by epoll", strerror(-r));
+}
+
+/*
+ * What needs files comes before this process gives them up. It attaches as whom it will be: so a pool that
+ * does not let it in says so now, and not when the daemon is restarted.
+ */
 static int start(struct relay *relay, const char *pool)
 {
 	struct sluice_error err;
 	char text[300];
-	int r;
+	int r = prepare(relay);
 
-	relay->buf = wire_buffer_new();
-	relay->scratch = malloc(RELAY_CHUNK);
-	r = relay->buf && relay->scratch ? loop_init(&relay->loop, tick, relay) : -ENOMEM;
-	if (r == 0)
-		r = open_signals(relay);
 	if (r < 0) {
 		log_line("%s", strerror(-r));
 		return r;
 	}
 	r = sluice_start(&relay->sluice, SLUICE_PERMANENT, &err);
-	if (r == 0)
-		r = upstream_open(relay, pool, &err);
 	if (r < 0) {
 		sluice_format_error(&err, text, sizeof(text));
 		log_line("%s", text);
 		return r;
 	}
 	r = plain_open(relay, relay->offer_path);
-	if (r < 0)
+	if (r < 0) {
 		log_line("%s: %s", relay->offer_path, strerror(-r));
+		return r;
+	}
+	open_ring(relay);
+	r = process_confine(CONFINE_RELAY, relay->uid, relay->gid);
+	if (r < 0) {
+		log_line("giving up privileges: %s", strerror(-r));
+		return r;
+	}
+	r = upstream_open(relay, pool, &err);
+	if (r < 0) {
+		sluice_format_error(&err, text, sizeof(text));
+		log_line("%s", text);
+	}
 	return r;
 }
 
@@ -262,6 +335,7 @@ static void end(struct relay *relay)
 	while ((link = TAILQ_FIRST(&relay->waiting)))
 		link_leave(link);
 	upstream_close(relay);
+	ring_deinit(&relay->ring);
 	sluice_stop(relay->sluice);
 	wire_buffer_free(relay->buf);
 	free(relay->scratch);
@@ -275,13 +349,13 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	prepare_process();
 	relay.offer.fd = -1;
 	TAILQ_INIT(&relay.waiting);
 	r = start(&relay, pool);
 	if (r == 0) {
-		log_line("offering what comes at %s", relay.offer_path);
-		r = loop_run(&relay.loop);
+		log_line("offering what comes at %s, by %s", relay.offer_path,
+			 relay.ring.on ? "io_uring" : "epoll");
+		r = relay.ring.on ? ring_run(&relay.ring, &relay.loop) : loop_run(&relay.loop);
 	}
 	end(&relay);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

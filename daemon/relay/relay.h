@@ -19,6 +19,7 @@
 #include "handover/channel.h"
 #include "handover/wire.h"
 #include "handover/worker.h"
+#include "relay/ring.h"
 
 #define RELAY_CHUNK 65536 /* bytes that wait in one direction of a connection, at most */
 
@@ -30,10 +31,11 @@ struct relay;
 
 struct upstream {
 	struct watch watch;
-	struct relay *relay;
+	struct watch attaching; /* fd -1: no try is under way */
 	struct sluice_worker *worker;
 	uint64_t credits; /* that the daemon has of us */
 	bool gone;
+	uint64_t next_ms, back_off_ms; /* gone: the next try, or the end of the present one */
 };
 
 int upstream_open(struct relay *relay, const char *path, struct sluice_error *ret_err);
@@ -44,6 +46,9 @@ void upstream_balance(struct relay *relay);
 void upstream_ack(struct relay *relay, const struct link *link);
 void upstream_drain(struct relay *relay);
 
+/* upstream_tick() attaches again when the daemon is gone. */
+void upstream_tick(struct relay *relay);
+
 /* --- plain workers (plain.c) ------------------------------------------------------------------ */
 
 struct plain {
@@ -52,7 +57,7 @@ struct plain {
 	struct relay *relay;
 	uint64_t number;
 	pid_t pid;
-	uint64_t credits;
+	unsigned int credits;
 	bool attached, draining;
 	bool full; /* its channel takes no more, until it speaks or the next tick */
 	LIST_HEAD(, link) links;
@@ -77,8 +82,9 @@ void plain_tell_ended(struct link *link, int code, const char *text);
 /* --- connections (link.c) --------------------------------------------------------------------- */
 
 enum link_state {
-	LINK_WAITING, /* for a plain worker with room */
-	LINK_OFFERED, /* not acknowledged: the TLS socket is untouched */
+	LINK_WAITING,   /* for a plain worker with room */
+	LINK_OFFERED,   /* not acknowledged: the TLS socket is untouched */
+	LINK_WITHDRAWN, /* was offered; the connection is gone, its plain worker may not know yet */
 	LINK_LIVE,
 	LINK_LINGER, /* the plain worker is gone, all is sent: the peer's end is waited for */
 	LINK_CLOSING,
@@ -108,12 +114,19 @@ struct link {
 	int their_end; /* of the pair; -1: given away */
 	uint8_t *message;
 	size_t message_len;
-	uint64_t since_ms;   /* WAITING, LINGER, or no progress */
-	struct flow in, out; /* peer to worker, worker to peer */
-	bool yielding;       /* in: it is the others' turn */
-	bool aborted;        /* the worker closed without having read all */
-	bool hung_up;        /* the worker closed its end */
-	int failure;         /* -SLUICE_E_*, of the TLS connection */
+	uint64_t since_ms;       /* WAITING, LINGER, or no progress */
+	struct flow in, out;     /* peer to worker, worker to peer */
+	bool yielding;           /* in: it is the others' turn */
+	struct op in_op, out_op; /* of the ring: one each way, and no data moves while it is busy */
+	size_t asked;            /* in: what the receive has room for */
+	bool more; /* in: it was filled, and the buffer has room for what is behind it */
+	bool in_drained, out_drained; /* the last read was not filled: poll before the next */
+	bool stopping; /* when both are idle it lingers, or ends for the reason why */
+	const char *why;
+	bool abort_due; /* internal_error, before it ends */
+	bool aborted;   /* the worker closed without having read all */
+	bool hung_up;   /* the worker closed its end */
+	int failure;    /* -SLUICE_E_*, of the TLS connection */
 };
 
 /* link_new() makes a connection that waits. Owns @conn on success. Returns NULL. */
@@ -138,16 +151,51 @@ void link_linger(struct link *link);
 /* link_leave() frees one that nobody acknowledged, and says nothing to its peer. */
 void link_leave(struct link *link);
 
+/* link_withdraw_all() leaves all that nobody acknowledged: the daemon's channel ended. */
+void link_withdraw_all(struct relay *relay);
+
+/* link_forget() frees one that was withdrawn. */
+void link_forget(struct link *link);
+
 /* link_timed() has link_tick() look at it from now on. */
 void link_timed(struct link *link);
 void link_tick(struct relay *relay);
 
-/* --- data (pump.c) ---------------------------------------------------------------------------- */
+/* flow_drop() frees the buffer; flow_advance() takes bytes off its front, and frees it behind the last. */
+void flow_drop(struct flow *flow);
+void flow_advance(struct flow *flow, size_t n);
+
+/* --- ends (ends.c) ---------------------------------------------------------------------------- */
+
+/* link_fail() keeps the first failure. link_fail_here(): it is ours, and bytes are lost. */
+void link_fail(struct link *link, int code);
+void link_fail_here(struct link *link);
+
+/* link_fail_out(): nothing more can be sent to the peer. */
+void link_fail_out(struct link *link, int code);
+
+/* What the other side is told when everything before is written. End_out may have to be repeated. */
+void link_end_in(struct link *link);
+void link_end_out(struct link *link);
+
+/* link_settle() returns true when the link is not live any more, or gone. */
+bool link_settle(struct link *link);
+
+/* --- data by epoll (pump.c) ------------------------------------------------------------------- */
 
 /* pump_run() moves what can be moved without waiting, and watches for the rest. */
 void pump_run(struct link *link);
-void pump_tls_ready(struct watch *watch, uint32_t events);
-void pump_pair_ready(struct watch *watch, uint32_t events);
+
+/* --- data by io_uring (stream.c) -------------------------------------------------------------- */
+
+/* stream_run() starts what can be done, in either direction, and is called again when it is done. */
+void stream_run(struct link *link);
+
+/*
+ * stream_stop() returns true when nothing of it is in the kernel; else it will not be for long, and
+ * link_close() with @why, or for NULL link_linger(), are called then.
+ */
+bool stream_stop(struct link *link, const char *why);
 
 /* --- all of it (relay.c) ---------------------------------------------------------------------- */
 
@@ -155,6 +203,7 @@ void pump_pair_ready(struct watch *watch, uint32_t events);
 
 struct relay {
 	struct loop loop;
+	struct ring ring;
 	struct sluice *sluice;
 	struct upstream upstream;
 	struct watch offer, signals;
@@ -162,7 +211,13 @@ struct relay {
 	uid_t users[MAX_USERS];
 	size_t n_users;
 	uint64_t wait_ms, drain_ms;
+	uid_t uid; /* whom to become; 0: stays */
+	gid_t gid;
+	bool by_epoll; /* no ring is wanted */
+	uint64_t max_files;
 	LIST_HEAD(, plain) plains;
+	size_t n_plains;
+	bool offer_pausing; /* no descriptor for who comes, until the next tick */
 	uint64_t last_plain;
 	TAILQ_HEAD(, link) waiting;
 	size_t n_waiting, n_links;
@@ -176,6 +231,9 @@ struct relay {
 #define owner_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 void relay_drain(struct relay *relay);
+
+/* relay_room() is how many more connections there are descriptors for. */
+uint64_t relay_room(const struct relay *relay);
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -2,26 +2,39 @@
 /*
  * The daemon's side: the relay is an aware worker of a pool. It acknowledges a connection when a plain
  * worker has done so; until then the daemon keeps its socket too, and gives it to another worker
- * should the relay die.
+ * should the relay die. When the daemon is gone, what a plain worker has goes on, and the relay attaches
+ * again as soon as there is a daemon.
  */
 #include <errno.h>
 #include <poll.h>
 #include <sys/epoll.h>
 
 #include "handover/messages.h"
+#include "handover/state.h"
 #include "relay/relay.h"
 
 #define SMALL_LEN 256
 #define MAX_CREDITS 100000 /* the daemon takes no more at once */
+#define WELCOME_MS 5000
+#define BACK_OFF_MIN_MS 50
+#define BACK_OFF_MAX_MS 5000
 
-static void daemon_gone(struct relay *relay)
+/* What was not acknowledged is the daemon's: it, or the next worker, may have given it to another. */
+static void daemon_gone(struct relay *relay, const char *why)
 {
-	if (relay->upstream.gone)
+	struct upstream *upstream = &relay->upstream;
+
+	if (upstream->gone)
 		return;
-	relay->upstream.gone = true;
-	loop_forget(&relay->loop, &relay->upstream.watch);
-	log_line("the daemon is gone: %zu connections go on", relay->n_links);
-	relay_drain(relay);
+	loop_forget(&relay->loop, &upstream->watch);
+	worker_detach(upstream->worker);
+	upstream->gone = true;
+	upstream->credits = 0;
+	upstream->back_off_ms = BACK_OFF_MIN_MS;
+	upstream->next_ms = relay->loop.now_ms + upstream->back_off_ms;
+	link_withdraw_all(relay);
+	log_line("%s: %zu connections go on%s", why, relay->n_links,
+		 relay->draining ? "" : ", attaching again");
 }
 
 /* The daemon never waits for a worker, so it may be waited for. */
@@ -34,17 +47,19 @@ static void send_up(struct relay *relay, const struct wire *wire)
 		return;
 	while ((r = channel_send(pfd.fd, wire->buf, wire_end(wire), NULL, 0)) == -EAGAIN)
 		poll(&pfd, 1, -1);
-	if (r < 0)
-		daemon_gone(relay);
+	/* The end of the channel is told to the loop; here its caller is in the middle of something. */
 }
 
 void upstream_balance(struct relay *relay)
 {
 	struct upstream *upstream = &relay->upstream;
 	uint64_t spare = plain_credits(relay), owed = upstream->credits + relay->n_waiting;
+	uint64_t room = relay_room(relay) + relay->n_waiting;
 	uint8_t buf[SMALL_LEN];
 	struct wire wire;
 
+	if (spare > room)
+		spare = room;
 	if (spare > MAX_CREDITS)
 		spare = MAX_CREDITS;
 	if (spare <= owed || relay->draining || upstream->gone)
@@ -89,7 +104,7 @@ void upstream_drain(struct relay *relay)
 	send_up(relay, &wire);
 }
 
-/* A connection that cannot be kept stays with the daemon until this process ends: so it ends. */
+/* A connection that cannot be kept stays with the daemon until the channel ends: so it ends. */
 static bool take(struct relay *relay, const uint8_t *message, size_t len, struct channel_fds *fds)
 {
 	struct sluice_conn *conn;
@@ -103,12 +118,13 @@ static bool take(struct relay *relay, const uint8_t *message, size_t len, struct
 		return true;
 	}
 	if (r < 0) {
-		log_line("a connection that cannot be used: %s", sluice_strerror(r));
+		log_line("a connection that cannot be used: %s",
+			 fds->lost ? "no descriptor is left" : sluice_strerror(r));
 		return false;
 	}
 	link = link_new(relay, conn, id, message, len);
 	if (!link) {
-		sluice_close_nowait(conn);
+		state_release(conn);
 		log_line("no memory for a connection");
 		return false;
 	}
@@ -129,33 +145,117 @@ static void upstream_ready(struct watch *watch, uint32_t events)
 	if (n == -SLUICE_E_AGAIN)
 		return;
 	if (n < 0) {
-		daemon_gone(relay);
+		daemon_gone(relay, "the daemon is gone");
 		return;
 	}
 	good = take(relay, message, (size_t)n, &fds);
 	channel_close_fds(&fds);
 	worker_wipe(relay->upstream.worker, (size_t)n);
 	if (!good)
-		daemon_gone(relay);
+		daemon_gone(relay, "leaving the daemon");
 }
 
-int upstream_open(struct relay *relay, const char *path, struct sluice_error *ret_err)
+/* --- attaching -------------------------------------------------------------------------------- */
+
+static int watch_worker(struct relay *relay)
 {
 	struct upstream *upstream = &relay->upstream;
-	int r = sluice_worker_attach(relay->sluice, path, &upstream->worker, ret_err);
 
-	if (r < 0)
-		return r;
 	upstream->watch =
 		(struct watch){ .fd = sluice_worker_fd(upstream->worker), .ready = upstream_ready };
 	return loop_watch(&relay->loop, &upstream->watch, EPOLLIN) < 0 ? -SLUICE_E_NOMEM : 0;
 }
 
+static void try_later(struct relay *relay, const struct sluice_error *err)
+{
+	struct upstream *upstream = &relay->upstream;
+	char text[300];
+
+	sluice_format_error(err, text, sizeof(text));
+	if (upstream->back_off_ms < BACK_OFF_MAX_MS)
+		upstream->back_off_ms *= 2;
+	if (upstream->back_off_ms > BACK_OFF_MAX_MS)
+		upstream->back_off_ms = BACK_OFF_MAX_MS;
+	upstream->next_ms = relay->loop.now_ms + upstream->back_off_ms;
+	log_line("%s; again in %llu ms", text, (unsigned long long)upstream->back_off_ms);
+}
+
+static void attach_end(struct relay *relay)
+{
+	struct upstream *upstream = &relay->upstream;
+	struct sluice_error err;
+	int r, fd = upstream->attaching.fd;
+
+	loop_forget(&relay->loop, &upstream->attaching);
+	upstream->attaching.fd = -1;
+	r = worker_attach_end(upstream->worker, fd, &err);
+	if (r == 0 && watch_worker(relay) < 0)
+		worker_detach(upstream->worker);
+	if (r < 0 || !upstream->watch.added) {
+		try_later(relay, &err);
+		return;
+	}
+	upstream->gone = false;
+	log_line("attached again");
+	upstream_balance(relay);
+}
+
+static void attaching_ready(struct watch *watch, uint32_t events)
+{
+	attach_end(owner_of(watch, struct relay, upstream.attaching));
+}
+
+static void attach_begin(struct relay *relay)
+{
+	struct upstream *upstream = &relay->upstream;
+	struct sluice_error err;
+	int fd = worker_attach_begin(upstream->worker, &err);
+
+	if (fd < 0) {
+		try_later(relay, &err);
+		return;
+	}
+	upstream->attaching = (struct watch){ .fd = fd, .ready = attaching_ready };
+	upstream->next_ms = relay->loop.now_ms + WELCOME_MS;
+	if (loop_watch(&relay->loop, &upstream->attaching, EPOLLIN) < 0)
+		attach_end(relay); /* its answer can hardly be there */
+}
+
+void upstream_tick(struct relay *relay)
+{
+	struct upstream *upstream = &relay->upstream;
+
+	if (!upstream->gone) {
+		upstream_balance(relay); /* what has ended makes room */
+		return;
+	}
+	if (relay->draining || relay->loop.now_ms < upstream->next_ms)
+		return;
+	if (upstream->attaching.fd >= 0)
+		attach_end(relay);
+	else
+		attach_begin(relay);
+}
+
+int upstream_open(struct relay *relay, const char *path, struct sluice_error *ret_err)
+{
+	struct upstream *upstream = &relay->upstream;
+	int r;
+
+	upstream->attaching.fd = -1;
+	r = sluice_worker_attach(relay->sluice, path, &upstream->worker, ret_err);
+	return r < 0 ? r : watch_worker(relay);
+}
+
 void upstream_close(struct relay *relay)
 {
-	if (!relay->upstream.worker)
+	struct upstream *upstream = &relay->upstream;
+
+	if (!upstream->worker)
 		return;
-	loop_forget(&relay->loop, &relay->upstream.watch);
-	relay->upstream.gone = true;
-	relay->upstream.worker = sluice_worker_free(relay->upstream.worker);
+	if (upstream->attaching.fd >= 0)
+		attach_end(relay);
+	loop_forget(&relay->loop, &upstream->watch);
+	upstream->gone = true;
+	upstream->worker = sluice_worker_free(upstream->worker);
 }

@@ -47,8 +47,10 @@ int worker_link_wait(int fd, short events, int timeout_ms)
 
 /* --- attaching ----------------------------------------------------------------------------- */
 
-/* A refusal has its reason in words. Returns the second socket, or an error. */
-static int read_welcome(int fd, struct sluice_error *err)
+/*
+ * A refusal has its reason in words. Waits at most @timeout_ms. Returns the second socket, or an error.
+ */
+static int read_welcome(int fd, int timeout_ms, struct sluice_error *err)
 {
 	uint8_t buf[SMALL_LEN];
 	char text[200] = "";
@@ -59,7 +61,7 @@ static int read_welcome(int fd, struct sluice_error *err)
 	ssize_t n;
 	int r;
 
-	if (worker_link_wait(fd, POLLIN, WELCOME_MS) < 0)
+	if (worker_link_wait(fd, POLLIN, timeout_ms) < 0)
 		return err_set(err, SLUICE_E_CONNECT, "the daemon does not answer");
 	n = channel_recv(fd, buf, sizeof(buf), &fds);
 	if (n <= 0)
@@ -80,24 +82,16 @@ static int read_welcome(int fd, struct sluice_error *err)
 	return r;
 }
 
-/* Returns the first socket; *@ret_second is the other one. */
-static int attach(const char *path, int *ret_second, struct sluice_error *err)
+int worker_link_begin(const struct link *link, struct sluice_error *ret_err)
 {
-	int fd = channel_connect(path);
+	int fd = channel_connect(link->path);
 	uint8_t buf[SMALL_LEN];
 	struct wire wire;
-	int r;
 
 	if (fd < 0)
-		return err_set_errno(err, SLUICE_E_CONNECT, -fd, "attaching to %s", path);
+		return err_set_errno(ret_err, SLUICE_E_CONNECT, -fd, "attaching to %s", link->path);
 	wire_begin(&wire, buf, sizeof(buf), MSG_ATTACH, 0);
 	channel_send(fd, buf, wire_end(&wire), NULL, 0); /* a refusal may be there already */
-	r = read_welcome(fd, err);
-	if (r < 0) {
-		sys->close(fd);
-		return r;
-	}
-	*ret_second = r;
 	return fd;
 }
 
@@ -110,17 +104,27 @@ static void close_both(struct link *link)
 	link->fd = link->main_fd = -1;
 }
 
-/* With the lock. */
-static int attach_again(struct link *link, struct sluice_error *err)
+/* With the lock. @fd is closed if the daemon does not welcome us. */
+static int welcomed(struct link *link, int fd, int timeout_ms, struct sluice_error *err)
 {
-	int second, fd = attach(link->path, &second, err);
+	int second = read_welcome(fd, timeout_ms, err);
 
-	if (fd < 0)
-		return fd;
+	if (second < 0) {
+		sys->close(fd);
+		return second;
+	}
 	close_both(link);
 	link->fd = second;
 	link->main_fd = fd;
 	return 0;
+}
+
+/* With the lock. */
+static int attach_again(struct link *link, struct sluice_error *err)
+{
+	int fd = worker_link_begin(link, err);
+
+	return fd < 0 ? fd : welcomed(link, fd, WELCOME_MS, err);
 }
 
 static bool is_open(int fd)
@@ -130,6 +134,14 @@ static bool is_open(int fd)
 	return fd >= 0 && sys->poll(&pfd, 1, 0) == 0;
 }
 
+static int take_main_fd(struct link *link)
+{
+	int fd = link->main_fd;
+
+	link->main_fd = -1;
+	return fd;
+}
+
 int worker_link_attach(struct link *link, struct sluice_error *ret_err)
 {
 	int r = 0;
@@ -137,10 +149,27 @@ int worker_link_attach(struct link *link, struct sluice_error *ret_err)
 	pthread_mutex_lock(&link->lock);
 	if (!is_open(link->main_fd)) /* a connection may have been here first */
 		r = attach_again(link, ret_err);
-	if (r == 0) {
-		r = link->main_fd;
-		link->main_fd = -1;
-	}
+	if (r == 0)
+		r = take_main_fd(link);
+	pthread_mutex_unlock(&link->lock);
+	return r;
+}
+
+/*
+ * A connection that changed its keys meanwhile has attached, and is that attachment's session now: closing it
+ * would end the session for the daemon. So ours is given up.
+ */
+int worker_link_end(struct link *link, int fd, struct sluice_error *ret_err)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&link->lock);
+	if (is_open(link->main_fd))
+		sys->close(fd);
+	else
+		r = welcomed(link, fd, 0, ret_err);
+	if (r == 0)
+		r = take_main_fd(link);
 	pthread_mutex_unlock(&link->lock);
 	return r;
 }
@@ -212,13 +241,18 @@ static int rekey(void *arg, struct sluice_conn *conn, enum ktls_direction dir)
 /* For the daemon's records. If it is gone, or does not keep up, nobody waits for it. */
 static void tell_end(struct link *link, const struct sluice_conn *conn, const char *why)
 {
+	socklen_t len = sizeof(uint64_t);
 	struct sluice_conn_info info;
 	uint8_t buf[SMALL_LEN];
+	uint64_t cookie;
 	struct wire wire;
 
 	sluice_conn_info(conn, &info, sizeof(info));
 	wire_begin(&wire, buf, sizeof(buf), MSG_ENDED, 0);
 	wire_put_u64(&wire, ATTR_SESSION, conn->session_id);
+	/* A daemon that was restarted without its memory may have given the number again. */
+	if (sys->getsockopt(conn->fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0)
+		wire_put_u64(&wire, ATTR_COOKIE, cookie);
 	wire_put_u64(&wire, ATTR_RX_BYTES, info.rx.bytes);
 	wire_put_u64(&wire, ATTR_TX_BYTES, info.tx.bytes);
 	wire_put_u64(&wire, ATTR_RX_EPOCH, info.rx.epoch);

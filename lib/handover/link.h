@@ -18,6 +18,13 @@ void worker_link_unref(struct link *link);
  */
 int worker_link_attach(struct link *link, struct sluice_error *ret_err);
 
+/*
+ * The same in two steps, for who must not wait: worker_link_begin() asks, and returns a socket or an
+ * error; when it can be read, worker_link_end() takes the answer. It owns @fd, also when it fails.
+ */
+int worker_link_begin(const struct link *link, struct sluice_error *ret_err);
+int worker_link_end(struct link *link, int fd, struct sluice_error *ret_err);
+
 /* worker_link_home() is what a connection gets; it owns the reference @link. */
 const struct home *worker_link_home(struct link *link);
 

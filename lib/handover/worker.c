@@ -78,8 +78,7 @@ int sluice_worker_reattach(struct sluice_worker *worker, struct sluice_error *re
 	fd = worker_link_attach(worker->link, ret_err);
 	if (fd < 0)
 		return fd;
-	if (worker->fd >= 0)
-		sys->close(worker->fd);
+	worker_detach(worker);
 	worker->fd = fd;
 	return 0;
 }
@@ -88,14 +87,37 @@ struct sluice_worker *sluice_worker_free(struct sluice_worker *worker)
 {
 	if (!worker)
 		return NULL;
-	if (worker->fd >= 0)
-		sys->close(worker->fd);
+	worker_detach(worker);
 	worker_link_unref(worker->link);
 	wire_buffer_free(worker->buf);
 	sluice_profile_unref(worker->profile);
 	sluice_unref(worker->sluice);
 	free(worker);
 	return NULL;
+}
+
+int worker_attach_begin(struct sluice_worker *worker, struct sluice_error *ret_err)
+{
+	err_clear(ret_err);
+	return worker_link_begin(worker->link, ret_err);
+}
+
+int worker_attach_end(struct sluice_worker *worker, int fd, struct sluice_error *ret_err)
+{
+	err_clear(ret_err);
+	fd = worker_link_end(worker->link, fd, ret_err);
+	if (fd < 0)
+		return fd;
+	worker_detach(worker);
+	worker->fd = fd;
+	return 0;
+}
+
+void worker_detach(struct sluice_worker *worker)
+{
+	if (worker->fd >= 0)
+		sys->close(worker->fd);
+	worker->fd = -1;
 }
 
 int sluice_worker_fd(const struct sluice_worker *worker)

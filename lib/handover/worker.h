@@ -28,6 +28,19 @@ int worker_conn(struct sluice_worker *worker, const uint8_t *message, size_t len
 		struct channel_fds *fds, struct sluice_conn **ret_conn, uint32_t *ret_id);
 
 /*
+ * sluice_worker_reattach() for who must not wait: worker_attach_begin() asks, and returns a socket or
+ * an error; when it can be read, worker_attach_end() takes the answer. It owns @fd, also when it fails.
+ */
+int worker_attach_begin(struct sluice_worker *worker, struct sluice_error *ret_err);
+int worker_attach_end(struct sluice_worker *worker, int fd, struct sluice_error *ret_err);
+
+/*
+ * worker_detach() closes the channel: what was not acknowledged becomes another worker's. Connections
+ * that were acknowledged go on.
+ */
+void worker_detach(struct sluice_worker *worker);
+
+/*
  * worker_ended() tells the daemon of the end of a connection, and why, before it is freed; nothing is told
  * then. Its keys cannot change any more.
  */

@@ -49,7 +49,7 @@ configure() { # RATE
 	  app: {socket: $work/app.sock}
 	  plain: {socket: $work/plain.sock}
 	  strict: {socket: $work/strict.sock}
-	  relayed: {socket: $work/relayed.sock}
+	  relayed: {socket: $work/relayed.sock, users: [nobody]}
 	limits: {handshakers: 2, per_source: $SHARE, per_source_rate: $1}
 	log: {level: info}
 	admin: {socket: $work/admin.sock}
@@ -224,7 +224,9 @@ not_expected() {
 }
 
 relay_refuses() {
-  "$RELAY" --pool "$work/relayed.sock" --offer "$work/offered.sock" >"$work/relay.log" 2>&1 &
+  local become=()
+  [ "$(id -u)" != 0 ] || become=(--as nobody)
+  "$RELAY" --pool "$work/relayed.sock" --offer "$work/offered.sock" "${become[@]}" >"$work/relay.log" 2>&1 &
   pids+=($!)
   await 10 [ -S "$work/offered.sock" ] || { say "$(cat "$work/relay.log")"; return 1; }
   "$(dirname "$0")/echo-worker.py" "$work/offered.sock" first >"$work/first.log" 2>&1 &

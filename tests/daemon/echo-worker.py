@@ -7,12 +7,14 @@ first  says "hello", ends its direction, then reads on; logs how much came and h
 last   reads until the peer's end, then sends the number of bytes
 hold   never acknowledges
 stuck  acknowledges, writes to LOG, and never reads
-slow   reads 64 KiB every 20 ms, and sends their number at the end
+slow   reads 64 KiB every 5 ms, and sends their number at the end
 abort  reads one byte, sends 1 MB, and closes with the rest unread
 flood  sends 20 MB and closes
-late   echoes, but looks at its channel only after two seconds
+quit   reads some bytes, sends some, and goes: of each connection other numbers, and another way
+late   echoes, but looks at its channel only after a second
 drain  echoes one connection, after MSG_DRAIN
 """
+import itertools
 import select
 import socket
 import sys
@@ -69,7 +71,7 @@ def last(conn):
 
 
 def slow(conn):
-    conn.sendall(f"{count(conn, 0.02)[0]}\n".encode())
+    conn.sendall(f"{count(conn, 0.005)[0]}\n".encode())
 
 
 def stuck(conn):
@@ -85,6 +87,21 @@ def abort(conn):
 def flood(conn):
     log("flood")
     conn.sendall(b"x" * 20000000)
+
+
+QUITS = itertools.count()
+
+
+def quit(conn):
+    n = next(QUITS)
+    left = (0, 1, 16384, 100000)[n % 4]
+    while left > 0 and (data := conn.recv(left)):
+        left -= len(data)
+    conn.sendall(b"x" * (0, 1, 300000)[n // 4 % 3])
+    if n // 12 % 3 == 1:
+        conn.shutdown(socket.SHUT_RDWR)
+    elif n // 12 % 3 == 2:
+        conn.shutdown(socket.SHUT_RD)
 
 
 def run(function, pool, conn):
@@ -119,7 +136,7 @@ def main():
         hold(pool)
         return
     if mode == "late":
-        time.sleep(2)
+        time.sleep(1)
     function = {"drain": echo, "late": echo}.get(mode) or globals()[mode]
     for conn, _ in pool.connections():
         if mode == "drain":

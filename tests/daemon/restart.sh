@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A broker that is killed under traffic and started again by its service manager, which kept its memory:
 # not a byte is lost, the new one knows the sessions, and on the kernel path their keys change again.
-# Environment: SLUICE, SLUICED, WORKER, PEERS, SLUICECTL: the programs.
+# The same through sluice-relay, which attaches again, and whose plain worker stays.
+# Environment: SLUICE, SLUICED, RELAY, WORKER, PEERS, SLUICECTL: the programs.
 # shellcheck disable=SC2317 # the functions are called by the harness
 set -euo pipefail
 # shellcheck source=tests/interop/lib.sh
@@ -11,10 +12,14 @@ set -euo pipefail
 build=$(dirname "$SLUICE")/..
 export SLUICED=${SLUICED:-$build/daemon/sluiced} WORKER=${WORKER:-$build/examples/example-worker}
 export SLUICECTL=${SLUICECTL:-$build/tools/sluicectl} PEERS=${PEERS:-$build/tests/peers}
+export RELAY=${RELAY:-$build/daemon/sluice-relay}
+ECHO=$(cd "$(dirname "$0")" && pwd)/echo-worker.py
+export ECHO
 LIMIT=60
 
+# restarted aware|plain BYTES KEY-UPDATE-EVERY
 restarted() {
-  local port every=$1
+  local port kind=$1 bytes=$2 every=$3 result=0
   port=$(free_port)
   cat >"$work/sluiced.conf" <<-END
 	listeners:
@@ -22,14 +27,14 @@ restarted() {
 	profiles:
 	  default: {certfile: $work/ec.pem, keyfile: $work/ec.key, key_update_at: 20000}
 	pools:
-	  web: {socket: $work/web.sock}
+	  web: {socket: $work/web.sock, users: [nobody]}
 	limits: {handshakers: 1}
 	admin: {socket: $work/admin.sock}
 	END
-  timeout "$LIMIT" python3 - "$port" "$work" "$every" <<-'END'
+  timeout "$LIMIT" python3 - "$port" "$work" "$kind" "$bytes" "$every" <<-'END' || result=1
 	import atexit, os, signal, socket, subprocess, sys, time
 
-	port, work, every = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+	port, work, kind, size, every = int(sys.argv[1]), *sys.argv[2:]
 	told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 	told.bind(work + "/notify")
 	told.settimeout(10)
@@ -66,12 +71,26 @@ restarted() {
 
 	daemon, kept = start(None)
 	assert kept is not None, "nothing is given to be kept"
-	worker = subprocess.Popen([os.environ["WORKER"], work + "/web.sock"], stderr=subprocess.DEVNULL)
-	atexit.register(worker.kill)
+	def run(*words):
+	    process = subprocess.Popen(words, stderr=open(work + "/log", "a"))
+	    atexit.register(process.kill)
+	    return process
+
+	def connect(size, every):
+	    return subprocess.Popen([os.environ["PEERS"] + "/openssl", "client", str(port), work + "/ca.pem",
+	                             "-", size, every], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+	if kind == "aware":
+	    workers = [run(os.environ["WORKER"], work + "/web.sock")]
+	else:
+	    becoming = ["--as", "nobody"] if os.getuid() == 0 else []
+	    workers = [run(os.environ["RELAY"], "--pool", work + "/web.sock",
+	                   "--offer", work + "/plain.sock", *becoming)]
+	    while "offering" not in open(work + "/log").read():
+	        time.sleep(0.02)
+	    workers.append(run("python3", os.environ["ECHO"], work + "/plain.sock", "echo", "/dev/null"))
 	time.sleep(0.3)
-	client = subprocess.Popen([os.environ["PEERS"] + "/openssl", "client", str(port), work + "/ca.pem",
-	                           "-", "200000000", every],
-	                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+	client = connect(size, every)
 	kills = 0
 	for i in range(3):
 	    time.sleep(0.25)
@@ -85,15 +104,22 @@ restarted() {
 	    assert client.poll() is not None or '"TLSv1.3"' in known, \
 	        "the session is not known: " + known
 	out, status = client.communicate()[0], client.wait()
-	worker.kill()
-	worker.wait()
+	if kind == "plain":  # it never left, and its relay attached again
+	    again = connect("1000", every)
+	    assert (again.communicate(), again.wait())[1] == 0, \
+	        "no new connection: " + open(work + "/log").read()[-600:]
+	    assert [worker.poll() for worker in workers] == [None, None], "a worker ended"
+	for worker in reversed(workers):
+	    worker.kill()
+	    worker.wait()
 	os.kill(daemon, signal.SIGTERM)
 	os.waitpid(daemon, 0)
 	assert kills > 0, "the traffic was over before a kill"
 	assert status == 0, f"the client ends with {status}: {out.decode()[-300:]}; {open(work + '/log').read()[-600:]}"
-	print(f"# killed {kills} times under 200 MB each way")
+	print(f"# killed {kills} times under {int(size) // 1000000} MB each way")
 	END
   rm -f "$work/notify" "$work/log"
+  return "$result"
 }
 
 can_rekey() {
@@ -101,12 +127,20 @@ can_rekey() {
     grep -q 'new keys when receiving (KeyUpdate) *yes' "$work/probe"
 }
 
+# survives TEST-NAME ARGUMENT...
+survives() {
+  if can_rekey; then
+    attempt "$1" restarted "${@:2}"
+  else
+    skip "$1" "this kernel cannot change keys"
+  fi
+}
+
 prepare
-ktap_plan 1
+chmod 711 "$work" # of sockets that another user may connect to
+ktap_plan 2
 # test: a broker killed under traffic loses no byte, and keys change again
-if can_rekey; then
-  attempt "a broker killed under traffic loses no byte, and keys change again" restarted 200000
-else
-  skip "a broker killed under traffic loses no byte, and keys change again" "this kernel cannot change keys"
-fi
+survives "a broker killed under traffic loses no byte, and keys change again" aware 200000000 200000
+# test: the same through a relay, whose plain worker notices nothing
+survives "the same through a relay, whose plain worker notices nothing" plain 120000000 200000
 exit "$ktap_failed"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What stands between the processes of sluiced: private keys are in the keeper's memory and nowhere else;
-# keeper and handshakers run as nobody, without privileges, files and most system calls.
+# keeper and handshakers run as nobody, without privileges, files and most system calls; so does sluice-relay.
 # Environment: as tests/daemon/lib.sh
 # shellcheck disable=SC2317,SC2154 # the functions are called by the harness; variables of lib.sh
 set -euo pipefail
@@ -21,6 +21,7 @@ configure() {
 	      - {names: [rsa.test], certfile: $work/rsa.pem, keyfile: $work/rsa.key}
 	pools:
 	  app: {socket: $work/app.sock}
+	  plain: {socket: $work/plain.sock, users: [nobody]}
 	limits: {handshakers: 2}
 	admin: {socket: $work/admin.sock}
 	END
@@ -28,7 +29,12 @@ configure() {
 
 starts() {
   start_daemon && start_worker app answer app &&
-    answers 'worker=*' ask localhost && answers 'worker=*' ask rsa.test
+    answers 'worker=*' ask localhost && answers 'worker=*' ask rsa.test || return 1
+  "${RELAY:-$build/daemon/sluice-relay}" --pool "$work/plain.sock" --offer "$work/offer.sock" \
+    --as nobody 2>"$work/relay.log" &
+  relay=$!
+  pids+=("$relay")
+  await 10 grep -q offering "$work/relay.log" || { say "relay: $(cat "$work/relay.log")"; return 1; }
 }
 
 # --- memory
@@ -57,6 +63,7 @@ all_processes() {
   echo "$daemon"
   handshakers
   echo "$worker"
+  echo "$relay"
 }
 
 secrets() {
@@ -95,13 +102,19 @@ keys_are_nowhere_else() {
 
 # --- privileges
 
+confined_processes() {
+  keeper
+  handshakers
+  echo "$relay"
+}
+
 status() { # PID FIELD
   awk -v field="$2:" '$1 == field { $1 = ""; print substr($0, 2) }' "/proc/$1/status"
 }
 
 confined() {
   local pid field result=0
-  for pid in $(keeper; handshakers); do
+  for pid in $(confined_processes); do
     for field in 'Uid 65534 65534 65534 65534' 'Gid 65534 65534 65534 65534' 'Groups ' \
       'NoNewPrivs 1' 'Seccomp 2' 'CapEff 0000000000000000' 'CapPrm 0000000000000000'; do
       [ "$(status "$pid" "${field%% *}" | sed 's/ *$//')" = "${field#* }" ] || {
@@ -110,20 +123,27 @@ confined() {
       }
     done
     grep -qE '^Max core file size +0 +0 ' "/proc/$pid/limits" || { say "$pid: may dump core"; result=1; }
-    grep -qE '^Max data size +1073741824 +1073741824 ' "/proc/$pid/limits" || { say "$pid: has no limit of memory"; result=1; }
-    [[ $(readlink "/proc/$pid/root") == */sluice-*' (deleted)' && -z $(ls -A "/proc/$pid/root/") ]] || {
-      say "$pid: its root is $(readlink "/proc/$pid/root")"
-      result=1
-    }
     # A process that is not dumpable has files of root's in /proc (proc(5)).
     [ "$(stat -c %u "/proc/$pid/maps")" = 0 ] || { say "$pid: is dumpable"; result=1; }
   done
   return "$result"
 }
 
+boxed() {
+  local pid result=0
+  for pid in $(keeper; handshakers); do
+    grep -qE '^Max data size +1073741824 +1073741824 ' "/proc/$pid/limits" || { say "$pid: has no limit of memory"; result=1; }
+    [[ $(readlink "/proc/$pid/root") == */sluice-*' (deleted)' && -z $(ls -A "/proc/$pid/root/") ]] || {
+      say "$pid: its root is $(readlink "/proc/$pid/root")"
+      result=1
+    }
+  done
+  return "$result"
+}
+
 only_sockets() {
   local pid link result=0
-  for pid in $(keeper; handshakers); do
+  for pid in $(confined_processes); do
     for link in "/proc/$pid/fd/"*; do
       case "$(basename "$link") $(readlink "$link")" in
         [012]' '*) ;;
@@ -133,7 +153,7 @@ only_sockets() {
     done
     # The catalogue of profiles is mapped, and is no key's.
     awk '$6 ~ /^\// { print $6 }' "/proc/$pid/maps" | sort -u |
-      grep -vE '\.so(\.[0-9.]+)?$|/sluice-(keeper|handshaker)$|^/memfd:sluice-catalog|/(locale|gconv)' >"$work/mapped" || true
+      grep -vE '\.so(\.[0-9.]+)?$|/sluice-(keeper|handshaker|relay)$|^/memfd:sluice-catalog|/(locale|gconv)' >"$work/mapped" || true
     [ ! -s "$work/mapped" ] || { say "$pid: maps $(tr '\n' ' ' <"$work/mapped")"; result=1; }
   done
   return "$result"
@@ -152,7 +172,7 @@ dies() { # WHO CALL
 
 forbidden() {
   local call result=0
-  for call in open socket ptrace execve fork kill connect; do
+  for call in open socket ptrace execve fork kill ${2:-connect}; do
     { dies "$1" "$call" || result=1; } 2>/dev/null
   done
   return "$result"
@@ -169,6 +189,23 @@ handshakers_have_sockets_only() {
   allowed handshaker getsockopt && dies keeper getsockopt 2>/dev/null
 }
 
+# It attaches again when the daemon was restarted; a ring of its own making would know no limits.
+a_relay_has_local_sockets() {
+  allowed relay getsockopt && allowed relay local && forbidden relay ring
+}
+
+# Whoever starts it as root says whom it is to become, and that is not root.
+relay_is_not_root() {
+  local who status
+  for who in '' '--as root'; do
+    status=0
+    # shellcheck disable=SC2086 # words are meant
+    timeout 5 "${RELAY:-$build/daemon/sluice-relay}" --pool "$work/app.sock" --offer "$work/root.sock" $who \
+      2>"$work/root.log" || status=$?
+    [ "$status" = 2 ] || { say "status $status: $(cat "$work/root.log")"; return 1; }
+  done
+}
+
 another_user() {
   local pid result=0
   stop "$daemon"
@@ -183,15 +220,18 @@ another_user() {
 
 prepare_daemon
 configure
-ktap_plan 10
+ktap_plan 13
 attempt "the daemon starts, and signs with each key" starts
 attempt "private keys are in the keeper's memory" keys_are_in_the_keeper
 attempt "private keys are in nobody else's" keys_are_nowhere_else
-attempt "keeper and handshakers are nobody, without privileges, not dumpable" confined
+attempt "keeper, handshakers and a relay are nobody, without privileges, not dumpable" confined
+attempt "keeper and handshakers have an empty root and a limit of memory" boxed
 attempt "they have sockets and no files" only_sockets
 attempt "a forbidden system call ends the keeper" forbidden keeper
 attempt "a forbidden system call ends a handshaker" forbidden handshaker
 attempt "what they need is allowed" allowed keeper
 attempt "only handshakers may ask sockets" handshakers_have_sockets_only
+attempt "a relay may make local sockets and use its ring, no more" a_relay_has_local_sockets
+attempt "a relay is not root" relay_is_not_root
 attempt "they are whom option user names" another_user
 exit "$ktap_failed"

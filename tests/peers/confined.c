@@ -2,7 +2,7 @@
 /*
  * Confines itself as a process of sluiced does and then makes a system call, for tests/daemon/walls.sh:
  *
- *	confined keeper|handshaker open|socket|ptrace|execve|fork|kill|connect|time|getsockopt
+ *	confined keeper|handshaker|relay open|socket|local|ptrace|execve|fork|kill|connect|ring|time|getsockopt
  *
  * Prints "confined", then "survived" if the call did not end the process.
  */
@@ -29,6 +29,10 @@ static void make_call(const char *name)
 		open("/etc/passwd", O_RDONLY);
 	else if (!strcmp(name, "socket"))
 		socket(AF_INET, SOCK_STREAM, 0);
+	else if (!strcmp(name, "local"))
+		socket(AF_UNIX, SOCK_STREAM, 0);
+	else if (!strcmp(name, "ring"))
+		syscall(SYS_io_uring_setup, 4, NULL);
 	else if (!strcmp(name, "ptrace"))
 		ptrace(PTRACE_TRACEME, 0, NULL, NULL);
 	else if (!strcmp(name, "execve"))
@@ -45,14 +49,20 @@ static void make_call(const char *name)
 		getsockopt(0, SOL_SOCKET, SO_TYPE, &value, &len);
 }
 
+static enum confinement confinement_of(const char *name)
+{
+	if (!strcmp(name, "keeper"))
+		return CONFINE_KEEPER;
+	return strcmp(name, "relay") ? CONFINE_HANDSHAKER : CONFINE_RELAY;
+}
+
 int main(int argc, char **argv)
 {
 	int r;
 
 	if (argc != 3)
 		return 2;
-	r = process_confine(strcmp(argv[1], "keeper") ? CONFINE_HANDSHAKER : CONFINE_KEEPER, 65534,
-			    65534);
+	r = process_confine(confinement_of(argv[1]), 65534, 65534);
 	if (r < 0) {
 		fprintf(stderr, "confined: %s\n", strerror(-r));
 		return 2;
