@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 
 #include "handover/messages.h"
+#include "handover/worker.h"
 #include "relay/relay.h"
 
 #define SMALL_LEN 256
@@ -112,7 +113,8 @@ static void upstream_ready(struct watch *watch, uint32_t events)
 		daemon_gone(relay);
 		return;
 	}
-	good = take(relay, message, (size_t)n, &fds);
+	good = worker_request(relay->upstream.worker, message, (size_t)n) ||
+	       take(relay, message, (size_t)n, &fds);
 	channel_close_fds(&fds);
 	worker_wipe(relay->upstream.worker, (size_t)n);
 	if (!good)
