@@ -240,6 +240,7 @@ static void tick(struct loop *loop, void *arg)
 	sources_tick(broker);
 	service_tick(broker);
 	poll_sockets(broker);
+	asks_tick(broker);
 	admin_tick(broker);
 	if (broker->stopping) {
 		if (!(broker->in_progress || broker->n_held) || loop->now_ms >= broker->stop_ms)
@@ -413,6 +414,7 @@ int main(int argc, char **argv)
 		perror("sluiced");
 		return EXIT_FAILURE;
 	}
+	TAILQ_INIT(&broker.asks);
 	broker.started_ms = broker.loop.now_ms;
 	if (getrandom(&broker.sources.seed, sizeof(broker.sources.seed), 0) < 0)
 		broker.sources.seed = broker.started_ms; /* spreads worse, and nothing else */

@@ -161,6 +161,7 @@ static void established(struct broker *broker, struct session *session, struct w
 		return;
 	}
 	broker->stats.established++;
+	trace_established(broker, session);
 	pools_offer(broker, session);
 }
 
@@ -186,6 +187,8 @@ static void failed(struct broker *broker, struct session *session, struct wire_r
 		 : sent      ? " sent"
 			     : " received");
 	broker->stats.failed++;
+	if (alert <= 255)
+		trace_failed(broker, session, (int)alert, sent);
 	children_forget(broker, session->id);
 	session_end(broker, session, reason);
 }
@@ -226,6 +229,8 @@ static void handshaker_ready(struct watch *watch, uint32_t events)
 		established(broker, session, reader, &fds);
 	else if (session && session->handshaker == handshaker && head.type == MSG_FAILED)
 		failed(broker, session, reader);
+	else if (session && session->handshaker == handshaker && head.type == MSG_TRACE)
+		trace_told(broker, session, reader);
 	channel_close_fds(&fds);
 	secret_wipe(broker->buf, (size_t)n);
 	if (head.type == MSG_READY)
@@ -354,6 +359,8 @@ int children_handshake(struct broker *broker, struct session *session, int fd)
 	wire_begin(&wire, buf, sizeof(buf), MSG_HANDSHAKE, 0);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
 	wire_put_u64(&wire, ATTR_PROFILE, broker->config->listeners[session->listener].profile);
+	if (session->trace)
+		wire_put_u64(&wire, ATTR_TRACE, 1);
 	while ((best = least_busy(broker))) {
 		r = channel_send(best->watch.fd, buf, wire_end(&wire), &fd, 1);
 		if (r != -EPIPE && r != -ECONNRESET)
@@ -368,6 +375,7 @@ int children_handshake(struct broker *broker, struct session *session, int fd)
 	best->in_progress++;
 	broker->in_progress++;
 	LIST_INSERT_HEAD(&best->sessions, session, of_owner);
+	trace_given(broker, session);
 	return 0;
 }
 

@@ -122,6 +122,8 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 	}
 	session->listener = (uint16_t)listener->index;
 	describe(broker, session, fd, peer);
+	if (!LIST_EMPTY(&broker->admin.tracers))
+		trace_begin(broker, session);
 	refusal = source_enter(broker, &session->peer);
 	if (refusal) {
 		broker->stats.refused++;

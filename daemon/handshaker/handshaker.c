@@ -23,6 +23,7 @@
 #include "handover/messages.h"
 #include "handover/state.h"
 #include "handover/wire.h"
+#include "handshaker/trace.h"
 
 #define MAX_HANDSHAKES 16384
 #define SLOT_BITS 14
@@ -39,6 +40,7 @@ struct session {
 	bool chosen;  /* the host is known */
 	bool failed;  /* told to the broker; only the end is left */
 	bool waiting; /* for the keeper's answer to @request */
+	bool traced;
 	uint32_t request;
 };
 
@@ -150,6 +152,14 @@ static void established(struct session *session)
 	session_free(session);
 }
 
+static void tell_host(const struct session *session, const struct sluice_profile *profile)
+{
+	struct sluice_profile *other = catalog_host(session->catalog, session->profile_index, NULL);
+
+	trace_host(self.broker.fd, session->id, catalog_key_id(profile), profile == other);
+	sluice_profile_unref(other);
+}
+
 /* The hello is here: which host is it for? */
 static int choose(struct session *session)
 {
@@ -160,11 +170,15 @@ static int choose(struct session *session)
 	if (r < 0)
 		return r;
 	session->chosen = true;
+	if (session->traced)
+		trace_hello(self.broker.fd, session->id, &hello);
 	profile = catalog_host(session->catalog, session->profile_index, hello.sni);
 	if (!profile) {
 		sluice_abort(session->conn, SLUICE_ALERT_UNRECOGNIZED_NAME);
 		return -SLUICE_E_POLICY;
 	}
+	if (session->traced)
+		tell_host(session, profile);
 	r = handshake_use_profile(session->conn, profile);
 	return r < 0 ? r : sluice_handshake_continue(session->conn, NULL, SLUICE_NOWAIT);
 }
@@ -225,6 +239,8 @@ static bool ask_keeper(void *arg, struct sluice_conn *conn, uint16_t algorithm, 
 	wire_put_u64(&wire, ATTR_ALGORITHM, algorithm);
 	wire_put(&wire, ATTR_INPUT, in, in_len);
 	session->waiting = true;
+	if (session->traced)
+		trace_sign(self.broker.fd, session->id, algorithm);
 	return wire_end(&wire) && channel_send(self.keeper.fd, buf, wire_end(&wire), NULL, 0) == 0;
 }
 
@@ -236,6 +252,8 @@ static void take_signature(struct session *session, struct wire_reader *reader)
 		if (attr.type == ATTR_OUTPUT)
 			output = attr;
 	session->waiting = false;
+	if (session->traced)
+		trace_signed(self.broker.fd, session->id, output.len != 0);
 	if (signer_finish(session->conn, output.bytes, output.len))
 		go_on(session, sluice_conn_dispatch(session->conn));
 }
@@ -329,7 +347,7 @@ static void start(struct session *session, int fd)
 
 static void take_handshake(struct wire_reader *reader, struct channel_fds *fds)
 {
-	uint64_t id = 0, profile = 0;
+	uint64_t id = 0, profile = 0, traced = 0;
 	struct session *session;
 	struct attr attr;
 	int fd = channel_take_fd(fds);
@@ -339,9 +357,12 @@ static void take_handshake(struct wire_reader *reader, struct channel_fds *fds)
 			attr_u64(&attr, &id);
 		if (attr.type == ATTR_PROFILE)
 			attr_u64(&attr, &profile);
+		if (attr.type == ATTR_TRACE)
+			attr_u64(&attr, &traced);
 	}
 	session = fd < 0 ? NULL : session_new(id, profile);
 	if (session) {
+		session->traced = traced;
 		start(session, fd);
 		return;
 	}
