@@ -159,10 +159,10 @@ new_keys() {
   }
   ends 0 "^$id	done	2	0	" ctl rekey sni=localhost --both --tsv || result=1
   echoes three || result=1
-  [ "$(updates '<<<')" -eq 2 ] && [ "$(updates '>>>')" -eq 1 ] || {
+  if [ "$(updates '<<<')" -ne 2 ] || [ "$(updates '>>>')" -ne 1 ]; then
     say "with --both the peer saw $(updates '<<<') and sent $(updates '>>>') KeyUpdates"
     result=1
-  }
+  fi
   ends 0 '"tx_epoch":3' ctl rekey "$id" --json || result=1
   python3 -m json.tool "$work/said" >/dev/null || result=1
   grep -q '"rx_epoch":1' "$work/said" || {
