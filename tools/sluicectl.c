@@ -19,6 +19,14 @@ static const struct arg args[] = {
 	{ "tsv", 't', ARG_FLAG, offsetof(struct settings, tsv), NULL,
 	  "print values separated by tabs, after a line with their names" },
 	{ "wide", 'w', ARG_FLAG, offsetof(struct settings, wide), NULL, "all columns in tables" },
+	{ "both", 'b', ARG_FLAG, offsetof(struct settings, both), NULL,
+	  "rekey: ask the peer for new keys of its own too" },
+	{ "source", 0, ARG_TEXT, offsetof(struct settings, source), "ADDRESS[/BITS]",
+	  "trace: sessions of these peers" },
+	{ "listener", 0, ARG_TEXT, offsetof(struct settings, listener), "NAME",
+	  "trace: sessions of this listener" },
+	{ "for", 0, ARG_NUMBER, offsetof(struct settings, for_s), "SECONDS",
+	  "trace: end after this time", 1, 86400 },
 	{ "help", 'h', ARG_FLAG, offsetof(struct settings, help), NULL,
 	  "say what the command does and takes" },
 	{ "version", 'V', ARG_FLAG, offsetof(struct settings, version), NULL, "name the version" },
@@ -59,6 +67,8 @@ static void for_each(each_command *each, FILE *out)
 	each(&ctl_top, out);
 	for (command = ctl_acts; command->name; command++)
 		each(command, out);
+	each(&ctl_rekey, out);
+	each(&ctl_trace, out);
 	each(&ctl_probe, out);
 }
 
@@ -72,14 +82,16 @@ static const struct ctl_command *find_in(const struct ctl_command *command, cons
 
 static const struct ctl_command *find(const char *name)
 {
+	static const struct ctl_command *const others[] = { &ctl_top, &ctl_rekey, &ctl_trace,
+							    &ctl_probe };
 	const struct ctl_command *command = find_in(ctl_lists, name);
+	size_t i;
 
 	if (!command)
 		command = find_in(ctl_acts, name);
-	if (!command && strcmp(name, "top") == 0)
-		command = &ctl_top;
-	if (!command && strcmp(name, "probe") == 0)
-		command = &ctl_probe;
+	for (i = 0; !command && i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(others[i]->name, name) == 0)
+			command = others[i];
 	return command;
 }
 
@@ -130,6 +142,15 @@ static bool fits(const struct ctl_command *command, const struct settings *setti
 	if (argc < command->min || argc > command->max) {
 		fprintf(stderr, "sluicectl: usage: sluicectl %s%s%s; see `sluicectl %s --help`\n",
 			command->name, *command->synopsis ? " " : "", command->synopsis,
+			command->name);
+		return false;
+	}
+	if ((settings->both && !(command->options & CTL_OPTION_BOTH)) ||
+	    ((settings->source || settings->listener || settings->for_s) &&
+	     !(command->options & CTL_OPTION_TRACE))) {
+		fprintf(stderr,
+			"sluicectl: --both is rekey's, --source, --listener and --for are trace's: "
+			"%s takes filters as in peer=192.0.2.0/24\n",
 			command->name);
 		return false;
 	}

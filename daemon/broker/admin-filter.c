@@ -149,6 +149,12 @@ const char *filter_parse(struct filter *ret_filter, struct json_object *object)
 	return NULL;
 }
 
+bool filter_is_early(const struct filter *filter)
+{
+	return filter->state == FILTER_ANY_STATE && !*filter->pool && !*filter->sni &&
+	       !filter->worker;
+}
+
 /* --- matching ------------------------------------------------------------------------------------- */
 
 static bool sni_fits(const char *wanted, const char *sni)

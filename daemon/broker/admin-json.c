@@ -42,15 +42,26 @@ void put_hex(struct json_object *object, const char *name, const uint8_t *bytes,
 	put_text(object, name, text);
 }
 
-void put_peer_text(struct json_object *object, const char *name, const char *value)
+static void put_tamed(struct json_object *object, const char *name, const char *value,
+		      int (*is_harmless)(int))
 {
 	char text[TEXT_LEN];
 	size_t i;
 
 	for (i = 0; value && value[i] && i + 1 < sizeof(text); i++)
-		text[i] = isascii(value[i]) && isgraph(value[i]) ? value[i] : '?';
+		text[i] = isascii(value[i]) && is_harmless(value[i]) ? value[i] : '?';
 	text[value ? i : 0] = '\0';
 	put_text(object, name, value ? text : NULL);
+}
+
+void put_peer_text(struct json_object *object, const char *name, const char *value)
+{
+	put_tamed(object, name, value, isgraph);
+}
+
+void put_peer_words(struct json_object *object, const char *name, const char *value)
+{
+	put_tamed(object, name, value, isprint);
 }
 
 void put_address(struct json_object *object, const char *name, const struct sockaddr_in6 *addr)

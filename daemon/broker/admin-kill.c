@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Ending sessions. A socket that somebody else holds (a handshaker, a worker) is ended by the kernel:
- * its owner finds out, and tells the peer nothing more. A session that waits for a worker is our own.
+ * Ending sessions. A session's worker is asked first, so that the peer gets close_notify; where nobody can
+ * be asked, or nothing comes of it in time, the kernel ends the socket, and its owner finds out. A
+ * session that waits for a worker is our own.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,25 +10,24 @@
 
 #include "broker/admin.h"
 
-/* Returns 0 or -errno; @session may be gone then. */
-static int end_one(struct broker *broker, struct session *session)
+int admin_destroy(struct broker *broker, struct session *session)
 {
 	struct sockaddr_storage local = { 0 }, peer = { 0 };
 	int r;
 
-	if (session->state == SESSION_QUEUED) {
-		session_end(broker, session, "ended by the administrator");
-		return 0;
-	}
 	if (!broker->diag || !session->cookie)
 		return -EOPNOTSUPP;
 	memcpy(&local, &session->local, sizeof(session->local));
 	memcpy(&peer, &session->peer, sizeof(session->peer));
 	r = diag_destroy(broker->diag, &local, &peer, session->cookie);
-	if (r == 0)
-		log_line(broker, CONFIG_LOG_INFO, "session %llu: the administrator ends it",
-			 (unsigned long long)session->id);
-	return r;
+	if (r < 0)
+		return r;
+	log_line(broker, CONFIG_LOG_INFO, "session %llu: the administrator ends it",
+		 (unsigned long long)session->id);
+	/* The kernel tells of it when its last descriptor is closed: whenever its worker does so. */
+	if (session->state == SESSION_LIVE)
+		session_end(broker, session, "ended by the administrator");
+	return 0;
 }
 
 static void count(struct admin_job *job, int r)
@@ -38,6 +38,25 @@ static void count(struct admin_job *job, int r)
 		job->failed++;
 		job->err = -r;
 	}
+}
+
+static void end_one(struct admin_client *client, struct session *session)
+{
+	struct broker *broker = client->broker;
+
+	if (session->state == SESSION_QUEUED) {
+		session_end(broker, session, "ended by the administrator");
+		count(&client->job, 0);
+	} else if (ask_worker(broker, session, ASK_CLOSE, false, client) == 0) {
+		client->job.pending++;
+	} else {
+		count(&client->job, admin_destroy(broker, session));
+	}
+}
+
+void admin_killed(struct admin_client *client, const struct asked *asked)
+{
+	count(&client->job, -asked->err);
 }
 
 static const char *advice(int err)
@@ -61,50 +80,17 @@ static bool finish(struct admin_client *client)
 		admin_refuse(client, "kill", "%llu sessions ended, %llu could not be: %s; %s",
 			     (unsigned long long)job->rows, (unsigned long long)job->failed,
 			     strerror(job->err), advice(job->err));
-		return true;
+	} else if (!job->rows) {
+		admin_no_session(client);
+	} else {
+		facts = json_object_new_object();
+		put_number(facts, "killed", job->rows);
+		admin_done(client, facts);
 	}
-	if (!job->rows) {
-		admin_refuse(client, "no-session",
-			     "no session fits; `sluicectl sessions` lists them");
-		return true;
-	}
-	facts = json_object_new_object();
-	put_number(facts, "killed", job->rows);
-	admin_done(client, facts);
 	return true;
-}
-
-static void kill_bucket(struct admin_client *client)
-{
-	struct broker *broker = client->broker;
-	struct session *session, *next;
-	const char *listener, *pool;
-
-	for (session = LIST_FIRST(&broker->sessions.by_id[client->job.at]); session;
-	     session = next) {
-		next = LIST_NEXT(session, by_id);
-		admin_names(broker, session, &listener, &pool);
-		if (filter_fits(&client->job.request.filter, session, listener, pool,
-				session->worker ? session->worker->number : 0))
-			count(&client->job, end_one(broker, session));
-	}
 }
 
 bool admin_kill(struct admin_client *client)
 {
-	struct admin_job *job = &client->job;
-	struct session *session;
-
-	if (job->request.id) {
-		session = session_find(client->broker, job->request.id);
-		if (session)
-			count(job, end_one(client->broker, session));
-		return finish(client);
-	}
-	if (job->at < SESSION_BUCKETS) {
-		kill_bucket(client);
-		job->at++;
-		return false;
-	}
-	return finish(client);
+	return admin_each(client, end_one) ? finish(client) : false;
 }

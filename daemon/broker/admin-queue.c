@@ -39,6 +39,8 @@ static void queue(struct admin_client *client, const char *text, size_t len)
 		client->broken = true;
 		return;
 	}
+	if (client->out_at == client->out_len)
+		client->active_ms = client->broker->loop.now_ms; /* it could not read before */
 	memcpy(client->out + client->out_len, text, len);
 	client->out_len += len;
 }

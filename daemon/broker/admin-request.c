@@ -5,12 +5,15 @@
 #include "broker/admin.h"
 
 #define MAX_DEPTH 4
+#define MAX_FOR_S 86400
 
 /* What a request may have besides its name. */
 #define HAS_ID 1u
 #define HAS_FILTER 2u
 #define HAS_LEVEL 4u
 #define HAS_OFF 8u
+#define HAS_BOTH 16u
+#define HAS_FOR 32u
 
 static const struct {
 	const char *name;
@@ -25,7 +28,9 @@ static const struct {
 	[ADMIN_LISTENERS] = { "listeners", 0, false },
 	[ADMIN_CERTS] = { "certs", 0, false },
 	[ADMIN_OPTIONS] = { "options", 0, false },
+	[ADMIN_TRACE] = { "trace", HAS_ID | HAS_FILTER | HAS_FOR, false },
 	[ADMIN_KILL] = { "kill", HAS_ID | HAS_FILTER, true },
+	[ADMIN_REKEY] = { "rekey", HAS_ID | HAS_FILTER | HAS_BOTH, true },
 	[ADMIN_DRAIN] = { "drain", HAS_OFF, true },
 	[ADMIN_RELOAD] = { "reload", 0, true },
 	[ADMIN_LOG] = { "log", HAS_LEVEL, true },
@@ -64,7 +69,7 @@ static const char *take_verb(struct admin_request *request, struct json_object *
 		}
 	}
 	return "request takes status, sessions, session, stats, workers, listeners, certs, options, "
-	       "kill, drain, reload, log or stop";
+	       "trace, kill, rekey, drain, reload, log or stop";
 }
 
 static const char *take_id(struct admin_request *request, struct json_object *value)
@@ -89,6 +94,22 @@ static const char *take_level(struct admin_request *request, struct json_object 
 	return "level takes error, warning, info or debug";
 }
 
+static const char *take_bool(bool *ret_value, struct json_object *value, const char *wrong)
+{
+	*ret_value = json_object_get_boolean(value);
+	return json_object_is_type(value, json_type_boolean) ? NULL : wrong;
+}
+
+static const char *take_for(struct admin_request *request, struct json_object *value)
+{
+	int64_t seconds = json_object_get_int64(value);
+
+	if (!json_object_is_type(value, json_type_int) || seconds < 1 || seconds > MAX_FOR_S)
+		return "for takes 1 to 86400 seconds";
+	request->for_ms = (uint64_t)seconds * 1000;
+	return NULL;
+}
+
 static const char *take(struct admin_request *request, const char *key, struct json_object *value,
 			unsigned int *seen)
 {
@@ -108,11 +129,12 @@ static const char *take(struct admin_request *request, const char *key, struct j
 		*seen |= HAS_LEVEL;
 		return take_level(request, value);
 	}
-	if (strcmp(key, "off") == 0 && (has & HAS_OFF)) {
-		request->off = json_object_get_boolean(value);
-		return json_object_is_type(value, json_type_boolean) ? NULL
-								     : "off takes true or false";
-	}
+	if (strcmp(key, "off") == 0 && (has & HAS_OFF))
+		return take_bool(&request->off, value, "off takes true or false");
+	if (strcmp(key, "both") == 0 && (has & HAS_BOTH))
+		return take_bool(&request->both, value, "both takes true or false");
+	if (strcmp(key, "for") == 0 && (has & HAS_FOR))
+		return take_for(request, value);
 	return "this request does not take one of its keys";
 }
 
@@ -123,8 +145,12 @@ static const char *complete(const struct admin_request *request, unsigned int se
 		return "session needs the id of one";
 	if (request->verb == ADMIN_LOG && !(seen & HAS_LEVEL))
 		return "log needs a level: error, warning, info or debug";
-	if (request->verb == ADMIN_KILL && !request->id == request->filter.any)
-		return "kill needs an id or a filter with at least one key, and not both";
+	if ((request->verb == ADMIN_KILL || request->verb == ADMIN_REKEY ||
+	     request->verb == ADMIN_TRACE) &&
+	    !request->id == request->filter.any)
+		return "this needs an id or a filter with at least one key, and not both";
+	if (request->verb == ADMIN_TRACE && !filter_is_early(&request->filter))
+		return "trace takes an id, or a filter of peer, listener or both";
 	return NULL;
 }
 

@@ -168,6 +168,22 @@ static void put_socket(struct json_object *row, const struct diag_socket *socket
 	put_text(row, "kernel_tx", tls_mode(socket->tls_tx));
 }
 
+void admin_put_tls(struct json_object *row, const struct session *session)
+{
+	const struct suite *suite = suite_find(session->suite);
+
+	put_text(row, "version",
+		 versions[session->version == TLS13 ? 2 : session->version == TLS12]);
+	put_text(row, "suite", suite ? suite->name : NULL);
+	put_group(row, session->group);
+	put_bool(row, "resumed", session->resumed);
+	put_path(row, "rx_path", session->rx_path);
+	put_reason(row, "rx_reason", session->rx_reason);
+	put_path(row, "tx_path", session->tx_path);
+	put_reason(row, "tx_reason", session->tx_reason);
+	put_number(row, "handshake_us", session->handshake_us);
+}
+
 /* --- requests ------------------------------------------------------------------------------------- */
 
 bool admin_session(struct admin_client *client)

@@ -29,7 +29,8 @@ static admin_step *const steps[ADMIN_VERBS] = {
 	[ADMIN_CERTS] = admin_certs,     [ADMIN_OPTIONS] = admin_options,
 	[ADMIN_KILL] = admin_kill,       [ADMIN_DRAIN] = admin_drain,
 	[ADMIN_RELOAD] = admin_reload,   [ADMIN_LOG] = admin_log,
-	[ADMIN_STOP] = admin_stop,
+	[ADMIN_STOP] = admin_stop,       [ADMIN_TRACE] = admin_trace,
+	[ADMIN_REKEY] = admin_rekey,
 };
 
 /* --- what comes in -------------------------------------------------------------------------------- */
@@ -104,6 +105,8 @@ static void drop(struct admin_client *client)
 	client->broker->admin.n_clients--;
 	loop_forget(&client->broker->loop, &client->watch);
 	close(client->watch.fd);
+	asks_forget(client->broker, client);
+	admin_trace_end(client);
 	admin_job_end(&client->job);
 	free(client->out);
 	free(client->in);
@@ -124,6 +127,8 @@ static void work(struct admin_client *client)
 	uint64_t until = clock_us() + TURN_US / client->broker->admin.n_clients;
 
 	while (!client->broken && client->out_len - client->out_at < ADMIN_LOW_QUEUE) {
+		if (client->job.waiting)
+			return;
 		if (client->job.step) {
 			if (client->job.step(client))
 				admin_job_end(&client->job);
@@ -138,7 +143,7 @@ static void work(struct admin_client *client)
 /* After anything was done for a client: sends, and waits for what comes next. */
 static void settle(struct admin_client *client)
 {
-	bool unread, room = client->in_len < ADMIN_MAX_LINE;
+	bool unread, busy, room = client->in_len < ADMIN_MAX_LINE;
 	uint32_t events;
 
 	admin_flush(client);
@@ -148,8 +153,9 @@ static void settle(struct admin_client *client)
 		return;
 	}
 	/* Lines that are here already wait for room in the queue, as does the rest of an answer. */
-	events = unread || client->job.step || memchr(client->in, '\n', client->in_len) ? EPOLLOUT
-											: 0;
+	busy = client->job.step ? !client->job.waiting
+				: memchr(client->in, '\n', client->in_len) != NULL;
+	events = unread || busy ? EPOLLOUT : 0;
 	if (!events && !client->ended && room)
 		events = EPOLLIN;
 	if (loop_watch(&client->broker->loop, &client->watch, events) < 0)
@@ -170,6 +176,25 @@ static void client_ready(struct watch *watch, uint32_t events)
 	if ((events & (EPOLLHUP | EPOLLERR)) && !(events & EPOLLIN))
 		client->broken = true;
 	settle(client);
+}
+
+/* The turn of a client comes with the next events: whoever tells is in the middle of something else. */
+static void give_turn(struct admin_client *client)
+{
+	if (loop_watch(&client->broker->loop, &client->watch, EPOLLOUT) < 0)
+		client->broken = true;
+}
+
+void admin_tell(struct admin_client *client, struct json_object *row)
+{
+	admin_row(client, row);
+	give_turn(client);
+}
+
+void admin_wake(struct admin_client *client)
+{
+	client->job.waiting = false;
+	give_turn(client);
 }
 
 static void greet(struct broker *broker, int fd)
@@ -241,8 +266,12 @@ void admin_tick(struct broker *broker)
 
 	for (client = LIST_FIRST(&broker->admin.clients); client; client = next) {
 		next = LIST_NEXT(client, all);
+		if (client->job.until_ms && now >= client->job.until_ms)
+			admin_wake(client);
+		if (client->job.waiting && !(client->watch.events & EPOLLOUT) && !client->broken)
+			continue; /* it is we who let it wait */
 		limit = client->watch.events & EPOLLOUT ? STALL_MS : IDLE_MS;
-		if (now - client->active_ms >= limit)
+		if (client->broken || now - client->active_ms >= limit)
 			drop(client);
 	}
 	if (broker->admin.watch.fd >= 0)

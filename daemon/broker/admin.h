@@ -38,6 +38,9 @@ struct filter {
 /* filter_parse() reads the "filter" of a request (NULL: any). Returns what is wrong, or NULL. */
 const char *filter_parse(struct filter *ret_filter, struct json_object *object);
 
+/* filter_is_early() tells whether it asks only for what is known when a connection is accepted. */
+bool filter_is_early(const struct filter *filter);
+
 /* filter_fits() holds a session against it, given the names of what it belongs to. */
 bool filter_fits(const struct filter *filter, const struct session *session, const char *listener,
 		 const char *pool, uint64_t worker);
@@ -53,7 +56,9 @@ enum admin_verb {
 	ADMIN_LISTENERS,
 	ADMIN_CERTS,
 	ADMIN_OPTIONS,
+	ADMIN_TRACE,
 	ADMIN_KILL,
+	ADMIN_REKEY,
 	ADMIN_DRAIN,
 	ADMIN_RELOAD,
 	ADMIN_LOG,
@@ -63,10 +68,12 @@ enum admin_verb {
 
 struct admin_request {
 	enum admin_verb verb;
-	uint64_t id; /* session, kill; 0: none */
+	uint64_t id; /* session, trace, kill, rekey; 0: none */
 	struct filter filter;
 	enum config_log_level level;
-	bool off; /* drain: accept again */
+	uint64_t for_ms; /* trace; 0: without an end */
+	bool off;        /* drain: accept again */
+	bool both;       /* rekey: the peer is asked for its own too */
 };
 
 /* admin_request_parse() reads a line. Returns NULL, or what is wrong with it for the client. */
@@ -99,8 +106,11 @@ struct admin_job {
 	admin_step *step; /* NULL: nothing is under way */
 	struct admin_request request;
 	size_t at;          /* whatever the step counts */
+	bool waiting;       /* for admin_wake(): there is nothing to do until then */
+	size_t pending;     /* what workers have been asked for it */
+	uint64_t until_ms;  /* trace; 0: without an end */
 	uint64_t rows;      /* told, or ended */
-	uint64_t failed;    /* that could not be ended */
+	uint64_t failed;    /* that could not be ended, or have no new keys */
 	int err;            /* why: errno */
 	uint64_t reloads;   /* when it began: another configuration ends it */
 	const uint8_t *map; /* a mapping that ends with the job */
@@ -118,12 +128,18 @@ struct admin_client {
 	char *out;
 	size_t out_at, out_len, out_size;
 	bool ended;  /* it asks no more */
-	bool broken; /* it is dropped when the stack is unwound */
+	bool broken; /* it is dropped when the stack is unwound, or a tick later */
+	LIST_ENTRY(admin_client) tracing;
+	bool is_tracing;
 	struct admin_job job;
 };
 
 /* admin_row() queues one row and frees it; NULL (no memory) drops the client. */
 void admin_row(struct admin_client *client, struct json_object *row);
+
+/* admin_tell() queues a row outside the client's own turn, which comes; admin_wake() goes on with its job. */
+void admin_tell(struct admin_client *client, struct json_object *row);
+void admin_wake(struct admin_client *client);
 
 /* admin_done() ends an answer well; @facts (may be NULL) are added to it, and freed. */
 void admin_done(struct admin_client *client, struct json_object *facts);
@@ -156,6 +172,9 @@ void put_hex(struct json_object *object, const char *name, const uint8_t *bytes,
 /* put_peer_text() is for what a peer chose: only printable ASCII is left. */
 void put_peer_text(struct json_object *object, const char *name, const char *value);
 
+/* put_peer_words() leaves spaces too: of what a peer may have had a part in. */
+void put_peer_words(struct json_object *object, const char *name, const char *value);
+
 /* put_address() writes 192.0.2.1:443 or [2001:db8::1]:443. */
 void put_address(struct json_object *object, const char *name, const struct sockaddr_in6 *addr);
 
@@ -171,8 +190,26 @@ bool admin_listeners(struct admin_client *client);
 bool admin_sessions(struct admin_client *client);
 bool admin_session(struct admin_client *client);
 
-/* admin-kill.c */
+/* admin_put_tls() writes what was negotiated: version, suite, group, paths and their reasons. */
+void admin_put_tls(struct json_object *row, const struct session *session);
+
+/* admin-each.c */
+typedef void admin_act_on(struct admin_client *client, struct session *session);
+
+/* admin_each() does it to all that the request means, piece by piece. Returns true when all is known. */
+bool admin_each(struct admin_client *client, admin_act_on *act);
+void admin_no_session(struct admin_client *client);
+
+/* admin-kill.c, admin-rekey.c */
 bool admin_kill(struct admin_client *client);
+void admin_killed(struct admin_client *client, const struct asked *asked);
+bool admin_rekey(struct admin_client *client);
+void admin_rekeyed(struct admin_client *client, const struct asked *asked);
+
+/* admin-trace.c */
+bool admin_trace(struct admin_client *client);
+void admin_trace_end(struct admin_client *client);
+
 void admin_names(const struct broker *broker, const struct session *session,
 		 const char **ret_listener, const char **ret_pool);
 

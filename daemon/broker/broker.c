@@ -241,6 +241,7 @@ static void tick(struct loop *loop, void *arg)
 	service_tick(broker);
 	broker_read_ends(broker);
 	poll_sockets(broker);
+	asks_tick(broker);
 	admin_tick(broker);
 	if (broker->stopping) {
 		if (!(broker->in_progress || broker->n_held) || loop->now_ms >= broker->stop_ms)
@@ -417,6 +418,7 @@ int main(int argc, char **argv)
 		perror("sluiced");
 		return EXIT_FAILURE;
 	}
+	TAILQ_INIT(&broker.asks);
 	broker.started_ms = broker.loop.now_ms;
 	if (getrandom(&seed, sizeof(seed), 0) < 0)
 		seed = broker.started_ms; /* spreads worse, and nothing else */

@@ -26,6 +26,8 @@
 #include "handover/wire.h"
 #include "record/traffic.h"
 
+struct admin_client;
+struct ask;
 struct broker;
 struct answer;
 struct session;
@@ -239,6 +241,8 @@ struct session {
 	int fd;
 	uint8_t *message;
 	size_t message_len;
+	struct ask *ask;     /* what its worker is asked; NULL: nothing */
+	struct trace *trace; /* NULL: nobody follows it */
 };
 
 #define SESSION_BUCKETS 16384
@@ -305,6 +309,7 @@ struct worker {
 	uid_t uid;
 	uint64_t number;
 	unsigned int credits;
+	unsigned int knows;               /* enum worker_knows */
 	bool knocked, attached, draining; /* knocked: it asked to attach */
 	bool full; /* its socket: nothing is offered until it says something, or a tick later */
 	uint64_t since_ms;
@@ -372,6 +377,58 @@ bool upgrades_flush(struct worker *worker);
 /* session_payer() returns whose share a session's handshake is of: its source's, or a user's. */
 struct sockaddr_in6 session_payer(const struct session *session);
 
+/* --- what workers are asked (ask.c) ----------------------------------------------------------- */
+
+enum ask_kind {
+	ASK_REKEY, /* new keys when sending, and of the peer's with @both: MSG_UPDATE_KEYS */
+	ASK_CLOSE, /* close_notify and the end: MSG_CLOSE; without it, the kernel ends the socket */
+};
+
+/* struct asked - what came of it. */
+struct asked {
+	enum ask_kind kind;
+	uint64_t session;
+	int code; /* enum sluice_errno; SLUICE_E_TIMEOUT: no answer */
+	int err;  /* ASK_CLOSE, of the kernel: errno */
+	uint64_t rx_epoch, tx_epoch;
+};
+
+/*
+ * ask_worker() asks the worker of a live session, and does not wait. @client (NULL: nobody) is told by
+ * admin_asked() in bounded time. Returns 0, -EOPNOTSUPP: there is no worker that knows this,
+ * -EBUSY: it is being asked, -EAGAIN: the worker does not read, or -ENOMEM.
+ */
+int ask_worker(struct broker *broker, struct session *session, enum ask_kind kind, bool both,
+	       struct admin_client *client);
+
+/* ask_answered() reads MSG_UPDATED. What is not expected (any more) is passed over. */
+void ask_answered(struct worker *worker, uint32_t id, struct wire_reader *reader);
+
+/* ask_ended() is for the end of a session that is being asked. Returns whether that was asked for. */
+bool ask_ended(struct broker *broker, struct session *session);
+
+/* asks_forget() is for the end of a client: what was asked goes on. */
+void asks_forget(struct broker *broker, const struct admin_client *client);
+void asks_tick(struct broker *broker);
+
+/* --- following sessions (trace.c) ------------------------------------------------------------- */
+
+/*
+ * trace_begin() is for a new session: whether anybody follows it is decided here, and costs nothing
+ * afterwards. trace_add() is for one that is there already. Without memory it is not followed.
+ */
+void trace_begin(struct broker *broker, struct session *session);
+void trace_add(struct broker *broker, struct session *session);
+
+/* What happens to a session; all return at once where session->trace is NULL. */
+void trace_given(struct broker *broker, struct session *session);
+void trace_told(struct broker *broker, struct session *session, struct wire_reader reader);
+void trace_failed(struct broker *broker, struct session *session, int alert, bool sent);
+void trace_established(struct broker *broker, struct session *session);
+void trace_state(struct broker *broker, struct session *session, const char *event);
+void trace_rekey(struct broker *broker, struct session *session, bool receiving, uint64_t epoch);
+void trace_ended(struct broker *broker, struct session *session, const char *reason);
+
 /* --- what outlives the broker (memory.c) ------------------------------------------------------ */
 
 struct memory;
@@ -410,15 +467,21 @@ void rekey_refill(struct broker *broker, struct worker *worker);
 
 /* --- administration (admin.c) ----------------------------------------------------------------- */
 
-struct admin_client;
-
 struct admin {
 	struct watch watch;
 	char *path;
 	LIST_HEAD(, admin_client) clients;
+	LIST_HEAD(, admin_client) tracers;
 	size_t n_clients;
+	size_t n_tracers;
 	uint64_t counted_ms; /* when the kernel was last asked for the counts of all sockets */
 };
+
+/* admin_asked() tells a client what came of what it had a worker asked. */
+void admin_asked(struct admin_client *client, const struct asked *asked);
+
+/* admin_destroy() has the kernel end a session's socket. Returns 0: a live @session is gone, or -errno. */
+int admin_destroy(struct broker *broker, struct session *session);
 
 int admin_open(struct broker *broker, struct config_error *ret_err);
 void admin_tick(struct broker *broker);
@@ -467,6 +530,9 @@ struct broker {
 	size_t n_pools;
 	struct sources sources;
 	struct sessions sessions;
+	TAILQ_HEAD(, ask) asks;
+	size_t n_asks;
+	uint32_t last_ask;
 	struct memory *memory;
 	bool handing_on; /* the end of this process is not that of its workers' sessions */
 	struct admin admin;

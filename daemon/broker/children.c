@@ -166,6 +166,7 @@ static void established(struct broker *broker, struct session *session, struct w
 		return;
 	}
 	broker->stats.established++;
+	trace_established(broker, session);
 	hand_on(broker, session,
 		session->upgrade
 			? session->pool
@@ -218,6 +219,8 @@ static void failed(struct broker *broker, struct session *session, struct wire_r
 		 : sent      ? " sent"
 			     : " received");
 	broker->stats.failed++;
+	if (alert <= 255)
+		trace_failed(broker, session, (int)alert, sent);
 	if (session->upgrade)
 		keep_error(session->upgrade, code, alert, sent, stage, text);
 	session_end(broker, session, reason);
@@ -256,6 +259,9 @@ static const char *hear_of(struct session *session, const struct wire_head *head
 		if (session->expects != EXPECTS_PLAIN)
 			return "a plain session where there are none";
 		plain(broker, session, reader, fds);
+		return NULL;
+	case MSG_TRACE:
+		trace_told(broker, session, reader);
 		return NULL;
 	default:
 		return NULL;
@@ -432,6 +438,8 @@ static void put_handshake(const struct broker *broker, const struct session *ses
 	wire_put_u64(wire, ATTR_SESSION, session->id);
 	wire_put(wire, ATTR_PERMIT, permit, sizeof(permit));
 	wire_put_u64(wire, ATTR_ROLE, session->role);
+	if (session->trace)
+		wire_put_u64(wire, ATTR_TRACE, 1);
 	if (!upgrade) {
 		listener = &broker->config->listeners[session->listener];
 		wire_put_u64(wire, ATTR_PROFILE, listener->profile);
@@ -467,6 +475,7 @@ int children_handshake(struct broker *broker, struct session *session, int fd)
 	best->in_progress++;
 	broker->in_progress++;
 	LIST_INSERT_HEAD(&best->sessions, session, of_owner);
+	trace_given(broker, session);
 	return 0;
 }
 

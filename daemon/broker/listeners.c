@@ -140,6 +140,8 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 	}
 	session->listener = (uint16_t)listener->index;
 	session_describe(broker, session, fd, peer);
+	if (!LIST_EMPTY(&broker->admin.tracers))
+		trace_begin(broker, session);
 	refusal = admit(broker, session);
 	if (refusal != REFUSED_NOT) {
 		broker->stats.refused[refusal]++;

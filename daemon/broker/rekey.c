@@ -35,13 +35,18 @@ static bool is_ahead(const struct session *session, enum ktls_direction dir, int
 static int advance(struct broker *broker, struct session *session, enum ktls_direction dir, int fd)
 {
 	struct traffic *current = memory_take_keys(broker, session, dir == KTLS_RX), *next = NULL;
+	uint64_t epoch = 0;
 	int code = 0;
 
 	if (!current || traffic_next_epoch(&next, current) < 0 ||
 	    (!is_ahead(session, dir, fd, next) && ktls_install(fd, dir, next)))
 		code = SLUICE_E_REKEY;
+	else
+		epoch = next->epoch;
 	if (current)
 		memory_put_keys(broker, session, dir == KTLS_RX, code ? current : next);
+	if (!code)
+		trace_rekey(broker, session, dir == KTLS_RX, epoch);
 	traffic_free(code ? next : current);
 	return code;
 }

@@ -257,6 +257,9 @@ void session_end(struct broker *broker, struct session *session, const char *rea
 	char peer[INET6_ADDRSTRLEN] = "?";
 	bool negotiating = session->handshaker;
 
+	if (session->ask && ask_ended(broker, session))
+		reason = "ended by the administrator";
+	trace_ended(broker, session, reason);
 	inet_ntop(AF_INET6, &source->sin6_addr, peer, sizeof(peer));
 	log_line(broker, CONFIG_LOG_INFO,
 		 "session %llu: [%s]:%u: %s; %s %s, %s path, %llu ms, in %llu, out %llu",
@@ -281,6 +284,7 @@ void session_end(struct broker *broker, struct session *session, const char *rea
 	free(session->sni);
 	free(session->alpn);
 	free(session->proxied);
+	free(session->trace);
 	free(session);
 	if (negotiating)
 		listeners_room(broker);

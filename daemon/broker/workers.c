@@ -55,6 +55,7 @@ static bool offer(struct session *session, struct worker *worker)
 	session->worker = worker;
 	session->state = SESSION_OFFERED;
 	LIST_INSERT_HEAD(&worker->sessions, session, of_owner);
+	trace_state(worker->pool->broker, session, "offered");
 	return true;
 }
 
@@ -64,6 +65,7 @@ static void enqueue(struct broker *broker, struct pool *pool, struct session *se
 	session->queued_ms = broker->loop.now_ms;
 	TAILQ_INSERT_TAIL(&pool->queue, session, in_pool);
 	pool->n_queued++;
+	trace_state(broker, session, "queued");
 }
 
 void pools_offer(struct broker *broker, struct session *session)
@@ -255,6 +257,17 @@ static bool let_in(struct worker *worker)
 	return true;
 }
 
+static void take_attach(struct worker *worker, struct wire_reader *reader)
+{
+	struct attr attr;
+	uint64_t knows;
+
+	while (wire_next(reader, &attr) == 1)
+		if (attr.type == ATTR_KNOWS && attr_u64(&attr, &knows) &&
+		    !worker->pool->config->is_service) /* a program is not asked */
+			worker->knows = (unsigned int)knows;
+}
+
 static bool take_ack(struct worker *worker, uint32_t id)
 {
 	struct broker *broker = worker->pool->broker;
@@ -267,6 +280,7 @@ static bool take_ack(struct worker *worker, uint32_t id)
 		if (session->state != SESSION_OFFERED)
 			return false;
 		session->state = SESSION_LIVE;
+		trace_state(broker, session, "acknowledged");
 		memory_keep(broker, session);
 		session_settled(broker, session);
 		worker->pool->handed_over++;
@@ -305,6 +319,7 @@ static const char *take(struct worker *worker, size_t len, struct channel_fds *f
 		if (head.type != MSG_ATTACH || worker->knocked)
 			return "it did not attach";
 		worker->knocked = true;
+		take_attach(worker, &reader);
 		return let_in(worker) ? NULL : "it cannot be welcomed";
 	}
 	if (worker->pool->config->is_service)
@@ -318,6 +333,9 @@ static const char *take(struct worker *worker, size_t len, struct channel_fds *f
 		return take_ack(worker, head.id) ? NULL : "it acknowledged what it never got";
 	case MSG_ENDED:
 		return take_ended(worker, &reader) ? NULL : "it ended what is not its own";
+	case MSG_UPDATED:
+		ask_answered(worker, head.id, &reader);
+		return NULL;
 	case MSG_DRAIN:
 		worker->draining = true;
 		return NULL;

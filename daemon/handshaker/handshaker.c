@@ -26,6 +26,7 @@
 #include "handover/state.h"
 #include "handover/wire.h"
 #include "handshaker/handshaker.h"
+#include "handshaker/trace.h"
 
 #define SLOT_BITS 14
 #define ALIVE_MS 200 /* while it has handshakes it says something that often */
@@ -156,6 +157,14 @@ struct sluice_profile *session_adapt(const struct session *session, struct sluic
 	return derived;
 }
 
+static void tell_host(const struct session *session, const struct sluice_profile *profile)
+{
+	struct sluice_profile *other = catalog_host(session->catalog, session->profile_index, NULL);
+
+	trace_host(self.broker.fd, session->id, catalog_key_id(profile), profile == other);
+	sluice_profile_unref(other);
+}
+
 /* The hello is here: which host is it for? */
 static int choose(struct session *session)
 {
@@ -166,11 +175,15 @@ static int choose(struct session *session)
 	if (r < 0)
 		return r;
 	session->chosen = true;
+	if (session->traced)
+		trace_hello(self.broker.fd, session->id, &hello);
 	profile = catalog_host(session->catalog, session->profile_index, hello.sni);
 	if (!profile) {
 		sluice_abort(session->conn, SLUICE_ALERT_UNRECOGNIZED_NAME);
 		return -SLUICE_E_POLICY;
 	}
+	if (session->traced)
+		tell_host(session, profile);
 	profile = session_adapt(session, profile);
 	if (!profile)
 		return -SLUICE_E_NOMEM;
@@ -237,6 +250,8 @@ static bool ask_keeper(void *arg, struct sluice_conn *conn, uint16_t algorithm, 
 	wire_put_u64(&wire, ATTR_ALGORITHM, algorithm);
 	wire_put(&wire, ATTR_INPUT, in, in_len);
 	session->waiting = true;
+	if (session->traced)
+		trace_sign(self.broker.fd, session->id, algorithm);
 	return wire_end(&wire) && channel_send(self.keeper.fd, buf, wire_end(&wire), NULL, 0) == 0;
 }
 
@@ -248,6 +263,8 @@ static void take_signature(struct session *session, struct wire_reader *reader)
 		if (attr.type == ATTR_OUTPUT)
 			output = attr;
 	session->waiting = false;
+	if (session->traced)
+		trace_signed(self.broker.fd, session->id, output.len != 0);
 	if (signer_finish(session->conn, output.bytes, output.len))
 		session_go_on(session, sluice_conn_dispatch(session->conn));
 }
@@ -299,7 +316,7 @@ static void keeper_ready(struct watch *watch, uint32_t events)
 
 /* struct request - a MSG_HANDSHAKE. */
 struct request {
-	uint64_t id, profile, role, plain, expects, hello_ms;
+	uint64_t id, profile, role, plain, expects, hello_ms, traced;
 	char host[254], alpn[256]; /* "": none */
 	uint8_t permit[PERMIT_LEN];
 };
@@ -323,6 +340,8 @@ static bool read_request(struct request *request, struct wire_reader *reader)
 			good = attr_u64(&attr, &request->expects);
 		else if (attr.type == ATTR_HELLO_TIMEOUT)
 			good = attr_u64(&attr, &request->hello_ms);
+		else if (attr.type == ATTR_TRACE)
+			good = attr_u64(&attr, &request->traced);
 		else if (attr.type == ATTR_PERMIT && attr.len == PERMIT_LEN)
 			memcpy(request->permit, attr.bytes, PERMIT_LEN);
 		else if (attr.type == ATTR_HOST)
@@ -378,6 +397,7 @@ static struct session *session_new(const struct request *request)
 	session->role = (enum sluice_role)request->role;
 	session->profile_index = request->profile;
 	session->expects = (uint8_t)request->expects;
+	session->traced = request->traced;
 	session->since_ms = self.loop.now_ms;
 	session->hello_ms = request->hello_ms ? session->since_ms + request->hello_ms : UINT64_MAX;
 	self.sessions[session->slot] = session;

@@ -40,6 +40,7 @@ struct session {
 	bool chosen;                 /* the host is known */
 	bool failed;                 /* told to the broker; only the end is left */
 	bool waiting;                /* for the keeper's answer to @request */
+	bool traced;
 	uint32_t request;
 	uint8_t permit[PERMIT_LEN];
 	enum sluice_role role;

@@ -11,6 +11,7 @@
 
 #include "handover/messages.h"
 #include "handover/state.h"
+#include "handover/worker.h"
 #include "relay/relay.h"
 
 #define SMALL_LEN 256
@@ -148,7 +149,8 @@ static void upstream_ready(struct watch *watch, uint32_t events)
 		daemon_gone(relay, "the daemon is gone");
 		return;
 	}
-	good = take(relay, message, (size_t)n, &fds);
+	good = worker_request(relay->upstream.worker, message, (size_t)n) ||
+	       take(relay, message, (size_t)n, &fds);
 	channel_close_fds(&fds);
 	worker_wipe(relay->upstream.worker, (size_t)n);
 	if (!good)

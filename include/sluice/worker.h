@@ -11,7 +11,8 @@
  *		... sluice_recv(conn, ...), sluice_send(conn, ...), sluice_close(conn) ...
  *
  * A worker object may be used by one thread; its connections may be used by others, also after it
- * is gone. If the daemon is gone their keys change as soon as it is back, within two seconds, or not.
+ * is gone. What the daemon asks of one (`sluicectl rekey`, `sluicectl kill`) is done in
+ * sluice_worker_next(), whichever thread uses it: a program that never calls that is asked in vain. If the daemon is gone their keys change as soon as it is back, within two seconds, or not.
  */
 #ifndef SLUICE_WORKER_H
 #define SLUICE_WORKER_H

@@ -63,17 +63,23 @@ static int end_sending(struct sluice_conn *conn, uint64_t deadline)
 {
 	int r;
 
-	while ((r = end_sending_step(conn)) == -SLUICE_E_AGAIN) {
-		r = conn_wait(conn, POLLOUT, deadline);
-		if (r < 0)
-			break;
-	}
+	do {
+		conn_enter(conn);
+		r = end_sending_step(conn);
+		conn_leave(conn);
+	} while (r == -SLUICE_E_AGAIN && (r = conn_wait(conn, POLLOUT, deadline)) == 0);
 	return r;
+}
+
+static int end_receiving(struct sluice_conn *conn)
+{
+	conn->read_closed = true;
+	return sys->shutdown(conn->fd, SHUT_RD) && errno != ENOTCONN ? -sys_errno_code(errno) : 0;
 }
 
 int sluice_shutdown(struct sluice_conn *conn, int how, int timeout_ms)
 {
-	int r = 0;
+	int r = 0, end;
 
 	if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR)
 		return -SLUICE_E_INVALID;
@@ -84,10 +90,25 @@ int sluice_shutdown(struct sluice_conn *conn, int how, int timeout_ms)
 	if (r == -SLUICE_E_TIMEOUT && timeout_ms == SLUICE_NOWAIT)
 		r = -SLUICE_E_AGAIN;
 	if (how != SHUT_WR) {
-		conn->read_closed = true;
-		if (sys->shutdown(conn->fd, SHUT_RD) && errno != ENOTCONN && r == 0)
-			r = -sys_errno_code(errno);
+		conn_enter(conn);
+		end = end_receiving(conn);
+		conn_leave(conn);
+		r = r ? r : end;
 	}
+	return r;
+}
+
+int conn_dismiss(struct sluice_conn *conn)
+{
+	int r = 0;
+
+	conn_enter(conn);
+	if (!conn->dead) {
+		r = end_sending_step(conn);
+		conn_fail(conn, SLUICE_E_POLICY, -1, 0, "ended by the administrator");
+		end_receiving(conn); /* who waits for the peer is woken */
+	}
+	conn_leave(conn);
 	return r;
 }
 
@@ -172,10 +193,18 @@ static int finish(struct sluice_conn *conn)
 	return r;
 }
 
+/* From here on the connection is asked nothing by the process that it came from. */
+static void depart(struct sluice_conn *conn)
+{
+	if (conn->home)
+		conn->home->depart(conn->home->arg);
+}
+
 int sluice_close_nowait(struct sluice_conn *conn)
 {
 	if (!conn)
 		return 0;
+	depart(conn);
 	return close_step(conn) < 0 ? -SLUICE_E_AGAIN : finish(conn);
 }
 
@@ -183,6 +212,7 @@ int sluice_close(struct sluice_conn *conn)
 {
 	if (!conn)
 		return 0;
+	depart(conn);
 	while (close_step(conn) < 0)
 		conn_wait(conn, conn->events, conn->close_deadline);
 	return finish(conn);
@@ -190,6 +220,8 @@ int sluice_close(struct sluice_conn *conn)
 
 int sluice_close_timeout(struct sluice_conn *conn, int timeout_ms)
 {
+	if (conn)
+		depart(conn);
 	if (conn && conn->fd >= 0 && conn->tx && !conn->closing) {
 		conn->close_result = end_sending(conn, deadline_from(CLOSE_WAIT_MS));
 		if (conn->close_result == 0 && !conn->dead && !conn->read_closed)

@@ -219,14 +219,24 @@ int sluice_conn_fd(const struct sluice_conn *conn)
 	return conn->fd;
 }
 
+int conn_live_events(const struct sluice_conn *conn)
+{
+	return (conn->read_closed || conn->dead ? 0 : POLLIN) |
+	       (conn->n_outgoing || conn->tx->ops->pending(conn->tx) ? POLLOUT : 0);
+}
+
 int sluice_conn_events(const struct sluice_conn *conn)
 {
+	int events;
+
 	if (conn->closing)
 		return conn->events;
 	if (conn->stage < SLUICE_STAGE_LIVE)
 		return conn->dead || conn->paused ? 0 : conn->events;
-	return (conn->read_closed || conn->dead ? 0 : POLLIN) |
-	       (conn->n_outgoing || conn->tx->ops->pending(conn->tx) ? POLLOUT : 0);
+	conn_enter(conn);
+	events = conn_live_events(conn);
+	conn_leave(conn);
+	return events;
 }
 
 int sluice_conn_timeout(const struct sluice_conn *conn)
@@ -242,6 +252,9 @@ int sluice_conn_dispatch(struct sluice_conn *conn)
 
 	if (conn->stage < SLUICE_STAGE_LIVE)
 		return flow_run(conn);
+	conn_enter(conn);
 	r = conn_flush(conn);
-	return conn->dead ? -conn->err.code : r;
+	r = conn->dead ? -conn->err.code : r;
+	conn_leave(conn);
+	return r;
 }

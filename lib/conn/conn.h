@@ -81,10 +81,17 @@ enum send_in_flight {
  * rekey() has it put the next keys of a direction into the socket, and returns 0 or -SLUICE_E_REKEY.
  * ended() tells it what became of the connection, which is about to be freed; NULL: it went on to
  * another process, and nothing is told.
+ *
+ * That process can ask something of the connection too (conn_dismiss(), new keys), by the thread that
+ * its messages reach. enter() and leave() keep that thread out while the connection's own is in a call,
+ * but for where it waits; depart() ends it: whoever closes is asked nothing more.
  */
 struct home {
 	int (*rekey)(void *arg, struct sluice_conn *conn, enum ktls_direction dir);
 	void (*ended)(void *arg, struct sluice_conn *conn);
+	void (*enter)(void *arg);
+	void (*leave)(void *arg);
+	void (*depart)(void *arg);
 	void *arg;
 };
 
@@ -153,6 +160,19 @@ struct sluice_conn {
 	uint64_t close_deadline;
 };
 
+/* conn_enter() and conn_leave() stand around all that uses the records of a connection. No nesting. */
+static inline void conn_enter(const struct sluice_conn *conn)
+{
+	if (conn->home)
+		conn->home->enter(conn->home->arg);
+}
+
+static inline void conn_leave(const struct sluice_conn *conn)
+{
+	if (conn->home)
+		conn->home->leave(conn->home->arg);
+}
+
 /* conn_new() makes a connection around @fd (-1: none yet); owns it only on success. */
 int conn_new(struct sluice_conn **ret_conn, struct sluice *sluice, struct sluice_profile *profile,
 	     enum sluice_role role, int fd);
@@ -187,6 +207,9 @@ int conn_fail(struct sluice_conn *conn, int code, int alert, int sys_errno, cons
  */
 int conn_wait(const struct sluice_conn *conn, int events, uint64_t deadline_us);
 
+/* conn_live_events() is what an established connection waits for, besides room for data: poll(2)'s. */
+int conn_live_events(const struct sluice_conn *conn);
+
 /* deadline_from() turns a time-out into a time of sys->now_us(). */
 uint64_t deadline_from(int timeout_ms);
 
@@ -199,6 +222,12 @@ int conn_snapshot(struct sluice_conn *conn);
 /* conn_queue() queues a control record. Returns 0, or -SLUICE_E_STATE when too many wait. */
 int conn_queue(struct sluice_conn *conn, uint8_t type, const uint8_t *bytes, size_t len,
 	       bool new_epoch);
+
+/*
+ * conn_dismiss() ends a connection for the process that it came from: close_notify behind what was
+ * accepted, and FIN, as far as the peer has room; then all calls fail but those that close. Returns 0 or AGAIN.
+ */
+int conn_dismiss(struct sluice_conn *conn);
 
 /* conn_flush() sends what is queued and pending, without waiting. Returns 0, AGAIN or an error. */
 int conn_flush(struct sluice_conn *conn);

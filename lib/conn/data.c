@@ -38,7 +38,14 @@ static uint64_t until(int timeout_ms)
 
 static int wait_until(const struct sluice_conn *conn, int events, uint64_t deadline)
 {
-	return deadline == NOW ? -SLUICE_E_AGAIN : conn_wait(conn, events, deadline);
+	int r;
+
+	if (deadline == NOW)
+		return -SLUICE_E_AGAIN;
+	conn_leave(conn);
+	r = conn_wait(conn, events, deadline);
+	conn_enter(conn);
+	return r;
 }
 
 /* One send. Returns the bytes of @buf accepted; *@ret_full when the socket took no more. */
@@ -83,18 +90,21 @@ static ssize_t send_deadline(struct sluice_conn *conn, const void *buf, size_t b
 
 ssize_t sluice_send(struct sluice_conn *conn, const void *buf, size_t buf_len, int timeout_ms)
 {
-	return send_deadline(conn, buf, buf_len, until(timeout_ms));
+	ssize_t n;
+
+	conn_enter(conn);
+	n = send_deadline(conn, buf, buf_len, until(timeout_ms));
+	conn_leave(conn);
+	return n;
 }
 
-ssize_t sluice_sendv(struct sluice_conn *conn, const struct iovec *iov, int n_iov, int timeout_ms)
+static ssize_t sendv_deadline(struct sluice_conn *conn, const struct iovec *iov, int n_iov,
+			      uint64_t deadline)
 {
-	uint64_t deadline = until(timeout_ms);
 	size_t total = 0;
 	ssize_t n;
 	int i;
 
-	if (n_iov < 0)
-		return -SLUICE_E_INVALID;
 	for (i = 0; i < n_iov; i++) {
 		n = send_deadline(conn, iov[i].iov_base, iov[i].iov_len, deadline);
 		if (n < 0)
@@ -104,6 +114,18 @@ ssize_t sluice_sendv(struct sluice_conn *conn, const struct iovec *iov, int n_io
 			break;
 	}
 	return total;
+}
+
+ssize_t sluice_sendv(struct sluice_conn *conn, const struct iovec *iov, int n_iov, int timeout_ms)
+{
+	ssize_t n;
+
+	if (n_iov < 0)
+		return -SLUICE_E_INVALID;
+	conn_enter(conn);
+	n = sendv_deadline(conn, iov, n_iov, until(timeout_ms));
+	conn_leave(conn);
+	return n;
 }
 
 /*
@@ -173,10 +195,9 @@ static ssize_t sendfile_copied(struct sluice_conn *conn, int file_fd, off_t *off
 	return sent;
 }
 
-ssize_t sluice_sendfile(struct sluice_conn *conn, int file_fd, off_t *offset, size_t count,
-			int timeout_ms)
+static ssize_t sendfile_deadline(struct sluice_conn *conn, int file_fd, off_t *offset, size_t count,
+				 uint64_t deadline)
 {
-	uint64_t deadline = until(timeout_ms);
 	size_t sent = 0, room;
 	bool full = false, pending;
 	ssize_t n;
@@ -206,6 +227,17 @@ ssize_t sluice_sendfile(struct sluice_conn *conn, int file_fd, off_t *offset, si
 			break; /* the end of the file */
 	}
 	return sent ? (ssize_t)sent : r;
+}
+
+ssize_t sluice_sendfile(struct sluice_conn *conn, int file_fd, off_t *offset, size_t count,
+			int timeout_ms)
+{
+	ssize_t n;
+
+	conn_enter(conn);
+	n = sendfile_deadline(conn, file_fd, offset, count, until(timeout_ms));
+	conn_leave(conn);
+	return n;
 }
 
 /*
@@ -243,7 +275,7 @@ static ssize_t recv_deadline(struct sluice_conn *conn, void *buf, size_t len, ui
 			return n;
 		if (n == 0)
 			continue;
-		n = wait_until(conn, sluice_conn_events(conn), deadline);
+		n = wait_until(conn, conn_live_events(conn), deadline);
 		if (n < 0)
 			return n;
 	}
@@ -276,9 +308,14 @@ static size_t recv_behind(struct sluice_conn *conn, char *buf, size_t len, bool 
 ssize_t sluice_recv(struct sluice_conn *conn, void *buf, size_t buf_len, int timeout_ms)
 {
 	bool more;
-	ssize_t n = recv_deadline(conn, buf, buf_len, until(timeout_ms), &more);
+	ssize_t n;
 
-	return n < 0 ? n : n + (ssize_t)recv_behind(conn, (char *)buf + n, buf_len - n, more);
+	conn_enter(conn);
+	n = recv_deadline(conn, buf, buf_len, until(timeout_ms), &more);
+	if (n > 0)
+		n += (ssize_t)recv_behind(conn, (char *)buf + n, buf_len - n, more);
+	conn_leave(conn);
+	return n;
 }
 
 /* Bytes that a timed-out call had received already go in front of everything else. */
@@ -315,9 +352,9 @@ static ssize_t recv_cut_short(struct sluice_conn *conn, const void *buf, size_t 
 	return why;
 }
 
-ssize_t sluice_recv_exact(struct sluice_conn *conn, void *buf, size_t buf_len, int timeout_ms)
+static ssize_t recv_exact_deadline(struct sluice_conn *conn, void *buf, size_t buf_len,
+				   uint64_t deadline)
 {
-	uint64_t deadline = until(timeout_ms);
 	size_t got = 0;
 	ssize_t n;
 	bool more;
@@ -331,14 +368,23 @@ ssize_t sluice_recv_exact(struct sluice_conn *conn, void *buf, size_t buf_len, i
 	return got;
 }
 
+ssize_t sluice_recv_exact(struct sluice_conn *conn, void *buf, size_t buf_len, int timeout_ms)
+{
+	ssize_t n;
+
+	conn_enter(conn);
+	n = recv_exact_deadline(conn, buf, buf_len, until(timeout_ms));
+	conn_leave(conn);
+	return n;
+}
+
 size_t sluice_discarded(const struct sluice_conn *conn)
 {
 	return conn->discarded;
 }
 
-int sluice_update_keys(struct sluice_conn *conn, int request, int timeout_ms)
+static int update_keys_deadline(struct sluice_conn *conn, int request, uint64_t deadline)
 {
-	uint64_t deadline = until(timeout_ms);
 	int r = check_sending(conn);
 
 	if (r < 0)
@@ -355,6 +401,16 @@ int sluice_update_keys(struct sluice_conn *conn, int request, int timeout_ms)
 		if (r < 0)
 			break;
 	}
+	return r;
+}
+
+int sluice_update_keys(struct sluice_conn *conn, int request, int timeout_ms)
+{
+	int r;
+
+	conn_enter(conn);
+	r = update_keys_deadline(conn, request, until(timeout_ms));
+	conn_leave(conn);
 	return r;
 }
 

@@ -159,13 +159,17 @@ static bool may_abort_with(int alert)
 
 int sluice_abort(struct sluice_conn *conn, int alert)
 {
+	int r = 0;
+
 	if (!may_abort_with(alert))
 		return -SLUICE_E_INVALID;
+	conn_enter(conn);
 	if (conn->paused)
 		end_handshake(conn, SLUICE_E_POLICY, alert, "ended by the program");
 	else if (conn->stage == SLUICE_STAGE_LIVE && !conn->dead && !conn->write_closed)
 		conn_fail(conn, SLUICE_E_POLICY, alert, 0, "ended by the program");
 	else
-		return -SLUICE_E_STATE;
-	return 0;
+		r = -SLUICE_E_STATE;
+	conn_leave(conn);
+	return r;
 }

@@ -113,12 +113,15 @@ static void snapshot_control(const struct sluice_conn *conn, struct sluice_conn_
 int sluice_conn_info(const struct sluice_conn *conn, struct sluice_conn_info *ret_info,
 		     size_t info_size)
 {
-	struct sluice_conn_info info = conn->info;
+	struct sluice_conn_info info;
 
 	if (!info_size)
 		return -SLUICE_E_INVALID;
+	conn_enter(conn);
+	info = conn->info;
 	snapshot_directions(conn, &info);
 	snapshot_control(conn, &info);
+	conn_leave(conn);
 	memset(ret_info, 0, info_size);
 	memcpy(ret_info, &info, info_size < sizeof(info) ? info_size : sizeof(info));
 	return 0;
@@ -129,7 +132,9 @@ int sluice_conn_error(const struct sluice_conn *conn, struct sluice_error *ret_e
 	if (!err_size)
 		return -SLUICE_E_INVALID;
 	memset(ret_err, 0, err_size);
+	conn_enter(conn);
 	memcpy(ret_err, &conn->err, err_size < sizeof(conn->err) ? err_size : sizeof(conn->err));
+	conn_leave(conn);
 	return 0;
 }
 

@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "core/sys.h"
 #include "handover/channel.h"
+#include "handover/guest.h"
 #include "handover/messages.h"
 #include "handover/wire.h"
 #include "handover/worker.h"
@@ -25,7 +26,7 @@
 #define REKEY_MS 2000 /* a daemon that is busy answers within a few hundred microseconds */
 
 struct link {
-	struct home home;
+	struct guests guests;
 	atomic_uint refs;
 	pthread_mutex_t lock;
 	int fd;      /* for MSG_REKEY and MSG_ENDED */
@@ -91,6 +92,7 @@ int worker_link_begin(const struct link *link, struct sluice_error *ret_err)
 	if (fd < 0)
 		return err_set_errno(ret_err, SLUICE_E_CONNECT, -fd, "attaching to %s", link->path);
 	wire_begin(&wire, buf, sizeof(buf), MSG_ATTACH, 0);
+	wire_put_u64(&wire, ATTR_KNOWS, KNOWS_UPDATE_KEYS | KNOWS_CLOSE);
 	channel_send(fd, buf, wire_end(&wire), NULL, 0); /* a refusal may be there already */
 	return fd;
 }
@@ -225,7 +227,7 @@ static int try_rekey(struct link *link, const struct sluice_conn *conn, enum ktl
 static int rekey(void *arg, struct sluice_conn *conn, enum ktls_direction dir)
 {
 	uint64_t deadline = deadline_from(REKEY_MS);
-	struct link *link = arg;
+	struct link *link = ((struct guest *)arg)->link;
 	int r;
 
 	pthread_mutex_lock(&link->lock);
@@ -265,20 +267,32 @@ static void tell_end(struct link *link, const struct sluice_conn *conn, const ch
 
 static void ended(void *arg, struct sluice_conn *conn)
 {
-	struct link *link = arg;
+	struct guest *guest = arg;
+	struct link *link = guest->link;
 
+	guest_remove(guest, &link->guests);
 	if (conn)
 		tell_end(link, conn, conn->err.code ? sluice_error_name(conn->err.code) : "closed");
+	guest_free(guest, &link->guests);
 	worker_link_unref(link);
 }
 
 void worker_ended(struct sluice_conn *conn, const char *why)
 {
-	struct link *link = conn->home->arg;
+	struct guest *guest = conn->home->arg;
+	struct link *link = guest->link;
 
 	conn->home = NULL;
+	guest_free(guest, &link->guests);
 	tell_end(link, conn, why);
 	worker_link_unref(link);
+}
+
+static void depart(void *arg)
+{
+	struct guest *guest = arg;
+
+	guest_remove(guest, &guest->link->guests);
 }
 
 /* --- the object ---------------------------------------------------------------------------- */
@@ -291,9 +305,9 @@ struct link *worker_link_new(const char *path)
 		return NULL;
 	atomic_init(&link->refs, 1);
 	pthread_mutex_init(&link->lock, NULL);
+	pthread_mutex_init(&link->guests.lock, NULL);
 	link->fd = link->main_fd = -1;
 	strcpy(link->path, path);
-	link->home = (struct home){ rekey, ended, link };
 	return link;
 }
 
@@ -303,9 +317,23 @@ struct link *worker_link_ref(struct link *link)
 	return link;
 }
 
-const struct home *worker_link_home(struct link *link)
+int worker_link_add(struct link *link, struct sluice_conn *conn)
 {
-	return &link->home;
+	struct guest *guest = guest_new(conn, &link->guests);
+
+	if (!guest)
+		return -SLUICE_E_NOMEM;
+	guest->link = worker_link_ref(link);
+	guest->home.rekey = rekey;
+	guest->home.ended = ended;
+	guest->home.depart = depart;
+	conn->home = &guest->home;
+	return 0;
+}
+
+int worker_link_ask(struct link *link, uint64_t session, guest_ask *ask, void *arg)
+{
+	return guests_ask(&link->guests, session, ask, arg);
 }
 
 void worker_link_unref(struct link *link)
@@ -313,6 +341,7 @@ void worker_link_unref(struct link *link)
 	if (!link || atomic_fetch_sub(&link->refs, 1) != 1)
 		return;
 	close_both(link);
+	pthread_mutex_destroy(&link->guests.lock);
 	pthread_mutex_destroy(&link->lock);
 	free(link);
 }

@@ -4,6 +4,7 @@
 #define SLUICE_HANDOVER_LINK_H
 
 #include "conn/conn.h"
+#include "handover/guest.h"
 
 struct link;
 
@@ -25,8 +26,14 @@ int worker_link_attach(struct link *link, struct sluice_error *ret_err);
 int worker_link_begin(const struct link *link, struct sluice_error *ret_err);
 int worker_link_end(struct link *link, int fd, struct sluice_error *ret_err);
 
-/* worker_link_home() is what a connection gets; it owns the reference @link. */
-const struct home *worker_link_home(struct link *link);
+/* worker_link_add() gives a connection its home. Returns 0 or -SLUICE_E_NOMEM. */
+int worker_link_add(struct link *link, struct sluice_conn *conn);
+
+/*
+ * worker_link_ask() has @ask called with the connection of this session, which does not go away meanwhile.
+ * Returns what it returns, or -SLUICE_E_CLOSED: there is none, or it is being closed.
+ */
+int worker_link_ask(struct link *link, uint64_t session, guest_ask *ask, void *arg);
 
 /* worker_link_wait() waits for poll(2)'s @events. Returns 0 or -SLUICE_E_TIMEOUT. */
 int worker_link_wait(int fd, short events, int timeout_ms);

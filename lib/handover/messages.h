@@ -15,11 +15,15 @@ enum message_type {
 	MSG_ENDED, /* what became of a connection: bytes, reason; on the socket of MSG_WELCOME too */
 	/* program -> broker, of a service */
 	MSG_UPGRADE, /* with a connected socket: make TLS on it */
+	/* worker -> broker */
+	MSG_UPDATED, /* the answer to MSG_UPDATE_KEYS */
 	/* broker -> worker */
 	MSG_WELCOME = 16, /* with the socket for MSG_REKEY */
 	MSG_CONNECTION,   /* with the connection's socket */
 	MSG_REFUSED,      /* why the worker may not; the channel ends */
 	MSG_UPGRADED,     /* with the socket, or why not */
+	MSG_UPDATE_KEYS,  /* a connection gets new keys; to who knows it (ATTR_KNOWS) */
+	MSG_CLOSE,        /* a connection is to be closed; the same */
 	/* worker -> broker on the socket of MSG_WELCOME, and the answer */
 	MSG_REKEY = 32,
 	MSG_REKEYED,
@@ -34,6 +38,7 @@ enum message_type {
 	MSG_FAILED,
 	MSG_PROXIED, /* whom its PROXY header names; it waits for the answer */
 	MSG_PLAIN,   /* with the socket: it does not begin with TLS */
+	MSG_TRACE,   /* an event of a session that is traced */
 	/* broker -> keeper, and the answers */
 	MSG_LOAD = 80, /* with the key file and the certificate file */
 	MSG_LOADED,
@@ -92,6 +97,8 @@ enum attr_type {
 	ATTR_RX_RECORDS,
 	ATTR_TX_RECORDS,
 	ATTR_PLAIN, /* 1: the program has no TLS at all */
+	ATTR_BOTH,  /* 1: the peer is asked for new keys of its own */
+	ATTR_KNOWS, /* of a worker: enum worker_knows, added up */
 
 	/* secrets: to the broker only, and to the worker of a connection on the user path */
 	ATTR_RX_KEYS = 96,
@@ -122,6 +129,9 @@ enum attr_type {
 	ATTR_DESTINATION,   /* the same */
 	ATTR_EXPECTS,       /* enum expects, below */
 	ATTR_HELLO_TIMEOUT, /* milliseconds */
+	ATTR_TRACE,         /* 1: tell what happens in the handshake */
+	ATTR_EVENT,         /* enum trace_event */
+	ATTR_TIME_US,       /* CLOCK_MONOTONIC */
 
 	/* an option set: the option's number is added */
 	ATTR_OPTION = 1024,
@@ -134,5 +144,20 @@ enum expects {
 };
 
 #define ENDPOINT_LEN 18 /* bytes of ATTR_SOURCE and ATTR_DESTINATION */
+
+/* What a worker may be asked, besides to take connections. */
+enum worker_knows {
+	KNOWS_UPDATE_KEYS = 1,
+	KNOWS_CLOSE = 2,
+};
+
+/* What a handshaker tells of a session that is traced. */
+enum trace_event {
+	TRACE_HELLO =
+		1,    /* ATTR_SNI, ATTR_ALPN and ATTR_TEXT: versions; both as lists with commas */
+	TRACE_HOST,   /* ATTR_KEY_ID; ATTR_NO_MATCH 1: no host of this name */
+	TRACE_SIGN,   /* ATTR_ALGORITHM: the keeper was asked */
+	TRACE_SIGNED, /* ATTR_ERROR, if it refused */
+};
 
 #endif

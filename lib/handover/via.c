@@ -214,13 +214,16 @@ static void finish(struct sluice_via *via, struct pending *pending, struct wire_
 	if (pending->err.code)
 		return;
 	r = state_read(&pending->conn, via->sluice, &via->profile, &reader, pending->fd);
-	if (r < 0) {
-		pending->conn = NULL;
-		err_set(&pending->err, -r, "taking the connection: %s", sluice_strerror(r));
-		return;
+	if (r == 0) {
+		pending->conn->session_id = session;
+		r = worker_link_add(via->link, pending->conn);
+		if (r == 0)
+			return;
+		pending->conn->fd = -1; /* stays the program's */
+		conn_free(pending->conn);
 	}
-	pending->conn->session_id = session;
-	pending->conn->home = worker_link_home(worker_link_ref(via->link));
+	pending->conn = NULL;
+	err_set(&pending->err, -r, "taking the connection: %s", sluice_strerror(r));
 }
 
 static void lose_all(struct sluice_via *via)

@@ -17,6 +17,7 @@
 #include "handover/state.h"
 
 #define SMALL_LEN 256
+#define REQUEST 1
 #define BEHIND_MS 10000 /* a daemon that is behind with hundreds of our messages */
 
 struct sluice_worker {
@@ -27,22 +28,27 @@ struct sluice_worker {
 	uint8_t *buf; /* wire_buffer_new() */
 };
 
+static int send_message(const struct sluice_worker *worker, const struct wire *wire)
+{
+	int r = channel_send(worker->fd, wire->buf, wire_end(wire), NULL, 0);
+
+	while (r == -EAGAIN && worker_link_wait(worker->fd, POLLOUT, BEHIND_MS) == 0)
+		r = channel_send(worker->fd, wire->buf, wire_end(wire), NULL, 0);
+	if (r == -EPIPE || r == -ECONNRESET)
+		return -SLUICE_E_CLOSED;
+	return r < 0 ? -SLUICE_E_IO : 0;
+}
+
 static int send_simple(struct sluice_worker *worker, enum message_type type, uint32_t id,
 		       uint64_t count)
 {
 	uint8_t buf[SMALL_LEN];
 	struct wire wire;
-	int r;
 
 	wire_begin(&wire, buf, sizeof(buf), type, id);
 	if (count)
 		wire_put_u64(&wire, ATTR_COUNT, count);
-	r = channel_send(worker->fd, buf, wire_end(&wire), NULL, 0);
-	while (r == -EAGAIN && worker_link_wait(worker->fd, POLLOUT, BEHIND_MS) == 0)
-		r = channel_send(worker->fd, buf, wire_end(&wire), NULL, 0);
-	if (r == -EPIPE || r == -ECONNRESET)
-		return -SLUICE_E_CLOSED;
-	return r < 0 ? -SLUICE_E_IO : 0;
+	return send_message(worker, &wire);
 }
 
 int sluice_worker_attach(struct sluice *sluice, const char *path, struct sluice_worker **ret_worker,
@@ -137,14 +143,14 @@ int sluice_worker_drain(struct sluice_worker *worker)
 
 /* --- connections --------------------------------------------------------------------------- */
 
-static uint64_t session_of(struct wire_reader reader)
+static uint64_t number_of(struct wire_reader reader, enum attr_type type)
 {
 	struct attr attr;
-	uint64_t session;
+	uint64_t number;
 
 	while (wire_next(&reader, &attr) == 1)
-		if (attr.type == ATTR_SESSION && attr_u64(&attr, &session))
-			return session;
+		if (attr.type == type && attr_u64(&attr, &number))
+			return number;
 	return 0;
 }
 
@@ -162,13 +168,17 @@ int worker_conn(struct sluice_worker *worker, const uint8_t *message, size_t len
 	*ret_id = head.id;
 	if (plain_is(reader))
 		return -SLUICE_E_NOT_TLS;
-	session = session_of(reader);
+	session = number_of(reader, ATTR_SESSION);
 	r = state_read(&conn, worker->sluice, &worker->profile, &reader, fds->fds[0]);
 	if (r < 0)
 		return r;
 	fds->n = 0;
 	conn->session_id = session;
-	conn->home = worker_link_home(worker_link_ref(worker->link));
+	r = worker_link_add(worker->link, conn);
+	if (r < 0) {
+		conn_free(conn);
+		return r;
+	}
 	*ret_conn = conn;
 	return 0;
 }
@@ -191,6 +201,61 @@ ssize_t worker_recv(struct sluice_worker *worker, const uint8_t **ret_message,
 void worker_wipe(struct sluice_worker *worker, size_t len)
 {
 	secret_wipe(worker->buf, len);
+}
+
+/* --- what the daemon asks of a connection -------------------------------------------------- */
+
+struct update {
+	bool both;
+	struct sluice_conn_info info; /* the answer: the epochs */
+};
+
+static int update(struct sluice_conn *conn, void *arg)
+{
+	struct update *update = arg;
+	int r = sluice_update_keys(conn, update->both, SLUICE_NOWAIT);
+
+	sluice_conn_info(conn, &update->info, sizeof(update->info));
+	return r;
+}
+
+static int update_keys(struct sluice_worker *worker, uint32_t id, struct wire_reader reader)
+{
+	struct update asked = { .both = number_of(reader, ATTR_BOTH) != 0 };
+	uint8_t buf[SMALL_LEN];
+	struct wire wire;
+	int r = worker_link_ask(worker->link, number_of(reader, ATTR_SESSION), update, &asked);
+
+	wire_begin(&wire, buf, sizeof(buf), MSG_UPDATED, id);
+	if (r < 0)
+		wire_put_u64(&wire, ATTR_ERROR, (uint64_t)-r);
+	wire_put_u64(&wire, ATTR_RX_EPOCH, asked.info.rx.epoch);
+	wire_put_u64(&wire, ATTR_TX_EPOCH, asked.info.tx.epoch);
+	return send_message(worker, &wire);
+}
+
+static int dismiss(struct sluice_conn *conn, void *arg)
+{
+	return conn_dismiss(conn);
+}
+
+int worker_request(struct sluice_worker *worker, const uint8_t *message, size_t len)
+{
+	struct wire_reader reader;
+	struct wire_head head;
+
+	if (!wire_open(&reader, message, len, &head))
+		return 0;
+	if (head.type == MSG_UPDATE_KEYS) {
+		update_keys(worker, head.id,
+			    reader); /* a daemon that is gone is met by the next call */
+		return 1;
+	}
+	if (head.type == MSG_CLOSE) {
+		worker_link_ask(worker->link, number_of(reader, ATTR_SESSION), dismiss, NULL);
+		return 1;
+	}
+	return 0;
 }
 
 /* A connection without TLS. It is acknowledged in any case: nobody else could do more with it. */
@@ -238,34 +303,49 @@ static int take(struct sluice_worker *worker, const uint8_t *message, size_t len
 	return 0;
 }
 
-/* *@ret_conn is not written for a connection without TLS; @ret_plain: NULL: none is wanted. */
-static int next(struct sluice_worker *worker, int timeout_ms, struct sluice_conn **ret_conn,
+/*
+ * One message. Returns 0: a connection, REQUEST: something else, which is done, or an error. *@ret_conn is
+ * not written for a connection without TLS; @ret_plain: NULL: none is wanted.
+ */
+static int next(struct sluice_worker *worker, struct sluice_conn **ret_conn,
 		struct sluice_plain *ret_plain)
 {
 	const uint8_t *message;
 	struct channel_fds fds;
-	ssize_t n;
+	ssize_t n = worker_recv(worker, &message, &fds);
 	int r;
 
-	n = worker_recv(worker, &message, &fds);
-	while (n == -SLUICE_E_AGAIN) {
-		if (timeout_ms == SLUICE_NOWAIT)
-			return -SLUICE_E_AGAIN;
-		if (worker_link_wait(worker->fd, POLLIN, timeout_ms) < 0)
-			return -SLUICE_E_TIMEOUT;
-		n = worker_recv(worker, &message, &fds);
-	}
 	if (n < 0)
 		return (int)n;
-	r = take(worker, message, (size_t)n, &fds, ret_conn, ret_plain);
+	if (worker_request(worker, message, (size_t)n))
+		r = REQUEST;
+	else
+		r = take(worker, message, (size_t)n, &fds, ret_conn, ret_plain);
 	channel_close_fds(&fds);
 	worker_wipe(worker, (size_t)n);
 	return r;
 }
 
+static int wait_next(struct sluice_worker *worker, int timeout_ms, struct sluice_conn **ret_conn,
+		     struct sluice_plain *ret_plain)
+{
+	uint64_t deadline = deadline_from(timeout_ms);
+	int r;
+
+	while ((r = next(worker, ret_conn, ret_plain)) == -SLUICE_E_AGAIN || r == REQUEST) {
+		if (r == REQUEST)
+			continue;
+		if (timeout_ms == SLUICE_NOWAIT)
+			return -SLUICE_E_AGAIN;
+		if (worker_link_wait(worker->fd, POLLIN, timeout_until(deadline)) < 0)
+			return -SLUICE_E_TIMEOUT;
+	}
+	return r;
+}
+
 int sluice_worker_next(struct sluice_worker *worker, int timeout_ms, struct sluice_conn **ret_conn)
 {
-	return next(worker, timeout_ms, ret_conn, NULL);
+	return wait_next(worker, timeout_ms, ret_conn, NULL);
 }
 
 int sluice_worker_next_any(struct sluice_worker *worker, int timeout_ms,
@@ -278,7 +358,7 @@ int sluice_worker_next_any(struct sluice_worker *worker, int timeout_ms,
 
 	if (!plain_size)
 		return -SLUICE_E_INVALID;
-	r = next(worker, timeout_ms, &conn, &plain);
+	r = wait_next(worker, timeout_ms, &conn, &plain);
 	if (r < 0)
 		return r;
 	*ret_conn = conn;

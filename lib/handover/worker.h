@@ -20,6 +20,12 @@ ssize_t worker_recv(struct sluice_worker *worker, const uint8_t **ret_message,
 void worker_wipe(struct sluice_worker *worker, size_t len);
 
 /*
+ * worker_request() does what the daemon asks of a connection that this worker has: new keys, or its end.
+ * Returns 1, or 0: the message is something else.
+ */
+int worker_request(struct sluice_worker *worker, const uint8_t *message, size_t len);
+
+/*
  * worker_conn() makes a connection of a MSG_CONNECTION and takes its socket out of @fds. Nothing is
  * read from the socket, and nothing acknowledged: as long as that is so, another may have it.
  * -SLUICE_E_NOT_TLS: it has no TLS; *@ret_id is set, and the socket is still in @fds (plain.h).

@@ -167,6 +167,32 @@ lists() {
   return "$result"
 }
 
+# A daemon that was started before sluicectl was upgraded, and one that breaks off.
+older() {
+  local result=0 pid
+  "$PYTHON" - "$work/old.sock" <<-'END' &
+	import socket, sys
+	s = socket.socket(socket.AF_UNIX)
+	s.bind(sys.argv[1])
+	s.listen(4)
+	answers = [b'{"ok":false,"error":"request","text":"request takes status, sessions, kill or stop"}\n',
+	           b'{"ok":false,"error":"request","text":"request takes status, rekey or stop"}\n', b'{"row":']
+	for answer in answers:
+	    c = s.accept()[0]
+	    c.recv(4096)
+	    c.sendall(answer)
+	    c.close()
+	END
+  pid=$!
+  pids+=("$pid")
+  await test -S "$work/old.sock"
+  ends 1 "older than this sluicectl .* does not know rekey; restart" "$SLUICECTL" -s "$work/old.sock" rekey 1 || result=1
+  ends 2 "request takes" "$SLUICECTL" -s "$work/old.sock" rekey 1 || result=1
+  ends 3 "broke off" "$SLUICECTL" -s "$work/old.sock" status || result=1
+  wait "$pid" || result=1
+  return "$result"
+}
+
 # The digest that is shown is that of the key.
 digests() {
   local digest
@@ -230,6 +256,15 @@ usage() {
   ends 2 "state takes" ctl sessions state=dead || result=1
   ends 2 "not the number" ctl session x || result=1
   ends 2 usage ctl kill || result=1
+  ends 2 usage ctl rekey || result=1
+  ends 2 "one session, or filters" ctl rekey 1 2 || result=1
+  ends 2 "no filter" ctl rekey foo=1 || result=1
+  ends 2 "rekey's" ctl kill 1 --both || result=1
+  ends 2 "trace's" ctl sessions --source 127.0.0.1 || result=1
+  ends 2 "trace takes" ctl trace || result=1
+  ends 2 "trace takes" ctl trace 1 --listener https || result=1
+  ends 2 "peer takes" ctl trace --source nowhere || result=1
+  ends 2 "for takes|1 to 86400" ctl trace --listener https --for 0 || result=1
   ends 2 "choose one" ctl status --json --tsv || result=1
   ends 2 "no --tsv" ctl reload --tsv || result=1
   ends 2 "level takes" ctl log loud || result=1
@@ -321,7 +356,8 @@ permissions() {
     ends 0 serving "${command[@]}" status || result=1
     ends 0 "id	" "${command[@]}" sessions --tsv || result=1
     ends 0 web "${command[@]}" certs || result=1
-    for act in "kill 1" "kill state=live" drain "drain off" reload "log debug" stop; do
+    "${command[@]}" trace --listener https --for 1 || result=1
+    for act in "kill 1" "kill state=live" "rekey 1" "rekey state=live --both" drain "drain off" reload "log debug" stop; do
       # shellcheck disable=SC2086
       ends 1 "may not do this" "${command[@]}" $act || result=1
     done
@@ -512,7 +548,7 @@ make_certificates >"$work/certificates.log" 2>&1 || {
   exit 1
 }
 start_daemon
-ktap_plan 17
+ktap_plan 18
 # test: sluicectl lists everything as tables, JSON and TSV
 attempt "sluicectl lists everything as tables, JSON and TSV" lists
 # test: sluicectl certs shows the digest of the key
@@ -525,6 +561,8 @@ attempt "sluicectl has colours only on a terminal and without NO_COLOR" colours
 attempt "sluicectl top refreshes until q" top
 # test: sluicectl tells what is wrong with a command line
 attempt "sluicectl tells what is wrong with a command line" usage
+# test: sluicectl tells when the daemon is older
+attempt "sluicectl tells when the daemon is older" older
 # test: sluicectl filters sessions
 attempt "sluicectl filters sessions" filters
 # test: sluicectl ends sessions

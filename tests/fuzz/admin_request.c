@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Fuzz target for the requests of the administration socket: a line from outside. What is refused says
- * why; what is accepted is in range, and a kill always means somebody.
+ * why; what is accepted is in range, and a kill, a rekey and a trace always mean somebody.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -49,8 +49,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	REQUIRE(request.verb < ADMIN_VERBS && request.level <= CONFIG_LOG_DEBUG);
-	REQUIRE(request.verb != ADMIN_KILL || (request.id && request.filter.any) ||
-		(!request.id && !request.filter.any));
+	REQUIRE((request.verb != ADMIN_KILL && request.verb != ADMIN_REKEY &&
+		 request.verb != ADMIN_TRACE) ||
+		(request.id && request.filter.any) || (!request.id && !request.filter.any));
+	REQUIRE(request.for_ms <= 86400000 && (!request.for_ms || request.verb == ADMIN_TRACE));
+	REQUIRE(request.verb != ADMIN_TRACE || filter_is_early(&request.filter));
 	check_filter(&request.filter);
 	return 0;
 }

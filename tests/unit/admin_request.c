@@ -46,6 +46,11 @@ static void requests_name_what_they_want(void **state)
 	assert_null(parse(&request, "{\"request\":\"kill\",\"filter\":{\"pool\":\"app\"}}"));
 	assert_false(request.filter.any);
 	assert_string_equal(request.filter.pool, "app");
+	assert_null(parse(&request, "{\"request\":\"rekey\",\"id\":7,\"both\":true}"));
+	assert_true(request.both);
+	assert_null(parse(&request, "{\"request\":\"trace\",\"for\":86400,\"filter\":{\"peer\":"
+				    "\"192.0.2.0/24\",\"listener\":\"web\"}}"));
+	assert_int_equal(request.for_ms, 86400000);
 }
 
 static void what_is_no_request_is_refused(void **state)
@@ -78,6 +83,17 @@ static void what_is_no_request_is_refused(void **state)
 		"{\"request\":\"log\",\"level\":7}",
 		"{\"request\":\"log\",\"level\":null}",
 		"{\"request\":\"drain\",\"off\":1}",
+		"{\"request\":\"rekey\",\"id\":1,\"both\":1}",
+		"{\"request\":\"kill\",\"id\":1,\"both\":true}",
+		"{\"request\":\"trace\",\"id\":1,\"for\":0}",
+		"{\"request\":\"trace\",\"id\":1,\"for\":-1}",
+		"{\"request\":\"trace\",\"id\":1,\"for\":86401}",
+		"{\"request\":\"trace\",\"id\":1,\"for\":\"1\"}",
+		"{\"request\":\"trace\",\"id\":1,\"for\":99999999999999999999}",
+		"{\"request\":\"rekey\",\"id\":1,\"for\":1}",
+		"{\"request\":\"trace\",\"for\":1}",
+		"{\"request\":\"trace\",\"filter\":{\"sni\":\"a\"}}",
+		"{\"request\":\"trace\",\"filter\":{\"listener\":\"web\",\"state\":\"live\"}}",
 		"{\"request\":\"sessions\",\"filter\":[]}",
 		"{\"request\":\"sessions\",\"filter\":\"live\"}",
 		"{\"request\":\"sessions\",\"filter\":null,\"x\":1}",
@@ -93,17 +109,27 @@ static void what_is_no_request_is_refused(void **state)
 	assert_non_null(admin_request_parse(&request, "{\"request\":\"status\"}\0x", 22));
 }
 
-/* Nobody ends everything by leaving something out. */
-static void a_kill_needs_to_mean_somebody(void **state)
+/* Nobody ends everything by leaving something out, nor gives all new keys. */
+static void an_act_needs_to_mean_somebody(void **state)
 {
+	static const char *const verbs[] = { "kill", "rekey", "trace" };
 	struct admin_request request;
+	char line[120];
+	size_t i;
 
-	assert_non_null(parse(&request, "{\"request\":\"kill\"}"));
-	assert_non_null(parse(&request, "{\"request\":\"kill\",\"filter\":{}}"));
-	assert_non_null(parse(&request, "{\"request\":\"kill\",\"filter\":null}"));
-	assert_non_null(
-		parse(&request, "{\"request\":\"kill\",\"id\":1,\"filter\":{\"pool\":\"a\"}}"));
-	assert_null(parse(&request, "{\"request\":\"kill\",\"id\":1}"));
+	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		snprintf(line, sizeof(line), "{\"request\":\"%s\"}", verbs[i]);
+		assert_non_null(parse(&request, line));
+		snprintf(line, sizeof(line), "{\"request\":\"%s\",\"filter\":{}}", verbs[i]);
+		assert_non_null(parse(&request, line));
+		snprintf(line, sizeof(line), "{\"request\":\"%s\",\"filter\":null}", verbs[i]);
+		assert_non_null(parse(&request, line));
+		snprintf(line, sizeof(line),
+			 "{\"request\":\"%s\",\"id\":1,\"filter\":{\"peer\":\"::1\"}}", verbs[i]);
+		assert_non_null(parse(&request, line));
+		snprintf(line, sizeof(line), "{\"request\":\"%s\",\"id\":1}", verbs[i]);
+		assert_null(parse(&request, line));
+	}
 }
 
 static void only_what_changes_something_acts(void **state)
@@ -251,7 +277,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_name_what_they_want),
 		cmocka_unit_test(what_is_no_request_is_refused),
-		cmocka_unit_test(a_kill_needs_to_mean_somebody),
+		cmocka_unit_test(an_act_needs_to_mean_somebody),
 		cmocka_unit_test(only_what_changes_something_acts),
 		cmocka_unit_test(filters_by_name_and_state),
 		cmocka_unit_test(filters_by_server_name),

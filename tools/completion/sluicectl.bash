@@ -26,12 +26,20 @@ _sluicectl() {
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
 		-s | --socket) socket=(--socket "${words[++i]}") ;;
+		--source | --listener | --for) ((++i)) ;;
 		-*) ;;
 		*) [[ $command ]] || command=${words[i]} ;;
 		esac
 	done
 	if [[ $prev == -s || $prev == --socket ]]; then
 		_filedir
+		return
+	fi
+	if [[ $prev == --listener ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_sluicectl_column listeners listener)" -- "$cur")
+		return
+	fi
+	if [[ $prev == --source || $prev == --for ]]; then
 		return
 	fi
 	if [[ $cur == -* ]]; then
@@ -42,15 +50,16 @@ _sluicectl() {
 	'' | help)
 		mapfile -t COMPREPLY < <(compgen -W "$(sluicectl --words 2>/dev/null | grep -v '^-') help" -- "$cur")
 		;;
-	session)
+	session | trace)
 		mapfile -t COMPREPLY < <(compgen -W "$(_sluicectl_column sessions id)" -- "$cur")
 		;;
-	sessions | kill)
+	sessions | kill | rekey)
 		if found=$(_sluicectl_filter "$cur"); then
 			mapfile -t COMPREPLY < <(compgen -P "${cur%%=*}=" -W "$found" -- "${cur#*=}")
 		else
 			compopt -o nospace
-			mapfile -t COMPREPLY < <(compgen -W "state= listener= pool= worker= sni= peer=" -- "$cur")
+			[[ $command == sessions ]] || found=$(_sluicectl_column sessions id)
+			mapfile -t COMPREPLY < <(compgen -W "$found state= listener= pool= worker= sni= peer=" -- "$cur")
 		fi
 		;;
 	drain) mapfile -t COMPREPLY < <(compgen -W "off" -- "$cur") ;;

@@ -58,22 +58,30 @@ static enum ctl_status act(const struct settings *settings, struct json_object *
 	return status;
 }
 
+bool ctl_mean(struct json_object *request, int argc, char **argv)
+{
+	bool by_filter = strchr(argv[0], '=');
+	struct json_object *what;
+
+	if (!by_filter && argc > 1) {
+		fputs("sluicectl: give one session, or filters\n", stderr);
+		return false;
+	}
+	what = by_filter ? ctl_filter(argc, argv) : ctl_id(argv[0]);
+	if (what)
+		json_object_object_add(request, by_filter ? "filter" : "id", what);
+	return what;
+}
+
 static enum ctl_status run_kill(const struct ctl_command *command, const struct settings *settings,
 				int argc, char **argv)
 {
-	bool by_filter = strchr(argv[0], '=');
-	struct json_object *request, *what;
+	struct json_object *request = ctl_request("kill");
 
-	if (!by_filter && argc > 1) {
-		fputs("sluicectl: kill takes one session, or filters\n", stderr);
-		return CTL_USAGE;
-	}
-	what = by_filter ? ctl_filter(argc, argv) : ctl_id(argv[0]);
-	if (!what)
-		return CTL_USAGE;
-	request = ctl_request("kill");
-	json_object_object_add(request, by_filter ? "filter" : "id", what);
-	return act(settings, request, "sessions ended: ", "killed", "");
+	if (ctl_mean(request, argc, argv))
+		return act(settings, request, "sessions ended: ", "killed", "");
+	json_object_put(request);
+	return CTL_USAGE;
 }
 
 static enum ctl_status run_drain(const struct ctl_command *command, const struct settings *settings,
@@ -116,8 +124,10 @@ static enum ctl_status run_stop(const struct ctl_command *command, const struct 
 
 const struct ctl_command ctl_acts[] = {
 	{ "kill", "ID | KEY=VALUE...", "end a session, or all that the filters fit",
-	  "The filters are those of `sessions`. The kernel ends the connection at once: its worker\n"
-	  "gets ECONNABORTED, and the peer no close_notify. Status 1: no session fits.",
+	  "The filters are those of `sessions`. A session's worker is asked to send close_notify; its\n"
+	  "calls fail from then on. What is not closed within a second the kernel ends, as it does at\n"
+	  "once with what no worker has and where the worker's library is older: then the worker gets\n"
+	  "ECONNABORTED, and the peer no close_notify. Status 1: no session fits.",
 	  1, 6, NULL, false, run_kill },
 	{ "drain", "[off]", "close the listeners; sessions go on",
 	  "New connections are refused. `drain off` opens the listeners again.", 0, 1, NULL, false,

@@ -65,6 +65,13 @@ void ctl_close(struct ctl *ctl)
 	ctl->buf = NULL;
 }
 
+void ctl_wait_for_ever(struct ctl *ctl)
+{
+	const struct timeval none = { 0 };
+
+	setsockopt(ctl->fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof(none));
+}
+
 struct json_object *ctl_request(const char *name)
 {
 	struct json_object *request = json_object_new_object();
@@ -152,17 +159,41 @@ static enum ctl_status lost(const struct ctl *ctl, int err)
 	return CTL_UNREACHABLE;
 }
 
-static enum ctl_status finish(struct json_object *answer)
+/* The names of requests that a daemon lists do not have ours: it was started before it was upgraded. */
+static bool is_older(const char *name, const char *text)
+{
+	const char *at = text;
+	size_t len = strlen(name);
+
+	if (strncmp(text, "request takes ", 14) != 0)
+		return false;
+	while ((at = strstr(at + 1, name)))
+		if (at[-1] == ' ' &&
+		    (at[len] == ',' || at[len] == ' ' || !at[len] || at[len] == ';'))
+			return false;
+	return true;
+}
+
+static enum ctl_status finish(struct json_object *answer, const char *name)
 {
 	struct json_object *ok, *text = NULL, *error = NULL;
+	const char *word, *said;
 
 	if (json_object_object_get_ex(answer, "ok", &ok) && json_object_get_boolean(ok))
 		return CTL_DONE;
 	json_object_object_get_ex(answer, "text", &text);
 	json_object_object_get_ex(answer, "error", &error);
-	fprintf(stderr, "sluicectl: %s\n", text ? json_object_get_string(text) : "refused");
-	return error && strcmp(json_object_get_string(error), "request") == 0 ? CTL_USAGE
-									      : CTL_REFUSED;
+	said = text ? json_object_get_string(text) : "refused";
+	word = error ? json_object_get_string(error) : "";
+	if (strcmp(word, "request") == 0 && is_older(name, said)) {
+		fprintf(stderr,
+			"sluicectl: the daemon that runs is older than this sluicectl (" SLUICE_VERSION
+			") and does not know %s; restart sluiced\n",
+			name);
+		return CTL_REFUSED;
+	}
+	fprintf(stderr, "sluicectl: %s\n", said);
+	return strcmp(word, "request") == 0 ? CTL_USAGE : CTL_REFUSED;
 }
 
 enum ctl_status ctl_ask(struct ctl *ctl, struct json_object *request, ctl_row *each, void *arg,
@@ -173,8 +204,12 @@ enum ctl_status ctl_ask(struct ctl *ctl, struct json_object *request, ctl_row *e
 	const char *line = NULL;
 	int r;
 
+	char name[32];
+
 	if (ret_answer)
 		*ret_answer = NULL;
+	snprintf(name, sizeof(name), "%s",
+		 json_object_get_string(json_object_object_get(request, "request")));
 	send_line(ctl, request);
 	json_object_put(request);
 	while ((r = next_line(ctl, &line)) == 0) {
@@ -189,7 +224,7 @@ enum ctl_status ctl_ask(struct ctl *ctl, struct json_object *request, ctl_row *e
 	}
 	if (r < 0)
 		return lost(ctl, -r);
-	status = finish(object);
+	status = finish(object, name);
 	if (ret_answer)
 		*ret_answer = object;
 	else

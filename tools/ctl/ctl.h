@@ -42,11 +42,17 @@ void ctl_close(struct ctl *ctl);
 enum ctl_status ctl_ask(struct ctl *ctl, struct json_object *request, ctl_row *each, void *arg,
 			struct json_object **ret_answer);
 
+/* ctl_wait_for_ever() is for answers that come when something happens. */
+void ctl_wait_for_ever(struct ctl *ctl);
+
 /* ctl_request() makes a request; NULL: no memory. */
 struct json_object *ctl_request(const char *name);
 
 /* ctl_id() reads the number of a session. Returns NULL after saying what is wrong. */
 struct json_object *ctl_id(const char *text);
+
+/* ctl_mean() adds the one session, or the filters, that @argv names. Returns false after saying what is wrong. */
+bool ctl_mean(struct json_object *request, int argc, char **argv);
 
 /* ctl_filter() reads key=value words into a filter. Returns NULL after saying what is wrong. */
 struct json_object *ctl_filter(int argc, char **argv);
@@ -64,6 +70,8 @@ const char *format_colour(const char *state);
 const char *format_bold(void);
 const char *format_plain(void);
 bool format_has_colour(void);
+
+struct settings;
 
 /* --- tables (table.c) ------------------------------------------------------------------------- */
 
@@ -101,6 +109,9 @@ struct table {
 	size_t n_columns;
 };
 
+/* table_format() is what the settings ask for. */
+enum table_format table_format(const struct settings *settings);
+
 void table_begin(struct table *table, const struct column *columns, enum table_format format);
 void table_row(void *table, struct json_object *row); /* a ctl_row */
 void table_end(struct table *table);
@@ -113,6 +124,9 @@ char *table_cell(char *out, size_t size, const struct column *column, struct jso
 struct settings {
 	const char *socket;
 	bool json, tsv, wide, help, version;
+	bool both;                     /* rekey */
+	const char *source, *listener; /* trace */
+	int64_t for_s;                 /* trace; 0: without an end */
 };
 
 struct ctl_command {
@@ -125,8 +139,15 @@ struct ctl_command {
 	bool one;
 	enum ctl_status (*run)(const struct ctl_command *command, const struct settings *settings,
 			       int argc, char **argv); /* the operands */
+	unsigned int options;                          /* of its own: CTL_OPTION_* */
 };
 
-extern const struct ctl_command ctl_lists[], ctl_acts[], ctl_top, ctl_probe; /* lists: to a NULL */
+enum {
+	CTL_OPTION_BOTH = 1,
+	CTL_OPTION_TRACE = 2, /* --source, --listener, --for */
+};
+
+extern const struct ctl_command ctl_lists[], ctl_acts[]; /* to a NULL */
+extern const struct ctl_command ctl_top, ctl_probe, ctl_rekey, ctl_trace;
 
 #endif

@@ -63,12 +63,16 @@ const char *format_colour(const char *state)
 	static const struct {
 		const char *state, *colour;
 	} colours[] = {
-		{ "live", "\033[32m" },      { "serving", "\033[32m" },
-		{ "accepting", "\033[32m" }, { "attached", "\033[32m" },
-		{ "handshake", "\033[36m" }, { "offered", "\033[36m" },
-		{ "attaching", "\033[36m" }, { "queued", "\033[33m" },
-		{ "paused", "\033[33m" },    { "draining", "\033[33m" },
-		{ "closed", "\033[31m" },    { "stopping", "\033[31m" },
+		{ "live", "\033[32m" },       { "serving", "\033[32m" },
+		{ "accepting", "\033[32m" },  { "attached", "\033[32m" },
+		{ "handshake", "\033[36m" },  { "offered", "\033[36m" },
+		{ "attaching", "\033[36m" },  { "queued", "\033[33m" },
+		{ "paused", "\033[33m" },     { "draining", "\033[33m" },
+		{ "closed", "\033[31m" },     { "stopping", "\033[31m" },
+		{ "done", "\033[32m" },       { "established", "\033[32m" },
+		{ "waits", "\033[33m" },      { "refused", "\033[31m" },
+		{ "timeout", "\033[31m" },    { "failed", "\033[31m" },
+		{ "alert-sent", "\033[31m" }, { "alert-received", "\033[31m" },
 	};
 	size_t i;
 

@@ -154,13 +154,6 @@ static struct json_object *make_request(const struct ctl_command *command, int a
 	return NULL;
 }
 
-static enum table_format format_of(const struct settings *settings)
-{
-	if (settings->json)
-		return TABLE_JSON;
-	return settings->tsv ? TABLE_TSV : TABLE_TEXT;
-}
-
 static enum ctl_status show(const struct ctl_command *command, const struct settings *settings,
 			    int argc, char **argv)
 {
@@ -176,7 +169,7 @@ static enum ctl_status show(const struct ctl_command *command, const struct sett
 		json_object_put(request);
 		return status;
 	}
-	table_begin(&table, command->columns, format_of(settings));
+	table_begin(&table, command->columns, table_format(settings));
 	table.wide = settings->wide;
 	table.one = command->one;
 	status = ctl_ask(&ctl, request, table_row, &table, &answer);

@@ -61,6 +61,13 @@ char *table_cell(char *out, size_t size, const struct column *column, struct jso
 	return out;
 }
 
+enum table_format table_format(const struct settings *settings)
+{
+	if (settings->json)
+		return TABLE_JSON;
+	return settings->tsv ? TABLE_TSV : TABLE_TEXT;
+}
+
 void table_begin(struct table *table, const struct column *columns, enum table_format format)
 {
 	const struct column *column;
