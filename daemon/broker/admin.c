@@ -117,6 +117,8 @@ static void work(struct admin_client *client)
 		if (client->job.step) {
 			if (client->job.step(client))
 				admin_job_end(&client->job);
+			else if (client->job.parked)
+				return;
 		} else if (!next_line(client)) {
 			return;
 		}
@@ -138,9 +140,13 @@ static void settle(struct admin_client *client)
 		return;
 	}
 	/* Lines that are here already wait for room in the queue, as does the rest of an answer. */
-	events = unread || client->job.step || memchr(client->in, '\n', client->in_len) ? EPOLLOUT
-											: 0;
-	if (!events && !client->ended && room)
+	if (client->job.parked)
+		events = unread ? EPOLLOUT : 0;
+	else
+		events = unread || client->job.step || memchr(client->in, '\n', client->in_len)
+				 ? EPOLLOUT
+				 : 0;
+	if (!events && !client->job.parked && !client->ended && room)
 		events = EPOLLIN;
 	if (loop_watch(&client->broker->loop, &client->watch, events) < 0)
 		drop(client);
@@ -231,6 +237,12 @@ void admin_tick(struct broker *broker)
 
 	for (client = LIST_FIRST(&broker->admin.clients); client; client = next) {
 		next = LIST_NEXT(client, all);
+		if (client->job.parked) {
+			client->active_ms = now;
+			work(client);
+			settle(client);
+			continue;
+		}
 		limit = client->watch.events & EPOLLOUT ? STALL_MS : IDLE_MS;
 		if (now - client->active_ms >= limit)
 			drop(client);

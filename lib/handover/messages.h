@@ -35,6 +35,9 @@ enum message_type {
 	MSG_FORGET,  /* its handshake is over */
 	MSG_CHANNEL, /* with a handshaker's end */
 	MSG_CONFINE, /* the start is over: give up what is not needed any more */
+	MSG_UNLOAD,  /* a key is needed once less */
+	MSG_PING,    /* is it alive? */
+	MSG_PONG,
 	/* handshaker -> keeper, and the answer */
 	MSG_SIGN = 96,
 	MSG_SIGNED,
@@ -111,6 +114,10 @@ enum attr_type {
 	ATTR_HOST_NAME, /* of a profile's SNI hosts; repeated */
 	ATTR_NO_MATCH,
 	ATTR_TICKET_KEYS,
+	ATTR_CERT_NAME, /* a DNS name of a certificate, lower case; repeated */
+	ATTR_NOT_AFTER, /* seconds of the epoch */
+	ATTR_KEY_TYPE,  /* "P-256", "RSA 2048" */
+	ATTR_CERT_FILE, /* where a certificate was read */
 
 	/* an option set: the option's number is added */
 	ATTR_OPTION = 1024,
