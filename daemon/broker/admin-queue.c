@@ -16,7 +16,8 @@ static bool make_room(struct admin_client *client, size_t len)
 
 	if (client->out_at) {
 		client->out_len -= client->out_at;
-		memmove(client->out, client->out + client->out_at, client->out_len);
+		if (client->out)
+			memmove(client->out, client->out + client->out_at, client->out_len);
 		client->out_at = 0;
 	}
 	while (size < client->out_len + len)
@@ -33,7 +34,7 @@ static bool make_room(struct admin_client *client, size_t len)
 
 static void queue(struct admin_client *client, const char *text, size_t len)
 {
-	if (client->broken)
+	if (client->broken || !len)
 		return;
 	if (len > client->out_size - client->out_len && !make_room(client, len)) {
 		client->broken = true;

@@ -23,6 +23,7 @@
 #define STEP_MS 2      /* of one turn of the loop */
 #define WINDOW 8       /* loads that the keeper has at a time */
 #define AGAIN_MS 10000 /* after which what failed for want of memory is tried again */
+#define MAX_TOLD 20    /* new certificates of one job that are logged by name */
 #define START_MS 20000 /* without any progress at the start */
 
 int job_fail(struct broker *broker, struct config_place place, int code, const char *text)
@@ -281,7 +282,7 @@ static int take_loaded(struct broker *broker, struct want *want, struct wire_rea
 	memcpy(file->tried, want->cert->stamps, sizeof(file->tried));
 	cert_unref(file->cert);
 	file->cert = cert_ref(want->cert);
-	if (broker->certs->job.kind == CERT_RESCAN)
+	if (broker->certs->job.kind == CERT_RESCAN && broker->certs->job.n_loaded <= MAX_TOLD)
 		log_line(broker, CONFIG_LOG_INFO, "%s is new", want->cert->path);
 	return 0;
 }

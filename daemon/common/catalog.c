@@ -78,11 +78,12 @@ void catalog_set_signer(struct catalog *catalog, const struct signer *signer)
 /* Returns the message of the entry at @at and its length, or NULL: it is not within the entries. */
 static const uint8_t *entry_at(const uint8_t *map, uint64_t end, uint64_t at, size_t *ret_len)
 {
-	const uint8_t *head = map + at;
+	const uint8_t *head;
 	size_t len;
 
 	if (at < sizeof(struct catalog_head) || at > end || end - at < ENTRY_HEAD)
 		return NULL;
+	head = map + at;
 	len = head[0] | head[1] << 8 | head[2] << 16 | (size_t)head[3] << 24;
 	if (len > end - at - ENTRY_HEAD)
 		return NULL;
