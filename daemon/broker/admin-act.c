@@ -52,12 +52,25 @@ bool admin_drain(struct admin_client *client)
 	return true;
 }
 
+/* The answer comes when the reload is over; meanwhile others are served. */
 bool admin_reload(struct admin_client *client)
 {
-	struct config_error err = { { 0 } };
+	struct reload *reload = &client->broker->reload;
+	struct admin_job *job = &client->job;
 
-	if (broker_reload(client->broker, &err) < 0)
-		admin_refuse(client, "config", "%s", err.text[0] ? err.text : "no memory");
+	if (!job->parked && reload->state != RELOAD_IDLE) {
+		admin_refuse(client, "busy", "a reload is under way; try again");
+		return true;
+	}
+	if (!job->parked) {
+		job->parked = true;
+		job->at = reload->n;
+		broker_reload(client->broker);
+	}
+	if (reload->n == job->at)
+		return false;
+	if (reload->failed)
+		admin_refuse(client, "config", "%s", reload->text);
 	else
 		admin_done(client, NULL);
 	return true;

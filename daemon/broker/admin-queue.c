@@ -16,7 +16,8 @@ static bool make_room(struct admin_client *client, size_t len)
 
 	if (client->out_at) {
 		client->out_len -= client->out_at;
-		memmove(client->out, client->out + client->out_at, client->out_len);
+		if (client->out)
+			memmove(client->out, client->out + client->out_at, client->out_len);
 		client->out_at = 0;
 	}
 	while (size < client->out_len + len)

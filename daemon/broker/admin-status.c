@@ -99,6 +99,7 @@ static void daemon_stats(struct admin_client *client)
 	stat_row(client, "daemon", "accept_paused", stats->accept_paused);
 	stat_row(client, "daemon", "handshaker_crashes", stats->handshaker_crashes);
 	stat_row(client, "daemon", "keeper_crashes", stats->keeper_crashes);
+	stat_row(client, "daemon", "keeper_keys", client->broker->keeper.keys);
 	stat_row(client, "daemon", "reloads", stats->reloads);
 	stat_row(client, "daemon", "reloads_refused", stats->reloads_refused);
 }

@@ -132,6 +132,8 @@ static void work(struct admin_client *client)
 		if (client->job.step) {
 			if (client->job.step(client))
 				admin_job_end(&client->job);
+			else if (client->job.parked)
+				return;
 		} else if (!next_line(client)) {
 			return;
 		}
@@ -153,10 +155,10 @@ static void settle(struct admin_client *client)
 		return;
 	}
 	/* Lines that are here already wait for room in the queue, as does the rest of an answer. */
-	busy = client->job.step ? !client->job.waiting
+	busy = client->job.step ? !client->job.waiting && !client->job.parked
 				: memchr(client->in, '\n', client->in_len) != NULL;
 	events = unread || busy ? EPOLLOUT : 0;
-	if (!events && !client->ended && room)
+	if (!events && !client->job.parked && !client->ended && room)
 		events = EPOLLIN;
 	if (loop_watch(&client->broker->loop, &client->watch, events) < 0)
 		drop(client);
@@ -270,6 +272,12 @@ void admin_tick(struct broker *broker)
 			admin_wake(client);
 		if (client->job.waiting && !(client->watch.events & EPOLLOUT) && !client->broken)
 			continue; /* it is we who let it wait */
+		if (client->job.parked) {
+			client->active_ms = now;
+			work(client);
+			settle(client);
+			continue;
+		}
 		limit = client->watch.events & EPOLLOUT ? STALL_MS : IDLE_MS;
 		if (client->broken || now - client->active_ms >= limit)
 			drop(client);

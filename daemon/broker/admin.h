@@ -105,6 +105,7 @@ typedef bool admin_step(struct admin_client *client);
 struct admin_job {
 	admin_step *step; /* NULL: nothing is under way */
 	struct admin_request request;
+	bool parked;        /* it waits for something else than room: the next tick asks again */
 	size_t at;          /* whatever the step counts */
 	bool waiting;       /* for admin_wake(): there is nothing to do until then */
 	size_t pending;     /* what workers have been asked for it */
@@ -115,7 +116,9 @@ struct admin_job {
 	uint64_t reloads;   /* when it began: another configuration ends it */
 	const uint8_t *map; /* a mapping that ends with the job */
 	size_t map_len;
-	char name[80]; /* of the profile that is being told */
+	uint64_t generation; /* of certificates, when problems began to be told */
+	size_t dir, file;    /* of the problem that is told next */
+	char name[80];       /* of the profile that is being told */
 };
 
 struct admin_client {
@@ -213,8 +216,10 @@ void admin_trace_end(struct admin_client *client);
 void admin_names(const struct broker *broker, const struct session *session,
 		 const char **ret_listener, const char **ret_pool);
 
-/* admin-config.c */
+/* admin-certs.c */
 bool admin_certs(struct admin_client *client);
+
+/* admin-config.c */
 bool admin_options(struct admin_client *client);
 
 /* admin-act.c */

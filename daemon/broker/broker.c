@@ -109,78 +109,6 @@ static void open_diag(struct broker *broker)
 		broker->poll_ms = broker->loop.now_ms;
 }
 
-/* --- reload -------------------------------------------------------------------------------------- */
-
-static bool same_pools(const struct config *a, const struct config *b)
-{
-	size_t i;
-
-	if (a->n_pools != b->n_pools)
-		return false;
-	for (i = 0; i < a->n_pools; i++)
-		if (strcmp(a->pools[i].name, b->pools[i].name) ||
-		    strcmp(a->pools[i].socket, b->pools[i].socket) ||
-		    a->pools[i].is_service != b->pools[i].is_service)
-			return false;
-	return true;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-static bool same_listeners(const struct config *a, const struct config *b)
-{
-	size_t i;
-
-	if (a->n_listeners != b->n_listeners)
-		return false;
-	for (i = 0; i < a->n_listeners; i++)
-		if (!same_text(a->listeners[i].host, b->listeners[i].host) ||
-		    a->listeners[i].port != b->listeners[i].port)
-			return false;
-	return true;
-}
-
-static int refuse_reload(struct broker *broker, struct config *config, struct config_error *err,
-			 int code)
-{
-	broker->stats.reloads_refused++;
-	log_line(broker, CONFIG_LOG_ERROR, "the configuration stays as it was: %s", err->text);
-	config_free(config);
-	return -code;
-}
-
-int broker_reload(struct broker *broker, struct config_error *ret_err)
-{
-	struct config *config;
-	int fd, r;
-	size_t i;
-
-	r = config_load(&config, broker->config_path, ret_err);
-	if (r < 0)
-		return refuse_reload(broker, NULL, ret_err, -r);
-	if (!same_pools(broker->config, config) || !same_listeners(broker->config, config)) {
-		snprintf(ret_err->text, sizeof(ret_err->text),
-			 "%s: listeners' addresses, pools and services change at a restart",
-			 broker->config_path);
-		return refuse_reload(broker, config, ret_err, SLUICE_E_OPTION_CONFLICT);
-	}
-	fd = catalog_build(broker, config, ret_err);
-	if (fd < 0)
-		return refuse_reload(broker, config, ret_err, SLUICE_E_OPTION);
-	config->limits.handshakers = broker->config->limits.handshakers;
-	config_free(broker->config);
-	broker->config = config;
-	for (i = 0; i < broker->n_pools; i++)
-		broker->pools[i].config = &config->pools[i];
-	children_configure(broker, fd);
-	broker->stats.reloads++;
-	log_line(broker, CONFIG_LOG_INFO, "the configuration is new");
-	return 0;
-}
-
 /* --- signals and time ---------------------------------------------------------------------------- */
 
 void broker_stop(struct broker *broker)
@@ -199,14 +127,13 @@ void broker_stop(struct broker *broker)
 static void signals_ready(struct watch *watch, uint32_t events)
 {
 	struct broker *broker = (struct broker *)((char *)watch - offsetof(struct broker, signals));
-	struct config_error err = { { 0 } };
 	struct signalfd_siginfo info;
 
 	while (read(watch->fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			children_reap(broker);
 		else if (info.ssi_signo == SIGHUP)
-			broker_reload(broker, &err);
+			broker_reload(broker);
 		else
 			broker_stop(broker);
 	}
@@ -236,6 +163,8 @@ static void tick(struct loop *loop, void *arg)
 	struct broker *broker = arg;
 
 	children_tick(broker);
+	certs_tick(broker);
+	reload_tick(broker);
 	pools_tick(broker);
 	sources_tick(broker);
 	service_tick(broker);
@@ -331,7 +260,7 @@ static int start(struct broker *broker, struct config_error *err)
 		snprintf(err->text, sizeof(err->text), "starting sluice-keeper: %s", strerror(-r));
 		return r;
 	}
-	fd = catalog_build(broker, broker->config, err);
+	fd = certs_start(broker, err);
 	if (fd < 0)
 		return -1;
 	r = pools_open(broker, err);
@@ -354,13 +283,16 @@ static int start(struct broker *broker, struct config_error *err)
 /* Everything of the configuration, and the files it names, without serving anybody. */
 static int check(struct broker *broker, struct config_error *err)
 {
-	int fd, r = keeper_start(broker);
+	int fd, r;
 
+	broker->config->log.target =
+		CONFIG_LOG_STDERR; /* what is wrong with files in directories */
+	r = keeper_start(broker);
 	if (r < 0) {
 		snprintf(err->text, sizeof(err->text), "starting sluice-keeper: %s", strerror(-r));
 		return r;
 	}
-	fd = catalog_build(broker, broker->config, err);
+	fd = certs_start(broker, err);
 	if (fd >= 0)
 		close(fd);
 	return fd < 0 ? -1 : 0;
@@ -373,6 +305,8 @@ static int run(struct broker *broker, bool only_check)
 
 	if (r == 0 && broker->config->log.target == CONFIG_LOG_SYSLOG)
 		openlog("sluiced", LOG_PID, LOG_DAEMON);
+	if (r == 0)
+		r = certs_open(broker);
 	if (r == 0)
 		r = only_check ? check(broker, &err) : start(broker, &err);
 	if (r < 0) {
@@ -392,6 +326,7 @@ static int run(struct broker *broker, bool only_check)
 	broker->handing_on = true;
 	pools_close(broker);
 	children_stop(broker);
+	certs_close(broker);
 	sources_free(broker);
 	memory_close(broker);
 	diag_free(broker->diag);
@@ -412,6 +347,7 @@ int main(int argc, char **argv)
 	broker.buf = wire_buffer_new();
 	broker.out = wire_buffer_new();
 	broker.permit_key = secret_new(PERMIT_KEY_LEN);
+	broker.admin.watch.fd = broker.keeper.watch.fd = broker.keeper.loads.fd = -1;
 	if (!broker.buf || !broker.out || !broker.permit_key ||
 	    getrandom(broker.permit_key, PERMIT_KEY_LEN, 0) < 0 ||
 	    loop_init(&broker.loop, tick, &broker) < 0 || open_signals(&broker) < 0) {
@@ -423,7 +359,6 @@ int main(int argc, char **argv)
 	if (getrandom(&seed, sizeof(seed), 0) < 0)
 		seed = broker.started_ms; /* spreads worse, and nothing else */
 	sources_init(&broker.sources, seed);
-	broker.admin.watch.fd = broker.keeper.watch.fd = -1;
 	status = run(&broker, only_check);
 	wire_buffer_free(broker.buf);
 	wire_buffer_free(broker.out);

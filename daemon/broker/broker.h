@@ -37,8 +37,13 @@ struct worker;
 /* --- the keeper (keeper.c) --------------------------------------------------------------------- */
 
 struct keeper {
-	struct watch watch;
+	struct watch watch; /* permits, and whether it is alive */
+	struct watch loads; /* keys come and go */
 	pid_t pid;
+	uint64_t number;     /* of all that there were: keys belong to one of them */
+	uint64_t asked_ms;   /* when it was asked whether it is alive; 0: it has answered */
+	uint64_t asking_ms;  /* when it is asked next */
+	uint64_t keys;       /* that it had then */
 	bool ready;          /* it has the keys of the catalogue */
 	uint64_t restart_ms; /* not running: when it is started again; 0: running */
 	uint64_t started_ms;
@@ -51,7 +56,14 @@ int keeper_start(struct broker *broker);
 /* keeper_give_channel() gives it its end of a handshaker's channel; the descriptor stays the caller's. */
 void keeper_give_channel(struct broker *broker, int fd);
 
-/* keeper_died() is for its SIGCHLD. keeper_tick() starts it again. */
+/* keeper_receive() takes what it says of keys. Returns false when it is gone. */
+bool keeper_receive(struct broker *broker);
+
+/* keeper_has_keys() is for a new one that has loaded all keys; keeper_has_no_keys() for one that cannot. */
+void keeper_has_keys(struct broker *broker);
+void keeper_has_no_keys(struct broker *broker, const char *reason);
+
+/* keeper_died() is for its SIGCHLD. keeper_tick() starts it again, and ends one that hangs. */
 void keeper_died(struct broker *broker, int status);
 void keeper_tick(struct broker *broker);
 void keeper_stop(struct broker *broker);
@@ -110,13 +122,55 @@ const char *greeting_proxied(struct broker *broker, struct session *session,
 size_t greeting_connection(const struct broker *broker, const struct session *session,
 			   struct wire_reader reader, uint8_t *buf);
 
-/* --- certificates (catalog.c) ----------------------------------------------------------------- */
+/* --- certificates (certs.c; certs.h has the inside) ------------------------------------------- */
+
+struct certs;
+
+/* certs_open() prepares; certs_close() frees everything. Returns 0 or -errno. */
+int certs_open(struct broker *broker);
+void certs_close(struct broker *broker);
 
 /*
- * catalog_build() has the keeper load all keys and writes the catalogue of @config into a sealed
- * memory file. Returns its descriptor, or -1 with the reason in *@ret_err.
+ * certs_start() has all certificates of the configuration loaded, and waits for it. Returns the
+ * descriptor of the catalogue, or -1 with the reason in *@ret_err.
  */
-int catalog_build(struct broker *broker, const struct config *config, struct config_error *ret_err);
+int certs_start(struct broker *broker, struct config_error *ret_err);
+
+/*
+ * certs_reload() does so for a new configuration, which it owns, without waiting; reload_take() and
+ * reload_ended() follow. certs_restart() does so for a new keeper; keeper_has_keys() follows.
+ * certs_busy() tells whether neither can begin now.
+ */
+void certs_reload(struct broker *broker, struct config *config);
+void certs_restart(struct broker *broker);
+bool certs_busy(const struct broker *broker);
+
+/* certs_loaded() is for an answer of the keeper. Returns false for what is none. */
+bool certs_loaded(struct broker *broker, uint32_t id, struct wire_reader reader);
+void certs_keeper_died(struct broker *broker);
+void certs_tick(struct broker *broker);
+
+/* --- a new configuration (reload.c) ----------------------------------------------------------- */
+
+enum reload_state {
+	RELOAD_IDLE,
+	RELOAD_WAITS, /* for another job, or the keeper */
+	RELOAD_UNDER_WAY,
+};
+
+struct reload {
+	enum reload_state state;
+	bool again;  /* it was asked for while one was under way */
+	uint64_t n;  /* that ended, well or not */
+	bool failed; /* the last one; why */
+	char text[512];
+};
+
+/* broker_reload() has the configuration read again: all of it is taken, or nothing. */
+void broker_reload(struct broker *broker);
+void reload_tick(struct broker *broker);
+void reload_take(struct broker *broker, struct config *config);
+void reload_ended(struct broker *broker, const char *error);
 
 /* --- listeners (listeners.c) ------------------------------------------------------------------ */
 
@@ -514,6 +568,8 @@ struct broker {
 	const char *config_path;
 	struct config *config;
 	int catalog_fd;
+	struct certs *certs;
+	struct reload reload;
 	struct keeper keeper;
 	uint8_t *permit_key; /* PERMIT_KEY_LEN bytes; secret memory */
 	struct handshaker *handshakers;
@@ -552,8 +608,6 @@ struct broker {
 	uint64_t max_files; /* RLIMIT_NOFILE, as it was a tick ago */
 };
 
-/* broker_reload() reads the configuration again: all of it is taken, or nothing. */
-int broker_reload(struct broker *broker, struct config_error *ret_err);
 void broker_stop(struct broker *broker);
 
 /* broker_read_ends() takes those sessions out of the table whose sockets have ended by now. */

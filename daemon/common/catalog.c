@@ -2,11 +2,11 @@
 #include "common/catalog.h"
 
 #include <ctype.h>
-#include <search.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,52 +19,28 @@
 
 #define MAX_PROFILES 65536
 #define MAX_NAME 256
+#define ENTRY_HEAD 4
+#define BUCKETS 1024
 
-/* struct item (entry is search.h's) - a profile or a host, and what was built of it. */
-struct item {
-	const uint8_t *message;
-	size_t len;
-	const uint8_t *key_id; /* into the message */
+/* struct built - a profile that was built of an entry. */
+struct built {
+	LIST_ENTRY(built) in_bucket;
+	TAILQ_ENTRY(built) by_use;
+	uint64_t entry;
 	struct sluice_profile *profile;
-};
-
-/* struct host - a name of an entry. */
-struct host {
-	size_t profile;
-	char *name;
-	struct item *entry;
 };
 
 struct catalog {
 	unsigned int refs;
-	uint8_t *map;
+	const uint8_t *map;
 	size_t map_len;
-	struct item **profiles;
-	size_t n_profiles;
-	bool *refuses; /* of each profile: an unknown name */
-	struct item **entries;
-	size_t n_entries;
-	void *hosts; /* tsearch(3) by profile and name */
-	const uint8_t *ticket_keys;
+	struct catalog_head head;
+	const uint8_t *ticket_keys; /* in the map; NULL: none */
 	const struct signer *signer;
+	LIST_HEAD(, built) buckets[BUCKETS];
+	TAILQ_HEAD(built_list, built) used; /* the last one first */
+	size_t n_built;
 };
-
-static int by_name(const void *a, const void *b)
-{
-	const struct host *x = a, *y = b;
-
-	if (x->profile != y->profile)
-		return x->profile < y->profile ? -1 : 1;
-	return strcmp(x->name, y->name);
-}
-
-static void free_host(void *p)
-{
-	struct host *host = p;
-
-	free(host->name);
-	free(host);
-}
 
 struct catalog *catalog_ref(struct catalog *catalog)
 {
@@ -72,22 +48,22 @@ struct catalog *catalog_ref(struct catalog *catalog)
 	return catalog;
 }
 
+static void drop_built(struct catalog *catalog, struct built *built)
+{
+	LIST_REMOVE(built, in_bucket);
+	TAILQ_REMOVE(&catalog->used, built, by_use);
+	catalog->n_built--;
+	sluice_profile_unref(built->profile);
+	free(built);
+}
+
 struct catalog *catalog_unref(struct catalog *catalog)
 {
-	size_t i;
-
 	if (!catalog || --catalog->refs)
 		return NULL;
-	tdestroy(catalog->hosts, free_host);
-	for (i = 0; i < catalog->n_entries; i++) {
-		sluice_profile_unref(catalog->entries[i]->profile);
-		free(catalog->entries[i]);
-	}
-	free(catalog->entries);
-	free(catalog->profiles);
-	free(catalog->refuses);
-	if (catalog->map)
-		munmap(catalog->map, catalog->map_len);
+	while (!TAILQ_EMPTY(&catalog->used))
+		drop_built(catalog, TAILQ_FIRST(&catalog->used));
+	munmap((void *)catalog->map, catalog->map_len);
 	free(catalog);
 	return NULL;
 }
@@ -97,253 +73,336 @@ void catalog_set_signer(struct catalog *catalog, const struct signer *signer)
 	catalog->signer = signer;
 }
 
-/* --- reading the file ----------------------------------------------------------------------- */
+/* --- the file ------------------------------------------------------------------------------- */
 
-static int grow(void *array_ptr, size_t n, size_t size)
+/* Returns the message of the entry at @at and its length, or NULL: it is not within the entries. */
+static const uint8_t *entry_at(const uint8_t *map, uint64_t end, uint64_t at, size_t *ret_len)
 {
-	void *bigger, **array = array_ptr;
+	const uint8_t *head;
+	size_t len;
 
-	if (n & (n - 1)) /* grows at powers of two, and at nothing */
-		return 0;
-	bigger = realloc(*array, (n ? 2 * n : 1) * size);
-	if (!bigger)
-		return -SLUICE_E_NOMEM;
-	*array = bigger;
-	return 0;
+	if (at < sizeof(struct catalog_head) || at > end || end - at < ENTRY_HEAD)
+		return NULL;
+	head = map + at;
+	len = head[0] | head[1] << 8 | head[2] << 16 | (size_t)head[3] << 24;
+	if (len > end - at - ENTRY_HEAD)
+		return NULL;
+	*ret_len = len;
+	return head + ENTRY_HEAD;
 }
 
-static int add_host(struct catalog *catalog, struct item *entry, const struct attr *attr)
+/* Opens the message of an entry for reading. */
+static bool read_entry(const struct catalog *catalog, uint64_t at, struct wire_reader *reader,
+		       struct wire_head *ret_head)
 {
-	struct host *host = calloc(1, sizeof(*host)), **found;
+	size_t len;
+	const uint8_t *message = entry_at(catalog->map, catalog->head.profiles_at, at, &len);
 
-	if (host)
-		host->name = strndup((const char *)attr->bytes, attr->len);
-	if (!host || !host->name) {
-		free(host);
-		return -SLUICE_E_NOMEM;
-	}
-	host->profile = catalog->n_profiles - 1;
-	host->entry = entry;
-	found = tsearch(host, &catalog->hosts, by_name);
-	if (found && *found == host)
-		return 0;
-	free_host(host);
-	return found ? 0 : -SLUICE_E_NOMEM;
+	return message && wire_open(reader, message, len, ret_head);
 }
 
-static int add_entry(struct catalog *catalog, const uint8_t *message, size_t len,
-		     struct item **ret_entry)
+static bool read_head(const uint8_t *map, size_t map_len, struct catalog_head *head)
 {
-	struct item *entry;
-
-	if (grow(&catalog->entries, catalog->n_entries, sizeof(*catalog->entries)) < 0)
-		return -SLUICE_E_NOMEM;
-	entry = calloc(1, sizeof(*entry));
-	if (!entry)
-		return -SLUICE_E_NOMEM;
-	entry->message = message;
-	entry->len = len;
-	catalog->entries[catalog->n_entries++] = entry;
-	*ret_entry = entry;
-	return 0;
+	if (map_len < sizeof(*head))
+		return false;
+	memcpy(head, map, sizeof(*head));
+	return head->magic == CATALOG_MAGIC && head->n_profiles <= MAX_PROFILES &&
+	       head->profiles_at >= sizeof(*head) && head->profiles_at <= map_len &&
+	       head->n_profiles * sizeof(uint64_t) <= map_len - head->profiles_at &&
+	       head->names_at <= map_len &&
+	       head->n_names * sizeof(struct catalog_name) <= map_len - head->names_at;
 }
 
-static int add_profile(struct catalog *catalog, struct item *entry)
+bool catalog_entry_next(const uint8_t *map, size_t map_len, uint64_t *at,
+			const uint8_t **ret_message, size_t *ret_len)
 {
-	size_t n = catalog->n_profiles;
+	struct catalog_head head;
 
-	if (n == MAX_PROFILES)
-		return -SLUICE_E_PROTOCOL;
-	if (grow(&catalog->profiles, n, sizeof(*catalog->profiles)) < 0 ||
-	    grow(&catalog->refuses, n, sizeof(*catalog->refuses)) < 0)
-		return -SLUICE_E_NOMEM;
-	catalog->profiles[n] = entry;
-	catalog->refuses[n] = false;
-	catalog->n_profiles++;
-	return 0;
+	if (!read_head(map, map_len, &head))
+		return false;
+	if (!*at)
+		*at = sizeof(head);
+	*ret_message = entry_at(map, head.profiles_at, *at, ret_len);
+	if (!*ret_message)
+		return false;
+	*at += ENTRY_HEAD + *ret_len;
+	return true;
 }
 
-static int take_attr(struct catalog *catalog, struct item *entry, const struct attr *attr)
-{
-	uint64_t value;
-
-	switch (attr->type) {
-	case ATTR_TICKET_KEYS:
-		if (attr->len != PROFILE_TICKET_KEYS_LEN)
-			return -SLUICE_E_PROTOCOL;
-		catalog->ticket_keys = attr->bytes;
-		return 0;
-	case ATTR_KEY_ID:
-		if (attr->len != SHA256_DIGEST_LENGTH)
-			return -SLUICE_E_PROTOCOL;
-		entry->key_id = attr->bytes;
-		return 0;
-	case ATTR_NO_MATCH:
-		if (!catalog->n_profiles || !attr_u64(attr, &value))
-			return -SLUICE_E_PROTOCOL;
-		catalog->refuses[catalog->n_profiles - 1] = value;
-		return 0;
-	case ATTR_HOST_NAME:
-		return catalog->n_profiles ? add_host(catalog, entry, attr) : -SLUICE_E_PROTOCOL;
-	default:
-		return 0;
-	}
-}
-
-static int take_entry(struct catalog *catalog, const uint8_t *message, size_t len)
+/* The secrets are the first entry, if there are any. */
+static int find_secrets(struct catalog *catalog)
 {
 	struct wire_reader reader;
 	struct wire_head head;
-	struct item *entry;
 	struct attr attr;
-	int r;
 
-	if (!wire_open(&reader, message, len, &head))
-		return -SLUICE_E_PROTOCOL;
-	r = add_entry(catalog, message, len, &entry);
-	if (r == 0 && head.type == CATALOG_PROFILE)
-		r = add_profile(catalog, entry);
-	while (r == 0 && (r = wire_next(&reader, &attr)) == 1)
-		r = take_attr(catalog, entry, &attr);
-	return r == -1 ? -SLUICE_E_PROTOCOL : r;
+	if (!read_entry(catalog, sizeof(catalog->head), &reader, &head) ||
+	    head.type != CATALOG_SECRETS)
+		return 0;
+	while (wire_next(&reader, &attr) == 1) {
+		if (attr.type != ATTR_TICKET_KEYS)
+			continue;
+		if (attr.len != PROFILE_TICKET_KEYS_LEN)
+			return -SLUICE_E_PROTOCOL;
+		catalog->ticket_keys = attr.bytes;
+	}
+	return 0;
 }
 
-static int read_all(struct catalog *catalog)
+static int map_file(struct catalog *catalog, int fd)
 {
-	const uint8_t *at = catalog->map;
-	size_t left = catalog->map_len, len;
-	int r = 0;
+	struct stat st;
+	void *map;
 
-	while (r == 0 && left >= 4) {
-		len = at[0] | at[1] << 8 | at[2] << 16 | (size_t)at[3] << 24;
-		if (len > left - 4)
-			return -SLUICE_E_PROTOCOL;
-		r = take_entry(catalog, at + 4, len);
-		at += 4 + len;
-		left -= 4 + len;
-	}
-	return r == 0 && left ? -SLUICE_E_PROTOCOL : r;
+	if (fstat(fd, &st) || st.st_size <= 0)
+		return -SLUICE_E_PROTOCOL;
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		return -SLUICE_E_NOMEM;
+	catalog->map = map;
+	catalog->map_len = (size_t)st.st_size;
+	if (!read_head(catalog->map, catalog->map_len, &catalog->head))
+		return -SLUICE_E_PROTOCOL;
+	return find_secrets(catalog);
 }
 
 int catalog_open(struct catalog **ret_catalog, int fd)
 {
 	struct catalog *catalog = calloc(1, sizeof(*catalog));
-	struct stat st;
-	int r = -SLUICE_E_PROTOCOL;
+	int r = catalog ? map_file(catalog, fd) : -SLUICE_E_NOMEM;
 
-	if (catalog && fstat(fd, &st) == 0 && st.st_size > 0) {
-		catalog->map_len = (size_t)st.st_size;
-		catalog->map = mmap(NULL, catalog->map_len, PROT_READ, MAP_SHARED, fd, 0);
-		if (catalog->map == MAP_FAILED)
-			catalog->map = NULL;
-		r = catalog->map ? read_all(catalog) : -SLUICE_E_NOMEM;
-	}
 	close(fd);
 	if (r < 0) {
-		if (catalog)
-			catalog->refs = 1;
-		catalog_unref(catalog);
+		if (catalog && catalog->map)
+			munmap((void *)catalog->map, catalog->map_len);
+		free(catalog);
 		return r;
 	}
 	catalog->refs = 1;
+	TAILQ_INIT(&catalog->used);
 	*ret_catalog = catalog;
 	return 0;
 }
 
 /* --- profiles ------------------------------------------------------------------------------- */
 
-static int read_options(struct sluice_options *opts, const struct item *entry,
-			enum sluice_role *ret_role)
+/* Returns the offset of a profile's entry, or 0. */
+static uint64_t profile_entry(const struct catalog *catalog, size_t index)
 {
-	struct wire_reader reader, again;
-	struct wire_head head;
+	uint64_t at;
+
+	if (index >= catalog->head.n_profiles)
+		return 0;
+	memcpy(&at, catalog->map + catalog->head.profiles_at + index * sizeof(at), sizeof(at));
+	return at;
+}
+
+/* struct recipe - what a profile is built of: its certificate may be another entry's than its options. */
+struct recipe {
+	struct sluice_options *opts;
+	enum sluice_role role;
+	const uint8_t *key_id;
+};
+
+static int read_certs(struct recipe *recipe, struct wire_reader reader)
+{
 	struct attr attr;
-	uint64_t role;
 	int r = 0;
 
-	wire_open(&reader, entry->message, entry->len, &head);
-	again = reader;
 	while (r == 0 && wire_next(&reader, &attr) == 1) {
 		if (attr.type == ATTR_CERT)
-			r = sluice_options_set_data(opts, SLUICE_OPT_CERT, attr.bytes, attr.len,
-						    NULL);
+			r = sluice_options_set_data(recipe->opts, SLUICE_OPT_CERT, attr.bytes,
+						    attr.len, NULL);
+		if (attr.type == ATTR_KEY_ID && attr.len == SHA256_DIGEST_LENGTH)
+			recipe->key_id = attr.bytes;
+	}
+	return r;
+}
+
+static int read_options(struct recipe *recipe, struct wire_reader reader)
+{
+	struct wire_reader again = reader;
+	struct attr attr;
+	uint64_t role;
+
+	while (wire_next(&reader, &attr) == 1) {
 		if (attr.type != ATTR_ROLE)
 			continue;
 		if (!attr_u64(&attr, &role) || (role != SLUICE_CLIENT && role != SLUICE_SERVER))
 			return -SLUICE_E_PROTOCOL;
-		*ret_role = (enum sluice_role)role;
+		recipe->role = (enum sluice_role)role;
 	}
-	return r < 0 ? r : option_set_read(opts, again);
+	return option_set_read(recipe->opts, again);
+}
+
+static int read_recipe(struct recipe *recipe, const struct catalog *catalog, size_t index,
+		       uint64_t entry)
+{
+	struct wire_reader reader;
+	struct wire_head head;
+	int r;
+
+	if (!read_entry(catalog, entry, &reader, &head))
+		return -SLUICE_E_PROTOCOL;
+	r = read_certs(recipe, reader);
+	if (r < 0)
+		return r;
+	if (head.type == CATALOG_FILE &&
+	    !read_entry(catalog, profile_entry(catalog, index), &reader, &head))
+		return -SLUICE_E_PROTOCOL;
+	return read_options(recipe, reader);
 }
 
 /* What the broker has checked builds here too; only memory can be short. */
-static struct sluice_profile *build(struct catalog *catalog, struct item *entry)
+static struct sluice_profile *build(struct catalog *catalog, size_t index, uint64_t entry)
 {
-	enum sluice_role role = SLUICE_SERVER;
-	struct sluice_options *opts;
+	struct recipe recipe = { .role = SLUICE_SERVER };
 	struct sluice_profile *profile = NULL;
 
-	if (sluice_options_new(&opts) < 0)
+	if (sluice_options_new(&recipe.opts) < 0)
 		return NULL;
-	if (read_options(opts, entry, &role) == 0 &&
-	    profile_new_keyless(&profile, opts, role, catalog->signer, NULL) == 0) {
-		profile->origin = entry;
-		profile->pause_hello = role == SLUICE_SERVER;
-		if (role == SLUICE_SERVER && catalog->ticket_keys)
+	if (read_recipe(&recipe, catalog, index, entry) == 0 &&
+	    profile_new_keyless(&profile, recipe.opts, recipe.role, catalog->signer, NULL) == 0) {
+		profile->origin = recipe.key_id;
+		profile->pause_hello = recipe.role == SLUICE_SERVER;
+		if (recipe.role == SLUICE_SERVER && catalog->ticket_keys)
 			profile_set_ticket_keys(profile, catalog->ticket_keys);
 	}
-	sluice_options_free(opts);
+	sluice_options_free(recipe.opts);
 	return profile;
 }
 
-static struct sluice_profile *profile_of(struct catalog *catalog, struct item *entry)
+static size_t bucket_of(uint64_t entry)
 {
-	if (!entry->profile)
-		entry->profile = build(catalog, entry);
-	return sluice_profile_ref(entry->profile);
+	return (entry * 0x9e3779b97f4a7c15u) >> 54; /* Knuth's multiplication: the upper ten bits */
+}
+
+static struct built *find_built(struct catalog *catalog, uint64_t entry)
+{
+	struct built *built;
+
+	LIST_FOREACH(built, &catalog->buckets[bucket_of(entry)], in_bucket)
+	if (built->entry == entry)
+		return built;
+	return NULL;
+}
+
+/* Those that have one that is dropped keep it. */
+static struct built *add_built(struct catalog *catalog, size_t index, uint64_t entry)
+{
+	struct built *built = calloc(1, sizeof(*built));
+
+	if (!built)
+		return NULL;
+	built->profile = build(catalog, index, entry);
+	if (!built->profile) {
+		free(built);
+		return NULL;
+	}
+	built->entry = entry;
+	LIST_INSERT_HEAD(&catalog->buckets[bucket_of(entry)], built, in_bucket);
+	TAILQ_INSERT_HEAD(&catalog->used, built, by_use);
+	if (++catalog->n_built > CATALOG_MAX_BUILT)
+		drop_built(catalog, TAILQ_LAST(&catalog->used, built_list));
+	return built;
+}
+
+static struct sluice_profile *profile_of(struct catalog *catalog, size_t index, uint64_t entry)
+{
+	struct built *built = find_built(catalog, entry);
+
+	if (built) {
+		TAILQ_REMOVE(&catalog->used, built, by_use);
+		TAILQ_INSERT_HEAD(&catalog->used, built, by_use);
+	} else {
+		built = add_built(catalog, index, entry);
+	}
+	return built ? sluice_profile_ref(built->profile) : NULL;
 }
 
 struct sluice_profile *catalog_profile(struct catalog *catalog, size_t index)
 {
-	if (index >= catalog->n_profiles)
-		return NULL;
-	return profile_of(catalog, catalog->profiles[index]);
+	return profile_of(catalog, index, profile_entry(catalog, index));
 }
 
-static struct item *find_host(const struct catalog *catalog, size_t index, char *name)
-{
-	struct host wanted = { .profile = index, .name = name }, **found;
+/* --- hosts ---------------------------------------------------------------------------------- */
 
-	found = tfind(&wanted, &catalog->hosts, by_name);
-	return found ? (*found)->entry : NULL;
+static int compare(const struct catalog *catalog, const struct catalog_name *slot, size_t index,
+		   const char *name, size_t len)
+{
+	size_t slot_len = slot->text_len;
+	int order;
+
+	if (slot->profile != index)
+		return slot->profile < index ? -1 : 1;
+	if (slot->text > catalog->map_len || slot_len > catalog->map_len - slot->text)
+		return 1; /* no broker writes that: nobody is found */
+	order = memcmp(catalog->map + slot->text, name, slot_len < len ? slot_len : len);
+	if (order)
+		return order;
+	return slot_len < len ? -1 : slot_len > len;
+}
+
+/* Returns the offset of the entry of a host, or 0. */
+static uint64_t find_host(const struct catalog *catalog, size_t index, const char *name, size_t len)
+{
+	size_t from = 0, to = catalog->head.n_names, mid;
+	struct catalog_name slot;
+	int order;
+
+	while (from < to) {
+		mid = from + (to - from) / 2;
+		memcpy(&slot, catalog->map + catalog->head.names_at + mid * sizeof(slot),
+		       sizeof(slot));
+		order = compare(catalog, &slot, index, name, len);
+		if (order == 0)
+			return slot.entry;
+		if (order < 0)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return 0;
+}
+
+static bool refuses(const struct catalog *catalog, size_t index)
+{
+	struct wire_reader reader;
+	struct wire_head head;
+	struct attr attr;
+	uint64_t value = 0;
+
+	if (!read_entry(catalog, profile_entry(catalog, index), &reader, &head))
+		return true;
+	while (wire_next(&reader, &attr) == 1)
+		if (attr.type == ATTR_NO_MATCH)
+			attr_u64(&attr, &value);
+	return value;
 }
 
 struct sluice_profile *catalog_host(struct catalog *catalog, size_t index, const char *sni)
 {
+	size_t i, len = sni ? strnlen(sni, MAX_NAME) : 0;
 	char name[MAX_NAME], *dot;
-	struct item *entry = NULL;
-	size_t i, len = sni ? strnlen(sni, sizeof(name)) : 0;
+	uint64_t entry = 0;
 
-	if (index >= catalog->n_profiles || len == sizeof(name))
+	if (index >= catalog->head.n_profiles || len == sizeof(name))
 		return NULL;
 	for (i = 0; i < len; i++)
 		name[i] = (char)tolower((unsigned char)sni[i]);
-	name[len] = '\0';
 	if (len)
-		entry = find_host(catalog, index, name);
-	dot = entry || !len ? NULL : strchr(name, '.');
+		entry = find_host(catalog, index, name, len);
+	dot = entry || !len ? NULL : memchr(name, '.', len);
 	if (dot && dot > name) {
 		dot[-1] = '*';
-		entry = find_host(catalog, index, dot - 1);
+		entry = find_host(catalog, index, dot - 1, (size_t)(name + len - dot + 1));
 	}
-	if (!entry && len && catalog->refuses[index])
+	if (!entry && len && refuses(catalog, index))
 		return NULL;
-	return profile_of(catalog, entry ? entry : catalog->profiles[index]);
+	return profile_of(catalog, index, entry ? entry : profile_entry(catalog, index));
 }
 
 const uint8_t *catalog_key_id(const struct sluice_profile *profile)
 {
-	const struct item *entry = profile->origin;
-
-	return entry ? entry->key_id : NULL;
+	return profile->origin;
 }

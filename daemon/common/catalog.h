@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The catalogue of profiles: what handshakers need of the configuration, in one sealed memory file that
- * all of them read in place. A profile is built when the first connection wants it.
+ * all of them read in place. Opening one costs nothing that grows with it; a profile is built when a
+ * connection wants it, and those that were not wanted for longest are dropped.
  *
- * The file is a row of entries, each after its length in four bytes: messages (handover/wire.h) of type
- * CATALOG_SECRETS, CATALOG_PROFILE or CATALOG_HOST. Hosts follow their profile.
+ * The file: a head, entries, and an index of host names. An entry is its length in four bytes, then a
+ * message (handover/wire.h) of a type below. Hosts follow their profile. The index is sorted by profile
+ * and name and points to entries. Numbers are this machine's: reader and writer are of one build.
  */
 #ifndef SLUICED_COMMON_CATALOG_H
 #define SLUICED_COMMON_CATALOG_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <sluice/options.h>
 
@@ -19,13 +22,32 @@
 
 enum catalog_entry {
 	CATALOG_SECRETS = 1, /* ATTR_TICKET_KEYS */
-	CATALOG_PROFILE, /* ATTR_NAME, ATTR_ROLE, ATTR_NO_MATCH, ATTR_KEY_ID, ATTR_CERT, options */
-	CATALOG_HOST,    /* ATTR_HOST_NAME, ATTR_KEY_ID, ATTR_CERT, options */
+	CATALOG_PROFILE,     /* ATTR_NAME, ATTR_ROLE, ATTR_NO_MATCH, options, a certificate */
+	CATALOG_HOST,        /* ATTR_HOST_NAME, options, a certificate */
+	CATALOG_FILE, /* a certificate: its names are the hosts, the profile has the options */
+};
+/* A certificate: ATTR_KEY_ID, ATTR_CERT, ATTR_CERT_NAME, ATTR_KEY_TYPE, ATTR_NOT_AFTER, ATTR_CERT_FILE. */
+
+#define CATALOG_MAGIC 0x32746163u
+#define CATALOG_MAX_BUILT 1024 /* profiles that a reader keeps */
+
+/* struct catalog_head - what the file begins with. Offsets are of the file. */
+struct catalog_head {
+	uint32_t magic, n_profiles, n_names, unused;
+	uint64_t
+		profiles_at; /* n_profiles offsets of entries, eight bytes each; entries end here */
+	uint64_t names_at;   /* n_names of struct catalog_name */
+};
+
+struct catalog_name {
+	uint64_t entry;
+	uint64_t text; /* where it is; without a NUL */
+	uint32_t profile, text_len;
 };
 
 struct catalog;
 
-/* catalog_open() reads a sealed file; owns @fd. Errors: PROTOCOL, NOMEM. */
+/* catalog_open() maps a sealed file; owns @fd. Errors: PROTOCOL, NOMEM. */
 int catalog_open(struct catalog **ret_catalog, int fd);
 
 /* catalog_ref() takes another reference, catalog_unref() drops one; NULL is fine. One thread. */
@@ -44,10 +66,20 @@ struct sluice_profile *catalog_profile(struct catalog *catalog, size_t index);
  */
 struct sluice_profile *catalog_host(struct catalog *catalog, size_t index, const char *sni);
 
-/* catalog_key_id() returns the SHA-256 of the public key of a profile's certificate, or NULL. */
+/*
+ * catalog_key_id() returns the SHA-256 of the public key of a profile's certificate, or NULL. It points
+ * into the catalogue.
+ */
 const uint8_t *catalog_key_id(const struct sluice_profile *profile);
 
 /* catalog_set_signer() says who signs for all profiles. Before the first is wanted. */
 void catalog_set_signer(struct catalog *catalog, const struct signer *signer);
+
+/*
+ * catalog_entry_next() goes through the entries of a mapped file: *@at is 0 at the beginning. Returns
+ * false at the end, and for what is no catalogue.
+ */
+bool catalog_entry_next(const uint8_t *map, size_t map_len, uint64_t *at,
+			const uint8_t **ret_message, size_t *ret_len);
 
 #endif

@@ -8,6 +8,7 @@
 /* Descriptors that a child finds its channels at. */
 #define CHILD_BROKER_FD 3
 #define CHILD_KEEPER_FD 4 /* handshaker only */
+#define CHILD_LOADS_FD 4  /* keeper only: keys come and go there */
 
 /*
  * process_spawn() starts @program, a sibling of this program, with @fds at 3 and up, to run as @uid and @gid, and nothing else

@@ -164,6 +164,7 @@ static void free_profile(struct config_profile *profile)
 	for (i = 0; i < profile->n_hosts; i++)
 		free_host(&profile->hosts[i]);
 	free(profile->hosts);
+	free(profile->hosts_dir);
 	free(profile->name);
 	sluice_options_free(profile->options);
 }

@@ -43,6 +43,7 @@ struct config_profile {
 	struct sluice_options *options;
 	struct config_host *hosts;
 	size_t n_hosts;
+	char *hosts_dir; /* absolute: certificates whose names are hosts too; NULL: none */
 	enum config_no_match no_match;
 };
 

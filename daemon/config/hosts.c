@@ -5,61 +5,18 @@
  */
 #include "config/parse.h"
 
-#include <arpa/inet.h>
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_HOST 253 /* RFC 1035, 2.3.4: 255 bytes on the wire */
-#define MAX_LABEL 63
+#include "common/hostname.h"
 
 /* --- names ------------------------------------------------------------------------------------ */
-
-/* RFC 1123, 2.1, with the underscores that there are in the wild. */
-static bool is_dns_name(const char *name)
-{
-	size_t len;
-
-	for (;; name += len + 1) {
-		len = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_");
-		if (!len || len > MAX_LABEL || name[0] == '-' || name[len - 1] == '-')
-			return false;
-		if (!name[len])
-			return true;
-		if (name[len] != '.')
-			return false;
-	}
-}
-
-/* What is wrong with a name in lower case, and what to do; NULL: nothing. */
-static const char *judge(const char *host)
-{
-	struct in_addr ignored;
-	const char *c;
-
-	for (c = host; *c; c++)
-		if (!isascii(*c))
-			return "is not ASCII; write what DNS has, \"xn--...\"";
-	if (inet_pton(AF_INET, host, &ignored) == 1 || strchr(host, ':'))
-		return "is an address or has a port, and clients send names (RFC 6066, 3); take "
-		       "it out";
-	if (host[strlen(host) - 1] == '.')
-		return "ends with a dot, and what clients send does not; take the dot away";
-	if (!strcmp(host, "*"))
-		return "would be every name; what has no host of its own gets the profile's "
-		       "options anyway";
-	if (!strncmp(host, "*.", 2))
-		host += 2;
-	if (strchr(host, '*'))
-		return "has a \"*\" that is not all of the first label; write \"*.example.org\"";
-	return is_dns_name(host) ? NULL : "is not a DNS name; write one like \"www.example.org\"";
-}
 
 int host_name_read(struct parse *p, const char *name, const struct node *node, char **ret_host)
 {
 	char quote[PARSE_QUOTE_LEN], *host, *c;
 	const char *fault;
-	int r = node_expect_line(p, name, node, MAX_HOST);
+	int r = node_expect_line(p, name, node, HOST_NAME_LONGEST);
 
 	if (r < 0)
 		return r;
@@ -69,7 +26,7 @@ int host_name_read(struct parse *p, const char *name, const struct node *node, c
 	for (c = host; *c; c++)
 		if (*c >= 'A' && *c <= 'Z')
 			*c = (char)(*c - 'A' + 'a');
-	fault = judge(host);
+	fault = host_name_fault(host);
 	if (fault) {
 		free(host);
 		return parse_fail(p, SLUICE_E_OPTION, node->place, "%s: \"%s\" %s", name,

@@ -110,15 +110,16 @@ const struct field *fields_find(const struct fields *fields, const char *key);
 /* fields_check_name() holds the name of a listener, profile or pool against what logs can show. */
 int fields_check_name(struct parse *p, const char *what, const struct node *node);
 
-field_read field_number;  /* unsigned int */
-field_read field_word;    /* unsigned int, or an enum */
-field_read field_line;    /* char *: a line of text */
-field_read field_name;    /* char *: fields_check_name() */
-field_read field_socket;  /* char *: an absolute path that fits sockaddr_un */
-field_read field_node;    /* const struct node *: for later */
-field_read field_profile; /* size_t: index of the profile of that name */
-field_read field_pool;    /* size_t */
-field_read field_users;   /* struct config_pool: who may attach */
+field_read field_number;    /* unsigned int */
+field_read field_word;      /* unsigned int, or an enum */
+field_read field_line;      /* char *: a line of text */
+field_read field_name;      /* char *: fields_check_name() */
+field_read field_socket;    /* char *: an absolute path that fits sockaddr_un */
+field_read field_directory; /* char *: an absolute path of at most max bytes */
+field_read field_node;      /* const struct node *: for later */
+field_read field_profile;   /* size_t: index of the profile of that name */
+field_read field_pool;      /* size_t */
+field_read field_users;     /* struct config_pool: who may attach */
 field_read field_groups;
 
 /* --- users.c ----------------------------------------------------------------------------------- */

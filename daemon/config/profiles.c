@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define MAX_DIRECTORY 3840 /* bytes; with a file in it no longer than PATH_MAX */
+
 static const char *const no_match_words[] = {
 	[CONFIG_NO_MATCH_DEFAULT] = "default",
 	[CONFIG_NO_MATCH_REFUSE] = "refuse",
@@ -27,6 +29,7 @@ struct section {
 	enum sluice_role role;
 	enum config_no_match no_match;
 	const struct node *hosts;
+	char *hosts_dir;
 };
 
 static const char *const role_words[] = { "server", "client", NULL };
@@ -37,6 +40,10 @@ static const struct field rows[] = {
 	  .offset = offsetof(struct section, role),
 	  .words = role_words },
 	{ .name = "hosts", .read = field_node, .offset = offsetof(struct section, hosts) },
+	{ .name = "hosts_dir",
+	  .read = field_directory,
+	  .offset = offsetof(struct section, hosts_dir),
+	  .max = MAX_DIRECTORY },
 	{ .name = "no_match",
 	  .read = field_word,
 	  .offset = offsetof(struct section, no_match),
@@ -53,17 +60,20 @@ static const struct fields fields = {
 /* Hosts are chosen by what a client sends. */
 static int check_meaning(struct parse *p, const struct node *map, const struct section *section)
 {
-	const struct node *no_match = node_get(map, "no_match");
+	static const char *const keys[] = { "hosts", "hosts_dir", "no_match" };
+	const struct node *no_match = node_get(map, "no_match"), *value;
+	size_t i;
 
-	if (section->role == SLUICE_CLIENT && (section->hosts || no_match))
-		return parse_fail(p, SLUICE_E_OPTION_CONFLICT,
-				  section->hosts ? section->hosts->place : no_match->place,
-				  "%s: only for the role server; take it out",
-				  section->hosts ? "hosts" : "no_match");
-	if (section->no_match == CONFIG_NO_MATCH_REFUSE && !section->hosts)
+	for (i = 0; i < ARRAY_LEN(keys) && section->role == SLUICE_CLIENT; i++) {
+		value = node_get(map, keys[i]);
+		if (value)
+			return parse_fail(p, SLUICE_E_OPTION_CONFLICT, value->place,
+					  "%s: only for the role server; take it out", keys[i]);
+	}
+	if (section->no_match == CONFIG_NO_MATCH_REFUSE && !section->hosts && !section->hosts_dir)
 		return parse_fail(p, SLUICE_E_OPTION_CONFLICT, no_match->place,
-				  "no_match: refuse without hosts refuses everybody; add hosts, or "
-				  "take it out");
+				  "no_match: refuse without hosts refuses everybody; add hosts or "
+				  "hosts_dir, or take it out");
 	return 0;
 }
 
@@ -94,6 +104,7 @@ static int read_profile(struct parse *p, const struct node *map, struct config_p
 	struct section section = { .role = SLUICE_SERVER };
 	int r = fields_read(p, &fields, map, &section);
 
+	profile->hosts_dir = section.hosts_dir;
 	if (!r)
 		r = check_meaning(p, map, &section);
 	if (r < 0)

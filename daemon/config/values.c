@@ -98,10 +98,10 @@ int field_name(struct parse *p, const struct field *field, const struct node *va
 	return r < 0 ? r : keep_text(p, value, member);
 }
 
-int field_socket(struct parse *p, const struct field *field, const struct node *value, void *member)
+static int read_path(struct parse *p, const struct field *field, const struct node *value,
+		     size_t max, char **member)
 {
-	int r = node_expect_line(p, field->name, value,
-				 sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+	int r = node_expect_line(p, field->name, value, max);
 	char quote[PARSE_QUOTE_LEN];
 
 	if (r < 0)
@@ -111,6 +111,18 @@ int field_socket(struct parse *p, const struct field *field, const struct node *
 				  "%s: takes an absolute path, not \"%s\"; begin it with \"/\"",
 				  field->name, parse_quote(quote, value->text));
 	return keep_text(p, value, member);
+}
+
+int field_socket(struct parse *p, const struct field *field, const struct node *value, void *member)
+{
+	return read_path(p, field, value, sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1,
+			 member);
+}
+
+int field_directory(struct parse *p, const struct field *field, const struct node *value,
+		    void *member)
+{
+	return read_path(p, field, value, field->max, member);
 }
 
 int field_node(struct parse *p, const struct field *field, const struct node *value, void *member)

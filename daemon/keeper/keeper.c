@@ -6,6 +6,7 @@
  * in no core; system calls that it does not need end it.
  */
 #include <errno.h>
+#include <poll.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,32 +16,19 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
-#include <openssl/mem.h>
-#include <openssl/sha.h>
-#include <openssl/x509.h>
-
 #include "bssl/signer.h"
 #include "common/loop.h"
 #include "common/permit.h"
 #include "common/process.h"
-#include "core/error.h"
 #include "core/secret.h"
 #include "handover/channel.h"
 #include "handover/messages.h"
 #include "handover/wire.h"
+#include "keeper/keys.h"
+#include "keeper/load.h"
 #include "keeper/sign.h"
-#include "options/pem.h"
 
-#define MAX_KEYS 100000
-#define MAX_CHAIN 16
 #define PERMITS_WINDOW (1 << 22) /* sessions that may begin while one waits */
-#define KEY_ID_LEN SHA256_DIGEST_LENGTH
-
-struct key {
-	uint8_t id[KEY_ID_LEN]; /* of the SubjectPublicKeyInfo */
-	EVP_PKEY *pkey;
-};
 
 /* struct client - a handshaker's channel. */
 struct client {
@@ -49,156 +37,11 @@ struct client {
 
 static struct keeper {
 	struct loop loop;
-	struct watch broker;
-	void *keys; /* tsearch(3) by id */
-	size_t n_keys;
+	struct watch broker, loads;
 	uint8_t *permit_key; /* PERMIT_KEY_LEN bytes */
 	struct permits_used *used;
 	uint8_t *buf; /* WIRE_MAX bytes; secret memory: passwords come in it */
 } keeper;
-
-static int by_id(const void *a, const void *b)
-{
-	return memcmp(((const struct key *)a)->id, ((const struct key *)b)->id, KEY_ID_LEN);
-}
-
-/* --- keys ----------------------------------------------------------------------------------- */
-
-static int key_id(EVP_PKEY *pkey, uint8_t id[KEY_ID_LEN])
-{
-	uint8_t *der = NULL;
-	int len = i2d_PUBKEY(pkey, &der);
-
-	if (len <= 0)
-		return -SLUICE_E_NOMEM;
-	SHA256(der, (size_t)len, id);
-	OPENSSL_free(der);
-	return 0;
-}
-
-/* Owns @pkey. The same key again replaces the one before. */
-static int keep_key(EVP_PKEY *pkey, const uint8_t id[KEY_ID_LEN])
-{
-	struct key *key = calloc(1, sizeof(*key)), **found;
-
-	if (!key || keeper.n_keys == MAX_KEYS) {
-		free(key);
-		EVP_PKEY_free(pkey);
-		return -SLUICE_E_NOMEM;
-	}
-	memcpy(key->id, id, KEY_ID_LEN);
-	key->pkey = pkey;
-	found = tsearch(key, &keeper.keys, by_id);
-	if (found && *found == key) {
-		keeper.n_keys++;
-		return 0;
-	}
-	free(key);
-	EVP_PKEY_free(pkey);
-	return found ? 0 : -SLUICE_E_NOMEM;
-}
-
-/* struct load - a MSG_LOAD: two files, which may be the same. */
-struct load {
-	char password[1024];
-	struct pem_file cert, key;
-	STACK_OF(CRYPTO_BUFFER) * chain;
-	EVP_PKEY *pkey;
-	uint8_t id[KEY_ID_LEN];
-};
-
-static int read_file(struct pem_file *file, int fd, const char *what, struct sluice_error *err)
-{
-	int e = fd < 0 ? EBADF : pem_file_read_fd(file, fd);
-
-	return e ? err_set_errno(err, SLUICE_E_FILE, e, "%s", what) : 0;
-}
-
-static int check_pair(const struct load *load, struct sluice_error *err)
-{
-	X509 *leaf = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(load->chain, 0));
-	int matches = leaf && X509_check_private_key(leaf, load->pkey);
-
-	X509_free(leaf);
-	if (matches)
-		return 0;
-	return err_set(err, SLUICE_E_KEY_MISMATCH, "the key does not belong to the certificate");
-}
-
-static int load_pair(struct load *load, struct channel_fds *fds, struct sluice_error *err)
-{
-	int cert_fd = channel_take_fd(fds), key_fd = channel_take_fd(fds);
-	int r = read_file(&load->cert, cert_fd, "certfile", err);
-
-	if (r == 0)
-		r = read_file(&load->key, key_fd, "keyfile", err);
-	if (cert_fd >= 0)
-		close(cert_fd);
-	if (key_fd >= 0)
-		close(key_fd);
-	if (r == 0)
-		r = pem_parse_certs(&load->chain, &load->cert, "certfile", false, err);
-	if (r == 0)
-		r = pem_parse_key(&load->pkey, &load->key, "keyfile",
-				  load->password[0] ? load->password : NULL, err);
-	if (r == 0)
-		r = check_pair(load, err);
-	if (r == 0 && key_id(load->pkey, load->id) < 0)
-		r = err_set(err, SLUICE_E_NOMEM, "no memory for a key");
-	if (r == 0) {
-		r = keep_key(load->pkey, load->id);
-		load->pkey = NULL;
-		if (r < 0)
-			err_set(err, SLUICE_E_NOMEM, "no memory for a key");
-	}
-	return r;
-}
-
-static void answer_load(const struct load *load, uint32_t id, const struct sluice_error *err)
-{
-	struct wire wire;
-	size_t i, n = load->chain ? sk_CRYPTO_BUFFER_num(load->chain) : 0;
-	const CRYPTO_BUFFER *cert;
-
-	wire_begin(&wire, keeper.buf, WIRE_MAX, MSG_LOADED, id);
-	if (err->code) {
-		wire_put_u64(&wire, ATTR_ERROR, (uint64_t)err->code);
-		wire_put_text(&wire, ATTR_TEXT, err->text);
-	} else {
-		wire_put(&wire, ATTR_KEY_ID, load->id, KEY_ID_LEN);
-		for (i = 0; i < n && i < MAX_CHAIN; i++) {
-			cert = sk_CRYPTO_BUFFER_value(load->chain, i);
-			wire_put(&wire, ATTR_CERT, CRYPTO_BUFFER_data(cert),
-				 CRYPTO_BUFFER_len(cert));
-		}
-	}
-	if (wire.overflow) {
-		wire_begin(&wire, keeper.buf, WIRE_MAX, MSG_LOADED, id);
-		wire_put_u64(&wire, ATTR_ERROR, SLUICE_E_OPTION_RANGE);
-		wire_put_text(&wire, ATTR_TEXT, "certfile: the chain is too long");
-	}
-	channel_send(keeper.broker.fd, keeper.buf, wire_end(&wire), NULL, 0);
-}
-
-static void take_load(struct wire_reader *reader, uint32_t id, struct channel_fds *fds)
-{
-	struct load *load = secret_new(sizeof(*load));
-	struct sluice_error err = { .alert = -1 };
-	struct attr attr;
-
-	if (!load)
-		return; /* the broker's wait ends by time */
-	while (wire_next(reader, &attr) == 1)
-		if (attr.type == ATTR_PASSWORD)
-			attr_text(&attr, load->password, sizeof(load->password));
-	load_pair(load, fds, &err);
-	answer_load(load, id, &err);
-	pem_file_free(&load->cert);
-	pem_file_free(&load->key);
-	sk_CRYPTO_BUFFER_pop_free(load->chain, CRYPTO_BUFFER_free);
-	EVP_PKEY_free(load->pkey);
-	secret_free(load);
-}
 
 /* --- permits -------------------------------------------------------------------------------- */
 
@@ -245,6 +88,28 @@ static void add_client(int fd)
 	}
 }
 
+/* A channel that is full of answers is read again: the broker is behind, and so are we. */
+static void send_to_broker(int fd, const struct wire *wire)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLOUT };
+	int r;
+
+	while ((r = channel_send(fd, wire->buf, wire_end(wire), NULL, 0)) == -EAGAIN)
+		poll(&pfd, 1, -1);
+	if (r < 0)
+		exit(0); /* the broker is gone */
+}
+
+static void answer_ping(uint32_t id)
+{
+	uint8_t buf[64];
+	struct wire wire;
+
+	wire_begin(&wire, buf, sizeof(buf), MSG_PONG, id);
+	wire_put_u64(&wire, ATTR_COUNT, keys_count());
+	send_to_broker(keeper.broker.fd, &wire);
+}
+
 static void take_broker_message(size_t len, struct channel_fds *fds)
 {
 	struct wire_reader reader;
@@ -253,14 +118,14 @@ static void take_broker_message(size_t len, struct channel_fds *fds)
 	if (!wire_open(&reader, keeper.buf, len, &head))
 		exit(1); /* not our broker */
 	switch (head.type) {
-	case MSG_LOAD:
-		take_load(&reader, head.id, fds);
-		break;
 	case MSG_PERMIT_KEY:
 		take_permit_key(&reader);
 		break;
 	case MSG_CHANNEL:
 		add_client(channel_take_fd(fds));
+		break;
+	case MSG_PING:
+		answer_ping(head.id);
 		break;
 	}
 }
@@ -277,6 +142,41 @@ static void broker_ready(struct watch *watch, uint32_t events)
 	}
 	if (n == 0 || (n != -EAGAIN && n != -EMSGSIZE))
 		exit(0); /* the broker is gone */
+}
+
+static void unload(struct wire_reader *reader)
+{
+	struct attr attr;
+
+	while (wire_next(reader, &attr) == 1)
+		if (attr.type == ATTR_KEY_ID && attr.len == KEY_ID_LEN)
+			keys_drop(attr.bytes);
+}
+
+/* One key at a time, so that handshakes that want a signature do not wait for all of a reload. */
+static void loads_ready(struct watch *watch, uint32_t events)
+{
+	struct wire_reader reader;
+	struct channel_fds fds;
+	struct wire_head head;
+	struct wire wire;
+	ssize_t n = channel_recv(watch->fd, keeper.buf, WIRE_MAX, &fds);
+
+	if (n == -EAGAIN || n == -EMSGSIZE)
+		return;
+	if (n <= 0)
+		exit(0);
+	if (!wire_open(&reader, keeper.buf, (size_t)n, &head))
+		exit(1);
+	if (head.type == MSG_LOAD) {
+		wire = (struct wire){ .buf = keeper.buf };
+		load_pair(&wire, head.id, reader, &fds);
+		send_to_broker(watch->fd, &wire);
+	} else if (head.type == MSG_UNLOAD) {
+		unload(&reader);
+	}
+	channel_close_fds(&fds);
+	secret_wipe(keeper.buf, (size_t)n);
 }
 
 /* --- handshakers ---------------------------------------------------------------------------- */
@@ -303,21 +203,12 @@ static bool read_request(struct wire_reader *reader, struct request *request)
 	       request->input.len <= SIGNER_MAX_INPUT && request->algorithm <= UINT16_MAX;
 }
 
-static EVP_PKEY *find_key(const struct attr *id)
-{
-	struct key wanted, **found;
-
-	memcpy(wanted.id, id->bytes, KEY_ID_LEN);
-	found = tfind(&wanted, &keeper.keys, by_id);
-	return found ? (*found)->pkey : NULL;
-}
-
 /* The answer to a refusal has no output: nothing more is said to who asks for what it may not. */
 static void answer(struct client *client, uint32_t id, const struct request *request)
 {
 	uint8_t out[SIGNER_MAX_OUTPUT], buf[SIGNER_MAX_OUTPUT + 64];
 	uint16_t algorithm = (uint16_t)request->algorithm;
-	EVP_PKEY *key = find_key(&request->key_id);
+	EVP_PKEY *key = keys_find(request->key_id.bytes);
 	enum sluice_role role;
 	struct wire wire;
 	size_t len = 0;
@@ -383,6 +274,9 @@ int main(void)
 	keeper.broker = (struct watch){ .fd = CHILD_BROKER_FD, .ready = broker_ready };
 	if (r == 0)
 		r = loop_watch(&keeper.loop, &keeper.broker, EPOLLIN);
+	keeper.loads = (struct watch){ .fd = CHILD_LOADS_FD, .ready = loads_ready };
+	if (r == 0)
+		r = loop_watch(&keeper.loop, &keeper.loads, EPOLLIN);
 	if (r == 0)
 		r = process_confine(CONFINE_KEEPER, process_id(PROCESS_UID),
 				    process_id(PROCESS_GID));

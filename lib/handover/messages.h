@@ -44,6 +44,9 @@ enum message_type {
 	MSG_LOADED,
 	MSG_CHANNEL = 84,    /* with a handshaker's end */
 	MSG_PERMIT_KEY = 86, /* what permits are checked by */
+	MSG_UNLOAD,          /* a key is needed once less */
+	MSG_PING,            /* is it alive? */
+	MSG_PONG,
 	/* handshaker -> keeper, and the answer */
 	MSG_SIGN = 96,
 	MSG_SIGNED,
@@ -132,6 +135,10 @@ enum attr_type {
 	ATTR_TRACE,         /* 1: tell what happens in the handshake */
 	ATTR_EVENT,         /* enum trace_event */
 	ATTR_TIME_US,       /* CLOCK_MONOTONIC */
+	ATTR_CERT_NAME,     /* a DNS name of a certificate, lower case; repeated */
+	ATTR_NOT_AFTER,     /* seconds of the epoch */
+	ATTR_KEY_TYPE,      /* "P-256", "RSA 2048" */
+	ATTR_CERT_FILE,     /* where a certificate was read */
 
 	/* an option set: the option's number is added */
 	ATTR_OPTION = 1024,

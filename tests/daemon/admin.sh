@@ -197,7 +197,7 @@ older() {
 digests() {
   local digest
   digest=$(openssl pkey -in "$work/ec.key" -pubout -outform DER | sha256sum | cut -d ' ' -f 1)
-  ends 0 "$digest" ctl certs
+  ends 0 "$digest" ctl certs --wide
 }
 
 secrets() {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The catalogue: which host answers for a name, and files that are not what a broker writes. */
-#include "common/catalog.h"
+#include "common/catalog-write.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,28 +19,55 @@
 #include "support/certs.h"
 
 #define MAX_FILE 65536
+#define MAX_ENTRY 16384
 
-/* struct file - a catalogue that is being written. */
+/* struct file - a catalogue that is being written, and then its bytes. */
 struct file {
+	struct catalog_writer writer;
+	uint8_t entry[MAX_ENTRY];
+	struct wire wire;
 	uint8_t bytes[MAX_FILE];
 	size_t len;
-	struct wire wire;
+	char conflicts[256];
 };
+
+static void begin_file(struct file *file)
+{
+	assert_int_equal(catalog_write_begin(&file->writer), 0);
+	file->conflicts[0] = '\0';
+}
+
+static void note_conflict(void *arg, const char *name, size_t name_len, const void *first,
+			  const void *second)
+{
+	struct file *file = arg;
+	size_t len = strlen(file->conflicts);
+
+	snprintf(file->conflicts + len, sizeof(file->conflicts) - len, "%.*s:%s,%s ", (int)name_len,
+		 name, (const char *)first, (const char *)second);
+}
+
+static void end_file(struct file *file)
+{
+	int fd = catalog_write_end(&file->writer, note_conflict, file);
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	n = pread(fd, file->bytes, MAX_FILE, 0);
+	assert_true(n > 0 && n < MAX_FILE);
+	file->len = (size_t)n;
+	close(fd);
+	catalog_write_free(&file->writer);
+}
 
 static void begin(struct file *file, enum catalog_entry type)
 {
-	wire_begin(&file->wire, file->bytes + file->len + 4, MAX_FILE - file->len - 4, type, 0);
+	wire_begin(&file->wire, file->entry, MAX_ENTRY, type, 0);
 }
 
-static void end(struct file *file)
+static void end(struct file *file, enum catalog_entry type)
 {
-	size_t len = wire_end(&file->wire);
-	int i;
-
-	assert_true(len > 0);
-	for (i = 0; i < 4; i++)
-		file->bytes[file->len + i] = (uint8_t)(len >> (8 * i));
-	file->len += 4 + len;
+	assert_int_equal(catalog_write(&file->writer, type, &file->wire), 0);
 }
 
 static void put_identity(struct file *file, uint8_t id)
@@ -73,17 +100,34 @@ static void put_profile(struct file *file, uint8_t id, bool refuses)
 	wire_put_u64(&file->wire, ATTR_NO_MATCH, refuses);
 	put_identity(file, id);
 	put_options(file, "tlsv1.3");
-	end(file);
+	end(file, CATALOG_PROFILE);
 }
 
-static void put_host(struct file *file, uint8_t id, const char *name, const char *other)
+static void name(struct file *file, const char *text, const char *source)
+{
+	if (text)
+		assert_int_equal(catalog_write_name(&file->writer, text, strlen(text), source), 0);
+}
+
+static void put_host(struct file *file, uint8_t id, const char *one, const char *other)
 {
 	begin(file, CATALOG_HOST);
-	wire_put_text(&file->wire, ATTR_HOST_NAME, name);
-	wire_put_text(&file->wire, ATTR_HOST_NAME, other);
 	put_identity(file, id);
 	put_options(file, "tlsv1.2");
-	end(file);
+	end(file, CATALOG_HOST);
+	name(file, one, NULL);
+	name(file, other, NULL);
+}
+
+/* A certificate of a directory, which has the options of its profile. */
+static void put_file(struct file *file, uint8_t id, const char *one, const char *other,
+		     const char *source)
+{
+	begin(file, CATALOG_FILE);
+	put_identity(file, id);
+	end(file, CATALOG_FILE);
+	name(file, one, source);
+	name(file, other, source);
 }
 
 /* Profile 0 takes every name, profile 1 only those of its hosts. */
@@ -91,16 +135,19 @@ static void write_sample(struct file *file)
 {
 	static const uint8_t keys[PROFILE_TICKET_KEYS_LEN] = { 1 };
 
-	file->len = 0;
+	begin_file(file);
 	begin(file, CATALOG_SECRETS);
 	wire_put(&file->wire, ATTR_TICKET_KEYS, keys, sizeof(keys));
-	end(file);
+	end(file, CATALOG_SECRETS);
 	put_profile(file, 1, false);
 	put_host(file, 2, "a.example", "b.example");
 	put_host(file, 3, "*.example", NULL);
 	put_profile(file, 4, true);
 	put_host(file, 5, "a.example", NULL);
 	put_host(file, 6, "*.sub.example", "x.sub.example");
+	put_file(file, 7, "a.example", "file.example", "first"); /* a host goes before a file */
+	put_file(file, 8, "file.example", "*.files.example", "second");
+	end_file(file);
 }
 
 static int open_bytes(struct catalog **ret_catalog, const uint8_t *bytes, size_t len)
@@ -157,6 +204,9 @@ static void exact_names_and_wildcards(void **state)
 	assert_int_equal(who(catalog, 1, "a.example"), 5);
 	assert_int_equal(who(catalog, 1, "y.sub.example"), 6);
 	assert_int_equal(who(catalog, 1, "x.sub.example"), 6);
+	assert_int_equal(who(catalog, 1, "file.example"), 7);
+	assert_int_equal(who(catalog, 1, "x.files.example"), 8);
+	assert_int_equal(who(catalog, 0, "file.example"), 3);
 	catalog_unref(catalog);
 }
 
@@ -244,16 +294,11 @@ static void cut_off_at_every_byte(void **state)
 {
 	static struct file file;
 	struct catalog *catalog;
-	size_t len, opened = 0;
+	size_t len;
 
 	write_sample(&file);
-	for (len = 0; len < file.len; len++) {
-		if (open_bytes(&catalog, file.bytes, len) < 0)
-			continue;
-		opened++; /* between two entries */
-		catalog_unref(catalog);
-	}
-	assert_int_equal(opened, 6);
+	for (len = 0; len < file.len; len++)
+		assert_true(open_bytes(&catalog, file.bytes, len) < 0);
 }
 
 static void wrong_at_every_byte(void **state)
@@ -276,16 +321,66 @@ static void out_of_order(void **state)
 	static struct file file;
 	struct catalog *catalog;
 
-	file.len = 0;
-	put_host(&file, 1, "a.example", NULL); /* of no profile */
-	assert_int_equal(open_bytes(&catalog, file.bytes, file.len), -SLUICE_E_PROTOCOL);
-	file.len = 0;
+	begin_file(&file);
+	begin(&file, CATALOG_HOST);
+	put_identity(&file, 1);
+	assert_int_equal(catalog_write(&file.writer, CATALOG_HOST, &file.wire), -SLUICE_E_INVALID);
+	assert_int_equal(catalog_write_name(&file.writer, "a", 1, NULL), -SLUICE_E_INVALID);
 	put_profile(&file, 1, false);
-	put_host(&file, 2, "a.example", NULL);
+	put_host(&file, 2, "a.example", "a.example");
 	put_host(&file, 3, "a.example", NULL); /* the first counts */
+	end_file(&file);
 	assert_int_equal(open_bytes(&catalog, file.bytes, file.len), 0);
 	catalog_set_signer(catalog, &signer);
 	assert_int_equal(who(catalog, 0, "a.example"), 2);
+	assert_string_equal(file.conflicts, "");
+	catalog_unref(catalog);
+}
+
+static void names_that_two_files_have(void **state)
+{
+	static struct file file;
+	struct catalog *catalog;
+
+	write_sample(&file);
+	assert_string_equal(file.conflicts, "file.example:first,second ");
+	assert_int_equal(open_bytes(&catalog, file.bytes, file.len), 0);
+	catalog_unref(catalog);
+}
+
+/* More hosts than a reader keeps profiles of, and one that is wanted again and again. */
+static void profiles_are_built_and_dropped(void **state)
+{
+	enum { HOSTS = 3 * CATALOG_MAX_BUILT };
+	struct sluice_profile *first, *again;
+	static char names[HOSTS][32];
+	static struct file file;
+	struct catalog *catalog;
+	size_t i;
+	int fd;
+
+	begin_file(&file);
+	put_profile(&file, 1, false);
+	for (i = 0; i < HOSTS; i++) {
+		snprintf(names[i], sizeof(names[i]), "h%zu.example", i);
+		put_file(&file, (uint8_t)(2 + i % 100), names[i], NULL, NULL);
+	}
+	fd = catalog_write_end(&file.writer, NULL, NULL);
+	assert_true(fd >= 0);
+	catalog_write_free(&file.writer);
+	assert_int_equal(catalog_open(&catalog, fd), 0);
+	catalog_set_signer(catalog, &signer);
+	first = catalog_host(catalog, 0, names[0]);
+	assert_int_equal(first->suites13 != 0, 1); /* the profile's options */
+	for (i = 0; i < HOSTS; i++) {
+		assert_int_equal(who(catalog, 0, names[i]), 2 + i % 100);
+		assert_int_equal(who(catalog, 0, names[1]), 3);
+	}
+	again = catalog_host(catalog, 0, names[0]);
+	assert_ptr_not_equal(again, first); /* it was dropped, and whoever had it has it */
+	assert_int_equal(catalog_key_id(first)[0], 2);
+	sluice_profile_unref(again);
+	sluice_profile_unref(first);
 	catalog_unref(catalog);
 }
 
@@ -297,11 +392,12 @@ static void a_role_that_is_none(void **state)
 	size_t i;
 
 	for (i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
-		file.len = 0;
+		begin_file(&file);
 		begin(&file, CATALOG_PROFILE);
 		wire_put_u64(&file.wire, ATTR_ROLE, roles[i]);
 		put_identity(&file, 1);
-		end(&file);
+		end(&file, CATALOG_PROFILE);
+		end_file(&file);
 		assert_int_equal(open_bytes(&catalog, file.bytes, file.len), 0);
 		catalog_set_signer(catalog, &signer);
 		assert_null(catalog_profile(catalog, 0));
@@ -319,6 +415,8 @@ int main(void)
 		cmocka_unit_test(cut_off_at_every_byte),
 		cmocka_unit_test(wrong_at_every_byte),
 		cmocka_unit_test(out_of_order),
+		cmocka_unit_test(names_that_two_files_have),
+		cmocka_unit_test(profiles_are_built_and_dropped),
 		cmocka_unit_test(a_role_that_is_none),
 	};
 

@@ -134,6 +134,7 @@ static void the_example_is_read(void **state)
 	assert_int_equal(config->listeners[1].pool, 2);
 	assert_int_equal(config->n_profiles, 3);
 	assert_int_equal(web->n_hosts, 2);
+	assert_string_equal(web->hosts_dir, "/etc/sluice/certs");
 	assert_string_equal(shop->names[0], "shop.example");
 	assert_string_equal(shop->names[1], "*.shop.example");
 	assert_null(shop->names[2]);

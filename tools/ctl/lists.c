@@ -122,7 +122,11 @@ static const struct column certs_columns[] = {
 	{ "chain", "CHAIN", COLUMN_NUMBER },
 	{ "not_after", "GOOD UNTIL" },
 	{ "cert_sha256", "CERTIFICATE SHA-256", COLUMN_TEXT, true },
-	{ "key_sha256", "KEY SHA-256" },
+	{ "key_sha256", "KEY SHA-256", COLUMN_TEXT, true },
+	{ "days_left", "DAYS", COLUMN_NUMBER },
+	{ "key_type", "KEY" },
+	{ "file", "FILE" },
+	{ "problem", "PROBLEM" },
 	{ NULL },
 };
 
@@ -202,7 +206,8 @@ const struct ctl_command ctl_lists[] = {
 	{ "listeners", "", "list the listeners", NULL, 0, 0, listeners_columns, false, show },
 	{ "certs", "", "list certificates: for which names, until when",
 	  "HOSTS is empty for what a profile has for all other names. At most 64 names of a host\n"
-	  "are shown; n_hosts counts all. KEY SHA-256 is of the SubjectPublicKeyInfo.",
+	  "are shown; n_hosts counts all. KEY SHA-256 is of the SubjectPublicKeyInfo. Files of a\n"
+	  "hosts_dir with a PROBLEM come last; what was in force before them still is, if it was.",
 	  0, 0, certs_columns, false, show },
 	{ "options", "", "list the TLS options of every profile, as they are in effect",
 	  "What hosts have of their own is not in the list. Secrets are never shown.", 0, 0,
