@@ -16,7 +16,7 @@ static int end_one(struct broker *broker, struct session *session)
 	int r;
 
 	if (session->state == SESSION_QUEUED) {
-		session_end(broker, session, "ended by the administrator");
+		session_end(broker, session, END_KILLED);
 		return 0;
 	}
 	if (!broker->diag || !session->cookie)

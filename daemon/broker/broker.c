@@ -32,7 +32,7 @@ static void socket_ended(void *arg, const struct diag_socket *socket)
 		return;
 	session->rx_bytes = socket->bytes_in;
 	session->tx_bytes = socket->bytes_out;
-	session_end(broker, session, "closed");
+	session_end(broker, session, END_CLOSED);
 }
 
 static void diag_ready(struct watch *watch, uint32_t events)
@@ -86,7 +86,7 @@ static void poll_sockets(struct broker *broker)
 		for (session = LIST_FIRST(&broker->sessions.by_id[i]); session; session = next) {
 			next = LIST_NEXT(session, by_id);
 			if (is_gone(broker, session))
-				session_end(broker, session, "closed");
+				session_end(broker, session, END_CLOSED);
 		}
 }
 

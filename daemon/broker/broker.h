@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "broker/end.h"
 #include "common/loop.h"
 #include "config/config.h"
 #include "diag/diag.h"
@@ -120,8 +121,8 @@ struct sources {
 	uint64_t seed;
 };
 
-/* source_enter() counts a handshake of an address. Returns NULL, or why it may not begin. */
-const char *source_enter(struct broker *broker, const struct sockaddr_in6 *addr);
+/* source_enter() counts a handshake of an address. Returns ENDS, or why it may not begin. */
+enum end source_enter(struct broker *broker, const struct sockaddr_in6 *addr);
 void source_leave(struct broker *broker, const struct sockaddr_in6 *addr);
 
 /* source_penalise() keeps an address out for limits.penalty. */
@@ -138,6 +139,16 @@ enum session_state {
 	SESSION_LIVE,
 };
 
+/* struct session_times - where the time went: microseconds, more than an hour told as one. */
+struct session_times {
+	uint32_t queue;    /* from accept to a handshaker's start */
+	uint32_t network;  /* of the handshake: waiting for the peer */
+	uint32_t sign;     /* ... for the keeper; 0: nothing was signed */
+	uint32_t verify;   /* judging the peer's chain; 0: there was none */
+	uint32_t total;    /* from accept to its being established */
+	uint32_t handover; /* from there to the worker's acknowledgement */
+};
+
 struct session {
 	LIST_ENTRY(session) by_id, by_cookie;
 	LIST_ENTRY(session) of_owner; /* of its handshaker or worker */
@@ -148,13 +159,16 @@ struct session {
 	uint16_t listener, pool;
 	struct handshaker *handshaker;
 	struct worker *worker;
-	uint64_t accepted_ms, established_ms, queued_ms;
+	uint64_t accepted_ms, queued_ms;
+	uint64_t accepted_us, established_us; /* 0: before this broker, not yet */
 	uint16_t version, suite, group;
 	uint8_t rx_path, tx_path, rx_reason, tx_reason;
 	bool resumed, peer_verified, can_rekey;
 	bool ended;        /* before its MSG_ACK, which comes another way */
 	unsigned int seen; /* in which poll of the kernel's list */
 	uint32_t handshake_us;
+	struct session_times times;
+	uint32_t rx_epoch, tx_epoch; /* as often keys changed, as far as is known */
 	char *sni, *alpn;
 	uint8_t peer_sha256[32];
 	bool has_peer;
@@ -188,11 +202,25 @@ struct session *session_restored(struct broker *broker, uint64_t id, uint64_t co
 /* session_established() reads what the handshaker tells. Returns false for what is no such message. */
 bool session_established(struct session *session, struct wire_reader reader);
 
+/* session_take_sni() keeps the name that the peer asked for; false: no memory. */
+bool session_take_sni(struct session *session, const struct attr *attr);
+
+/* session_take_time() reads where the time went. Returns false for what is another attribute. */
+bool session_take_time(struct session *session, const struct attr *attr);
+
 /* session_settled() frees what only an unacknowledged session needs, its descriptor included. */
 void session_settled(struct broker *broker, struct session *session);
 
-/* session_end() logs the end, counts it and frees all. */
-void session_end(struct broker *broker, struct session *session, const char *reason);
+/*
+ * session_end() logs the end, counts it and frees all. session_end_of() is for END_ERROR and END_TOLD:
+ * @code is that of the library's error, @text what is known besides.
+ */
+void session_end(struct broker *broker, struct session *session, enum end end);
+void session_end_of(struct broker *broker, struct session *session, enum end end, int code,
+		    const char *text);
+
+/* session_since() tells what has passed since a time of sys->now_us(), at most an hour. */
+uint32_t session_since(uint64_t then_us);
 
 /* --- workers (workers.c) ---------------------------------------------------------------------- */
 

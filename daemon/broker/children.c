@@ -18,6 +18,7 @@
 #include "broker/broker.h"
 #include "common/process.h"
 #include "core/secret.h"
+#include "core/sys.h"
 #include "handover/messages.h"
 #include "options/options.h"
 
@@ -117,7 +118,8 @@ static bool make_message(struct broker *broker, struct session *session, struct 
 	wire_put_text(&wire, ATTR_LISTENER, listener->name);
 	wire_put_text(&wire, ATTR_POOL, broker->config->pools[session->pool].name);
 	while (wire_next(&reader, &attr) == 1)
-		if (!keeps || (attr.type != ATTR_RX_KEYS && attr.type != ATTR_TX_KEYS))
+		if (attr.type < ATTR_KEY_ID && /* from there on it is not for workers */
+		    (!keeps || (attr.type != ATTR_RX_KEYS && attr.type != ATTR_TX_KEYS)))
 			wire_put(&wire, attr.type, attr.bytes, attr.len);
 	session->message_len = wire_end(&wire);
 	session->message = session->message_len ? malloc(session->message_len) : NULL;
@@ -145,49 +147,71 @@ static void established(struct broker *broker, struct session *session, struct w
 	children_forget(broker, session->id); /* a resumption needs no signature */
 	session->fd = channel_take_fd(fds);
 	broker->n_held += session->fd >= 0;
-	session->established_ms = broker->loop.now_ms;
 	if (fds->lost) {
-		session_end(broker, session, "there was no descriptor for it");
+		session_end(broker, session, END_NO_DESCRIPTOR);
 		return;
 	}
 	if (!is_its_socket(session) || !session_established(session, reader)) {
-		session_end(broker, session, "its handshaker lies");
+		session_end(broker, session, END_HANDSHAKER_LIED);
 		return;
 	}
+	session->established_us = sys->now_us();
+	session->times.total = session_since(session->accepted_us);
 	session->pool =
 		(uint16_t)choose_pool(&broker->config->listeners[session->listener], session);
 	if (!make_message(broker, session, reader)) {
-		session_end(broker, session, "no memory for it");
+		session_end(broker, session, END_NO_MEMORY);
 		return;
 	}
 	broker->stats.established++;
 	pools_offer(broker, session);
 }
 
-static void failed(struct broker *broker, struct session *session, struct wire_reader reader)
+/* struct failure - what a handshaker tells of a handshake that failed. */
+struct failure {
+	uint64_t code, alert, alert_sent;
+	char text[200];
+};
+
+static void read_failure(struct failure *failure, struct session *session,
+			 struct wire_reader reader)
 {
-	uint64_t code = 0, alert = UINT64_MAX, sent = 0;
-	char text[200] = "", reason[320];
 	struct attr attr;
 
+	*failure = (struct failure){ .alert = UINT64_MAX };
 	while (wire_next(&reader, &attr) == 1) {
 		if (attr.type == ATTR_ERROR)
-			attr_u64(&attr, &code);
+			attr_u64(&attr, &failure->code);
 		else if (attr.type == ATTR_ALERT)
-			attr_u64(&attr, &alert);
+			attr_u64(&attr, &failure->alert);
 		else if (attr.type == ATTR_ALERT_SENT)
-			attr_u64(&attr, &sent);
+			attr_u64(&attr, &failure->alert_sent);
 		else if (attr.type == ATTR_TEXT)
-			attr_text(&attr, text, sizeof(text));
+			attr_text(&attr, failure->text, sizeof(failure->text));
+		else if (attr.type == ATTR_SNI)
+			session_take_sni(session, &attr);
+		else
+			session_take_time(session, &attr);
 	}
-	snprintf(reason, sizeof(reason), "%s: %s%s%s%s", sluice_error_name(-(int)code), text,
-		 alert <= 255 ? ", alert " : "", alert <= 255 ? sluice_alert_name((int)alert) : "",
-		 alert > 255 ? ""
-		 : sent      ? " sent"
-			     : " received");
+}
+
+static void failed(struct broker *broker, struct session *session, struct wire_reader reader)
+{
+	struct failure failure;
+	char text[300];
+
+	read_failure(&failure, session, reader);
+	snprintf(text, sizeof(text), "%s%s%s%s", failure.text,
+		 failure.alert <= 255 ? ", alert " : "",
+		 failure.alert <= 255 ? sluice_alert_name((int)failure.alert) : "",
+		 failure.alert > 255  ? ""
+		 : failure.alert_sent ? " sent"
+				      : " received");
 	broker->stats.failed++;
 	children_forget(broker, session->id);
-	session_end(broker, session, reason);
+	session_end_of(broker, session, END_ERROR,
+		       failure.code <= SLUICE_E_INTERNAL ? (int)failure.code : SLUICE_E_INTERNAL,
+		       text);
 }
 
 static void configure(struct handshaker *handshaker)
@@ -353,6 +377,7 @@ int children_handshake(struct broker *broker, struct session *session, int fd)
 	keeper_tell(broker, MSG_PERMIT, session->id, NULL);
 	wire_begin(&wire, buf, sizeof(buf), MSG_HANDSHAKE, 0);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
+	wire_put_u64(&wire, ATTR_ACCEPTED_US, session->accepted_us);
 	wire_put_u64(&wire, ATTR_PROFILE, broker->config->listeners[session->listener].profile);
 	while ((best = least_busy(broker))) {
 		r = channel_send(best->watch.fd, buf, wire_end(&wire), &fd, 1);
@@ -397,7 +422,7 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 		/* Any of them may have done it: of many nobody is accused. */
 		if (crashed)
 			source_penalise(broker, &session->peer);
-		session_end(broker, session, "its handshaker died");
+		session_end(broker, session, END_HANDSHAKER_DIED);
 	}
 	handshaker->restart_ms = broker->loop.now_ms + children_backoff(handshaker->crashes++);
 }
@@ -475,7 +500,7 @@ void children_stop(struct broker *broker)
 	broker->stopping = true;
 	for (i = 0; i < broker->n_handshakers; i++) {
 		while ((session = LIST_FIRST(&broker->handshakers[i].sessions)))
-			session_end(broker, session, "the daemon ends");
+			session_end(broker, session, END_STOPPED);
 		if (broker->handshakers[i].watch.fd < 0)
 			continue;
 		loop_forget(&broker->loop, &broker->handshakers[i].watch);

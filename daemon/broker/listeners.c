@@ -18,6 +18,7 @@
 #include <sluice/error.h>
 
 #include "broker/broker.h"
+#include "core/sys.h"
 
 #define PAUSE_MS 100
 #define OWN_FILES 16   /* standard ones, epoll, signals, diag, keeper, catalogue, administration */
@@ -110,7 +111,7 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 {
 	struct broker *broker = listener->broker;
 	struct session *session = session_new(broker);
-	const char *refusal;
+	enum end refusal;
 	int r;
 
 	listener->accepted++;
@@ -121,9 +122,10 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 		return;
 	}
 	session->listener = (uint16_t)listener->index;
+	session->accepted_us = sys->now_us();
 	describe(broker, session, fd, peer);
 	refusal = source_enter(broker, &session->peer);
-	if (refusal) {
+	if (refusal != ENDS) {
 		broker->stats.refused++;
 		close(fd);
 		session_end(broker, session, refusal);
@@ -136,7 +138,7 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 		return;
 	}
 	source_leave(broker, &session->peer);
-	session_end(broker, session, "no handshaker takes it");
+	session_end(broker, session, END_NO_HANDSHAKER);
 	pause_accepting(broker, -r);
 }
 

@@ -31,6 +31,10 @@ static int advance(struct broker *broker, struct session *session, enum ktls_dir
 	if (!current || traffic_next_epoch(&next, current) < 0 ||
 	    (!is_ahead(session, dir, fd, next) && ktls_install(fd, dir, next)))
 		code = SLUICE_E_REKEY;
+	if (!code && dir == KTLS_RX)
+		session->rx_epoch = (uint32_t)next->epoch;
+	else if (!code)
+		session->tx_epoch = (uint32_t)next->epoch;
 	if (current)
 		memory_put_keys(broker, session, dir == KTLS_RX, code ? current : next);
 	traffic_free(code ? next : current);

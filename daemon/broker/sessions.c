@@ -9,8 +9,11 @@
 
 #include "broker/broker.h"
 #include "core/secret.h"
+#include "core/sys.h"
 #include "handover/messages.h"
 #include "handover/state.h"
+
+#define MAX_SINCE_US 3600000000u
 
 static size_t bucket(uint64_t key)
 {
@@ -74,6 +77,41 @@ void session_set_cookie(struct broker *broker, struct session *session, uint64_t
 	LIST_INSERT_HEAD(&broker->sessions.by_cookie[bucket(cookie)], session, by_cookie);
 }
 
+/* --- time --------------------------------------------------------------------------------------- */
+
+static uint32_t clamp_us(uint64_t us)
+{
+	return us < MAX_SINCE_US ? (uint32_t)us : MAX_SINCE_US;
+}
+
+uint32_t session_since(uint64_t then_us)
+{
+	return clamp_us(sys->now_us() - then_us);
+}
+
+bool session_take_time(struct session *session, const struct attr *attr)
+{
+	uint64_t us = 0;
+
+	attr_u64(attr, &us);
+	switch (attr->type) {
+	case ATTR_QUEUE_US:
+		session->times.queue = clamp_us(us);
+		return true;
+	case ATTR_NETWORK_US:
+		session->times.network = clamp_us(us);
+		return true;
+	case ATTR_SIGN_US:
+		session->times.sign = clamp_us(us);
+		return true;
+	case ATTR_VERIFY_US:
+		session->times.verify = clamp_us(us);
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* --- what the handshaker tells ----------------------------------------------------------------- */
 
 static bool read_number(struct session *session, const struct attr *attr)
@@ -120,13 +158,18 @@ static bool read_number(struct session *session, const struct attr *attr)
 	return true;
 }
 
+bool session_take_sni(struct session *session, const struct attr *attr)
+{
+	free(session->sni);
+	session->sni = strndup((const char *)attr->bytes, attr->len);
+	return session->sni;
+}
+
 static bool read_attr(struct session *session, const struct attr *attr)
 {
 	switch (attr->type) {
 	case ATTR_SNI:
-		free(session->sni);
-		session->sni = strndup((const char *)attr->bytes, attr->len);
-		return session->sni;
+		return session_take_sni(session, attr);
 	case ATTR_ALPN:
 		free(session->alpn);
 		session->alpn = strndup((const char *)attr->bytes, attr->len);
@@ -149,6 +192,7 @@ static bool read_attr(struct session *session, const struct attr *attr)
 	case ATTR_HANDSHAKE_US:
 		return read_number(session, attr);
 	default:
+		session_take_time(session, attr);
 		return true;
 	}
 }
@@ -215,15 +259,22 @@ static void detach(struct broker *broker, struct session *session)
 	}
 }
 
-void session_end(struct broker *broker, struct session *session, const char *reason)
+void session_end(struct broker *broker, struct session *session, enum end end)
+{
+	session_end_of(broker, session, end, 0, end_text(end));
+}
+
+void session_end_of(struct broker *broker, struct session *session, enum end end, int code,
+		    const char *text)
 {
 	char peer[INET6_ADDRSTRLEN] = "?";
 	bool negotiating = session->handshaker;
 
 	inet_ntop(AF_INET6, &session->peer.sin6_addr, peer, sizeof(peer));
 	log_line(broker, CONFIG_LOG_INFO,
-		 "session %llu: [%s]:%u: %s; %s %s, %s path, %llu ms, in %llu, out %llu",
-		 (unsigned long long)session->id, peer, ntohs(session->peer.sin6_port), reason,
+		 "session %llu: [%s]:%u: %s: %s; %s %s, %s path, %llu ms, in %llu, out %llu",
+		 (unsigned long long)session->id, peer, ntohs(session->peer.sin6_port),
+		 end_name(end, code), text ? text : "",
 		 session->version ? (session->version == TLS13 ? "TLSv1.3" : "TLSv1.2") : "no TLS",
 		 session->sni ? session->sni : "-", sluice_path_name(session->tx_path),
 		 (unsigned long long)(broker->loop.now_ms - session->accepted_ms),

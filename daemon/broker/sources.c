@@ -63,18 +63,18 @@ static struct source *find_or_make(struct sources *sources, const struct sockadd
 	return source;
 }
 
-const char *source_enter(struct broker *broker, const struct sockaddr_in6 *addr)
+enum end source_enter(struct broker *broker, const struct sockaddr_in6 *addr)
 {
 	struct source *source = find_or_make(&broker->sources, addr);
 
 	if (!source)
-		return "no memory";
+		return END_NO_MEMORY;
 	if (source->penalty_ms > broker->loop.now_ms)
-		return "its source has crashed a handshaker";
+		return END_PENALTY;
 	if (source->in_progress >= broker->config->limits.per_source)
-		return "its source has its share of handshakes under way";
+		return END_SHARE;
 	source->in_progress++;
-	return NULL;
+	return ENDS;
 }
 
 static void drop_if_idle(struct broker *broker, struct source *source)

@@ -19,6 +19,7 @@
 #include "conn/conn.h"
 #include "conn/handshake.h"
 #include "core/secret.h"
+#include "core/sys.h"
 #include "handover/channel.h"
 #include "handover/messages.h"
 #include "handover/state.h"
@@ -40,6 +41,8 @@ struct session {
 	bool failed;  /* told to the broker; only the end is left */
 	bool waiting; /* for the keeper's answer to @request */
 	uint32_t request;
+	uint64_t since_us; /* when it began to wait */
+	uint64_t queue_us, network_us, sign_us;
 };
 
 static struct handshaker {
@@ -54,6 +57,30 @@ static struct handshaker {
 	uint32_t last_request;
 	uint8_t *buf; /* WIRE_MAX bytes; secret memory */
 } self;
+
+/* --- where the time goes ------------------------------------------------------------------------ */
+
+/* What has passed since pause_clock() went to the keeper, or else to the peer. */
+static void resume_clock(struct session *session)
+{
+	uint64_t now = sys->now_us();
+
+	*(session->waiting ? &session->sign_us : &session->network_us) += now - session->since_us;
+	session->since_us = now;
+}
+
+static void pause_clock(struct session *session)
+{
+	session->since_us = sys->now_us();
+}
+
+static void put_times(const struct session *session, struct wire *wire)
+{
+	wire_put_u64(wire, ATTR_QUEUE_US, session->queue_us);
+	wire_put_u64(wire, ATTR_NETWORK_US, session->network_us);
+	wire_put_u64(wire, ATTR_SIGN_US, session->sign_us);
+	wire_put_u64(wire, ATTR_VERIFY_US, session->conn ? session->conn->verify_us : 0);
+}
 
 /* --- the end of a session --------------------------------------------------------------------- */
 
@@ -101,6 +128,7 @@ static void tell_failure(struct session *session, int code)
 	}
 	wire_put_u64(&wire, ATTR_STAGE, (uint64_t)err.stage);
 	wire_put_text(&wire, ATTR_SNI, info.sni);
+	put_times(session, &wire);
 	send_to_broker(&wire, NULL);
 }
 
@@ -140,6 +168,7 @@ static void established(struct session *session)
 
 	wire_begin(&wire, self.buf, WIRE_MAX, MSG_ESTABLISHED, session->slot);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
+	put_times(session, &wire);
 	if (state_write(session->conn, &wire) < 0 || !wire_end(&wire)) {
 		fail(session, -SLUICE_E_INTERNAL);
 		return;
@@ -183,12 +212,19 @@ static void go_on(struct session *session, int r)
 		fail(session, r);
 		return;
 	}
+	pause_clock(session);
 	events = sluice_conn_events(session->conn);
 	if (!events && !session->watch.added)
 		return; /* the keeper's answer or the deadline is next */
 	if (loop_watch(&self.loop, &session->watch,
 		       (events & POLLIN ? EPOLLIN : 0) | (events & POLLOUT ? EPOLLOUT : 0)) < 0)
 		fail(session, -SLUICE_E_NOMEM);
+}
+
+static void dispatch(struct session *session)
+{
+	resume_clock(session);
+	go_on(session, sluice_conn_dispatch(session->conn));
 }
 
 static void session_ready(struct watch *watch, uint32_t events)
@@ -201,7 +237,7 @@ static void session_ready(struct watch *watch, uint32_t events)
 		/* The peer is gone; the keeper's answer finds that out. */
 		loop_forget(&self.loop, watch);
 	} else {
-		go_on(session, sluice_conn_dispatch(session->conn));
+		dispatch(session);
 	}
 }
 
@@ -235,9 +271,10 @@ static void take_signature(struct session *session, struct wire_reader *reader)
 	while (wire_next(reader, &attr) == 1)
 		if (attr.type == ATTR_OUTPUT)
 			output = attr;
+	resume_clock(session);
 	session->waiting = false;
 	if (signer_finish(session->conn, output.bytes, output.len))
-		go_on(session, sluice_conn_dispatch(session->conn));
+		dispatch(session);
 }
 
 /* What it was asked is lost; the broker starts a new one and sends a channel to it (MSG_CHANNEL). */
@@ -255,9 +292,10 @@ static void lose_keeper(void)
 		session = self.sessions[i];
 		if (!session || !session->waiting)
 			continue;
+		resume_clock(session);
 		session->waiting = false;
 		if (signer_finish(session->conn, NULL, 0))
-			go_on(session, sluice_conn_dispatch(session->conn));
+			dispatch(session);
 	}
 }
 
@@ -329,7 +367,7 @@ static void start(struct session *session, int fd)
 
 static void take_handshake(struct wire_reader *reader, struct channel_fds *fds)
 {
-	uint64_t id = 0, profile = 0;
+	uint64_t id = 0, profile = 0, accepted_us = 0, now_us = sys->now_us();
 	struct session *session;
 	struct attr attr;
 	int fd = channel_take_fd(fds);
@@ -339,9 +377,12 @@ static void take_handshake(struct wire_reader *reader, struct channel_fds *fds)
 			attr_u64(&attr, &id);
 		if (attr.type == ATTR_PROFILE)
 			attr_u64(&attr, &profile);
+		if (attr.type == ATTR_ACCEPTED_US)
+			attr_u64(&attr, &accepted_us);
 	}
 	session = fd < 0 ? NULL : session_new(id, profile);
 	if (session) {
+		session->queue_us = now_us - accepted_us;
 		start(session, fd);
 		return;
 	}
@@ -408,7 +449,7 @@ static void tick(struct loop *loop, void *arg)
 		if (session->failed)
 			close_step(session);
 		else
-			go_on(session, sluice_conn_dispatch(session->conn));
+			dispatch(session);
 	}
 }
 

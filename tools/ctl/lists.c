@@ -73,6 +73,14 @@ static const struct column session_columns[] = {
 	{ "established_ms", "Established for", COLUMN_MS },
 	{ "age_ms", "Age", COLUMN_MS },
 	{ "cookie", "Socket cookie" },
+	{ "queue_us", "Waited for a handshaker", COLUMN_US },
+	{ "network_us", "... for the peer", COLUMN_US },
+	{ "sign_us", "... for the keeper", COLUMN_US },
+	{ "verify_us", "Judging the peer took", COLUMN_US },
+	{ "total_us", "From accept to established", COLUMN_US },
+	{ "handover_us", "From there to its worker", COLUMN_US },
+	{ "rx_epoch", "Keys changed, receiving" },
+	{ "tx_epoch", "Keys changed, sending" },
 	{ NULL },
 };
 
