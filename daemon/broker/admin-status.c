@@ -94,6 +94,8 @@ static void daemon_stats(struct admin_client *client)
 	stat_row(client, "daemon", "keeper_crashes", stats->keeper_crashes);
 	stat_row(client, "daemon", "reloads", stats->reloads);
 	stat_row(client, "daemon", "reloads_refused", stats->reloads_refused);
+	stat_row(client, "daemon", "log_lines_dropped_rate", log_dropped(LOG_LOSS_RATE));
+	stat_row(client, "daemon", "log_lines_dropped_blocked", log_dropped(LOG_LOSS_BLOCKED));
 }
 
 /* The daemon's own, then one pool at a time. */

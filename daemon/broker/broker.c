@@ -10,7 +10,6 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include <sluice/error.h>
@@ -241,6 +240,7 @@ static void tick(struct loop *loop, void *arg)
 	service_tick(broker);
 	poll_sockets(broker);
 	admin_tick(broker);
+	log_tick(broker);
 	if (broker->stopping) {
 		if (!(broker->in_progress || broker->n_held) || loop->now_ms >= broker->stop_ms)
 			loop->stop = true;
@@ -369,8 +369,6 @@ static int run(struct broker *broker, bool only_check)
 	struct config_error err = { { 0 } };
 	int r = config_load(&broker->config, broker->config_path, &err);
 
-	if (r == 0 && broker->config->log.target == CONFIG_LOG_SYSLOG)
-		openlog("sluiced", LOG_PID, LOG_DAEMON);
 	if (r == 0)
 		r = only_check ? check(broker, &err) : start(broker, &err);
 	if (r < 0) {

@@ -17,6 +17,7 @@
 
 #include "broker/end.h"
 #include "common/loop.h"
+#include "common/text.h"
 #include "config/config.h"
 #include "diag/diag.h"
 #include "handover/channel.h"
@@ -219,6 +220,10 @@ void session_end(struct broker *broker, struct session *session, enum end end);
 void session_end_of(struct broker *broker, struct session *session, enum end end, int code,
 		    const char *text);
 
+/* session_log_end() writes the line of a session that ends (session-log.c). */
+void session_log_end(const struct broker *broker, const struct session *session, enum end end,
+		     int code, const char *text);
+
 /* session_since() tells what has passed since a time of sys->now_us(), at most an hour. */
 uint32_t session_since(uint64_t then_us);
 
@@ -369,8 +374,27 @@ struct broker {
 int broker_reload(struct broker *broker, struct config_error *ret_err);
 void broker_stop(struct broker *broker);
 
-/* log_line() writes one line of level @level and below. */
+/* --- the log (log.c) -------------------------------------------------------------------------- */
+
+/* log_line() writes one line of level @level and below. It does not wait: see log_dropped(). */
 void log_line(const struct broker *broker, enum config_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* log_fields() writes one with fields, whose values may be a peer's. */
+void log_fields(const struct broker *broker, enum config_log_level level,
+		const struct text_field *fields, size_t n_fields, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* log_tick() tells how many lines were dropped, once a second and when there is room for it. */
+void log_tick(const struct broker *broker);
+
+enum log_loss {
+	LOG_LOSS_RATE,    /* more than log.rate */
+	LOG_LOSS_BLOCKED, /* nobody took them */
+	LOG_LOSSES
+};
+
+/* log_dropped() tells how many lines there were not since the start. */
+uint64_t log_dropped(enum log_loss loss);
 
 #endif

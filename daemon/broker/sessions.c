@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The table of sessions, from accept to the end, by number and by socket cookie. */
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -267,18 +266,9 @@ void session_end(struct broker *broker, struct session *session, enum end end)
 void session_end_of(struct broker *broker, struct session *session, enum end end, int code,
 		    const char *text)
 {
-	char peer[INET6_ADDRSTRLEN] = "?";
 	bool negotiating = session->handshaker;
 
-	inet_ntop(AF_INET6, &session->peer.sin6_addr, peer, sizeof(peer));
-	log_line(broker, CONFIG_LOG_INFO,
-		 "session %llu: [%s]:%u: %s: %s; %s %s, %s path, %llu ms, in %llu, out %llu",
-		 (unsigned long long)session->id, peer, ntohs(session->peer.sin6_port),
-		 end_name(end, code), text ? text : "",
-		 session->version ? (session->version == TLS13 ? "TLSv1.3" : "TLSv1.2") : "no TLS",
-		 session->sni ? session->sni : "-", sluice_path_name(session->tx_path),
-		 (unsigned long long)(broker->loop.now_ms - session->accepted_ms),
-		 (unsigned long long)session->rx_bytes, (unsigned long long)session->tx_bytes);
+	session_log_end(broker, session, end, code, text);
 	detach(broker, session);
 	LIST_REMOVE(session, by_id);
 	if (session->cookie)

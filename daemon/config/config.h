@@ -108,6 +108,7 @@ struct config {
 	struct {
 		enum config_log_target target;
 		enum config_log_level level;
+		unsigned int rate; /* lines per second, urgent ones apart */
 	} log;
 	char *user; /* whom handshakers run as */
 	uid_t uid;
