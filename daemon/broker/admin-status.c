@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Answers about the daemon itself: its state, its counts, its workers and listeners. */
+/* Answers about the daemon itself: its state, its workers and listeners. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,64 +54,6 @@ bool admin_status(struct admin_client *client)
 	put_number(row, "handshakers", broker->n_handshakers);
 	put_bool(row, "live_counts", broker->diag);
 	admin_row(client, row);
-	admin_done(client, NULL);
-	return true;
-}
-
-static void stat_row(struct admin_client *client, const char *scope, const char *name,
-		     uint64_t value)
-{
-	struct json_object *row = json_object_new_object();
-
-	put_text(row, "scope", scope);
-	put_text(row, "name", name);
-	put_number(row, "value", value);
-	admin_row(client, row);
-}
-
-static void pool_stats(struct admin_client *client, const struct pool *pool)
-{
-	char scope[80];
-
-	snprintf(scope, sizeof(scope), "pool:%s", pool->config->name);
-	stat_row(client, scope, "queued", pool->n_queued);
-	stat_row(client, scope, "handed_over", pool->handed_over);
-	stat_row(client, scope, "timed_out", pool->timed_out);
-	stat_row(client, scope, "requeued", pool->requeued);
-}
-
-static void daemon_stats(struct admin_client *client)
-{
-	const struct stats *stats = &client->broker->stats;
-
-	stat_row(client, "daemon", "accepted", stats->accepted);
-	stat_row(client, "daemon", "established", stats->established);
-	stat_row(client, "daemon", "failed", stats->failed);
-	stat_row(client, "daemon", "ended", stats->ended);
-	stat_row(client, "daemon", "rekeys", stats->rekeys);
-	stat_row(client, "daemon", "accept_paused", stats->accept_paused);
-	stat_row(client, "daemon", "handshaker_crashes", stats->handshaker_crashes);
-	stat_row(client, "daemon", "keeper_crashes", stats->keeper_crashes);
-	stat_row(client, "daemon", "reloads", stats->reloads);
-	stat_row(client, "daemon", "reloads_refused", stats->reloads_refused);
-	stat_row(client, "daemon", "log_lines_dropped_rate", log_dropped(LOG_LOSS_RATE));
-	stat_row(client, "daemon", "log_lines_dropped_blocked", log_dropped(LOG_LOSS_BLOCKED));
-}
-
-/* The daemon's own, then one pool at a time. */
-bool admin_stats(struct admin_client *client)
-{
-	const struct broker *broker = client->broker;
-	size_t i = client->job.at++;
-
-	if (i == 0) {
-		daemon_stats(client);
-		return false;
-	}
-	if (i <= broker->n_pools) {
-		pool_stats(client, &broker->pools[i - 1]);
-		return false;
-	}
 	admin_done(client, NULL);
 	return true;
 }
@@ -172,7 +114,7 @@ static void listener_row(struct admin_client *client, size_t i)
 	put_text(row, "pool", broker->config->pools[config->pool].name);
 	put_number(row, "routes", config->n_routes);
 	put_number(row, "backlog", config->backlog);
-	put_number(row, "accepted", open ? broker->listeners[i].accepted : 0);
+	put_number(row, "accepted", broker->metrics.listeners[i].accepted);
 	admin_row(client, row);
 }
 

@@ -163,9 +163,11 @@ void put_address(struct json_object *object, const char *name, const struct sock
 
 /* admin-status.c */
 bool admin_status(struct admin_client *client);
-bool admin_stats(struct admin_client *client);
 bool admin_workers(struct admin_client *client);
 bool admin_listeners(struct admin_client *client);
+
+/* admin-stats.c */
+bool admin_stats(struct admin_client *client);
 
 /* admin-sessions.c */
 bool admin_sessions(struct admin_client *client);

@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sluice/error.h>
@@ -142,6 +143,12 @@ static bool same_listeners(const struct config *a, const struct config *b)
 	return true;
 }
 
+static bool same_metrics(const struct config *a, const struct config *b)
+{
+	return same_text(a->metrics.socket, b->metrics.socket) &&
+	       same_text(a->metrics.host, b->metrics.host) && a->metrics.port == b->metrics.port;
+}
+
 static int refuse_reload(struct broker *broker, struct config *config, struct config_error *err,
 			 int code)
 {
@@ -160,9 +167,10 @@ int broker_reload(struct broker *broker, struct config_error *ret_err)
 	r = config_load(&config, broker->config_path, ret_err);
 	if (r < 0)
 		return refuse_reload(broker, NULL, ret_err, -r);
-	if (!same_pools(broker->config, config) || !same_listeners(broker->config, config)) {
+	if (!same_pools(broker->config, config) || !same_listeners(broker->config, config) ||
+	    !same_metrics(broker->config, config)) {
 		snprintf(ret_err->text, sizeof(ret_err->text),
-			 "%s: listeners' addresses and pools change at a restart",
+			 "%s: listeners' addresses, pools and metrics change at a restart",
 			 broker->config_path);
 		return refuse_reload(broker, config, ret_err, SLUICE_E_OPTION_CONFLICT);
 	}
@@ -240,6 +248,7 @@ static void tick(struct loop *loop, void *arg)
 	service_tick(broker);
 	poll_sockets(broker);
 	admin_tick(broker);
+	scrape_tick(broker);
 	log_tick(broker);
 	if (broker->stopping) {
 		if (!(broker->in_progress || broker->n_held) || loop->now_ms >= broker->stop_ms)
@@ -324,6 +333,8 @@ static int start(struct broker *broker, struct config_error *err)
 {
 	int fd, r;
 
+	if (metrics_open(broker) < 0)
+		return -ENOMEM;
 	r = keeper_start(broker);
 	if (r < 0) {
 		snprintf(err->text, sizeof(err->text), "starting sluice-keeper: %s", strerror(-r));
@@ -339,6 +350,8 @@ static int start(struct broker *broker, struct config_error *err)
 		r = listeners_open(broker, err);
 	if (r == 0)
 		r = admin_open(broker, err);
+	if (r == 0)
+		r = scrape_open(broker, err);
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -385,10 +398,12 @@ static int run(struct broker *broker, bool only_check)
 	}
 	listeners_close(broker);
 	admin_close(broker);
+	scrape_close(broker);
 	broker->handing_on = true;
 	pools_close(broker);
 	children_stop(broker);
 	sources_free(broker);
+	metrics_close(broker);
 	memory_close(broker);
 	diag_free(broker->diag);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -414,7 +429,9 @@ int main(int argc, char **argv)
 	broker.started_ms = broker.loop.now_ms;
 	if (getrandom(&broker.sources.seed, sizeof(broker.sources.seed), 0) < 0)
 		broker.sources.seed = broker.started_ms; /* spreads worse, and nothing else */
-	broker.admin.watch.fd = broker.keeper.watch.fd = -1;
+	broker.started_unix = (uint64_t)time(NULL);
+	broker.admin.watch.fd = broker.keeper.watch.fd = broker.scrape.watch.fd = -1;
+	broker.scrape.unix_fd = broker.scrape.tcp_fd = -1;
 	status = run(&broker, only_check);
 	wire_buffer_free(broker.buf);
 	wire_buffer_free(broker.out);

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "broker/end.h"
+#include "broker/metrics.h"
 #include "common/loop.h"
 #include "common/text.h"
 #include "config/config.h"
@@ -102,12 +103,14 @@ struct listener {
 	struct watch watch;
 	struct broker *broker;
 	size_t index; /* in the configuration */
-	uint64_t accepted;
 };
 
 int listeners_open(struct broker *broker, struct config_error *ret_err);
 void listeners_tick(struct broker *broker);
 void listeners_close(struct broker *broker);
+
+/* listeners_listen() listens at a numeric address; NULL: all. Returns the descriptor or -errno. */
+int listeners_listen(const char *host, uint16_t port, unsigned int backlog);
 
 /* listeners_room() is called when a handshake ends: accepting may go on. */
 void listeners_room(struct broker *broker);
@@ -166,6 +169,7 @@ struct session {
 	uint8_t rx_path, tx_path, rx_reason, tx_reason;
 	bool resumed, peer_verified, can_rekey;
 	bool ended;        /* before its MSG_ACK, which comes another way */
+	bool counted;      /* in metrics.live */
 	unsigned int seen; /* in which poll of the kernel's list */
 	uint32_t handshake_us;
 	struct session_times times;
@@ -309,6 +313,27 @@ int admin_open(struct broker *broker, struct config_error *ret_err);
 void admin_tick(struct broker *broker);
 void admin_close(struct broker *broker);
 
+/* --- counts for others (scrape.c) -------------------------------------------------------------- */
+
+struct scrape {
+	struct watch watch;
+	pid_t pid; /* of sluice-metrics; 0: it does not run */
+	int unix_fd, tcp_fd;
+	char *path;
+	bool asked;
+	uint64_t restart_ms; /* 0: it runs, or is not wanted */
+	uint64_t started_ms;
+	unsigned int n_crashes;
+};
+
+/* scrape_open() listens where the configuration says so, and starts sluice-metrics. */
+int scrape_open(struct broker *broker, struct config_error *ret_err);
+void scrape_tick(struct broker *broker);
+void scrape_close(struct broker *broker);
+
+/* scrape_died() is for its SIGCHLD. */
+void scrape_died(struct broker *broker, int status);
+
 /* --- the service manager (service.c) ---------------------------------------------------------- */
 
 void service_ready(struct broker *broker);
@@ -353,13 +378,15 @@ struct broker {
 	struct memory *memory;
 	bool handing_on; /* the end of this process is not that of its workers' sessions */
 	struct admin admin;
+	struct scrape scrape;
+	struct metrics metrics;
 	struct watch diag_watch;
 	struct diag *diag;
 	uint64_t poll_ms; /* when the kernel's list is read next; 0: it tells by itself */
 	unsigned int polls;
 	struct watch signals;
 	struct stats stats;
-	uint64_t started_ms;
+	uint64_t started_ms, started_unix; /* the latter in seconds */
 	uint64_t watchdog_ms, watchdog_due_ms;
 	uint8_t *buf, *out; /* wire_buffer_new(): what came, what is being written */
 	bool stopping;

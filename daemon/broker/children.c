@@ -164,6 +164,7 @@ static void established(struct broker *broker, struct session *session, struct w
 		return;
 	}
 	broker->stats.established++;
+	metrics_established(broker, session);
 	pools_offer(broker, session);
 }
 
@@ -436,6 +437,8 @@ void children_reap(struct broker *broker)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == broker->keeper.pid)
 			keeper_died(broker, status);
+		if (pid == broker->scrape.pid)
+			scrape_died(broker, status);
 		for (i = 0; i < broker->n_handshakers; i++)
 			if (broker->handshakers[i].pid == pid)
 				handshaker_died(&broker->handshakers[i], status);

@@ -74,6 +74,7 @@ static void pause_accepting(struct broker *broker, int err)
 	if (broker->accepting)
 		log_line(broker, CONFIG_LOG_WARNING, "accepting pauses: %s", strerror(err));
 	broker->stats.accept_paused++;
+	metrics_pause(broker, err);
 	broker->resume_ms = broker->loop.now_ms + PAUSE_MS;
 	accept_until(broker, false);
 }
@@ -114,7 +115,7 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 	enum end refusal;
 	int r;
 
-	listener->accepted++;
+	broker->metrics.listeners[listener->index].accepted++;
 	broker->stats.accepted++;
 	if (!session) {
 		close(fd);
@@ -156,19 +157,19 @@ static void listener_ready(struct watch *watch, uint32_t events)
 	/* Anything else is about one connection that is gone already. */
 }
 
-static int listen_on(const struct config_listener *config)
+int listeners_listen(const char *host, uint16_t port, unsigned int backlog)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC,
 				  .ai_socktype = SOCK_STREAM,
 				  .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV };
 	struct addrinfo *addr;
-	char port[8];
+	char service[8];
 	int fd, on = 1, off = 0, err;
 
-	if (!config->host)
+	if (!host)
 		hints.ai_family = AF_INET6; /* both families */
-	snprintf(port, sizeof(port), "%u", config->port);
-	if (getaddrinfo(config->host, port, &hints, &addr))
+	snprintf(service, sizeof(service), "%u", port);
+	if (getaddrinfo(host, service, &hints, &addr))
 		return -EINVAL;
 	fd = service_socket(addr->ai_addr, addr->ai_addrlen);
 	if (fd >= 0) {
@@ -183,9 +184,8 @@ static int listen_on(const struct config_listener *config)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* inherited */
 		if (addr->ai_family == AF_INET6)
-			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, config->host ? &on : &off,
-				   sizeof(on));
-		if (bind(fd, addr->ai_addr, addr->ai_addrlen) || listen(fd, (int)config->backlog))
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, host ? &on : &off, sizeof(on));
+		if (bind(fd, addr->ai_addr, addr->ai_addrlen) || listen(fd, (int)backlog))
 			err = errno;
 	}
 	freeaddrinfo(addr);
@@ -208,7 +208,8 @@ int listeners_open(struct broker *broker, struct config_error *ret_err)
 	if (!broker->listeners)
 		return -SLUICE_E_NOMEM;
 	for (i = 0; i < config->n_listeners; i++) {
-		fd = listen_on(&config->listeners[i]);
+		fd = listeners_listen(config->listeners[i].host, config->listeners[i].port,
+				      config->listeners[i].backlog);
 		if (fd < 0) {
 			ret_err->place = config->listeners[i].place;
 			snprintf(ret_err->text, sizeof(ret_err->text),

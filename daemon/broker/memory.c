@@ -312,6 +312,7 @@ static void restore(struct broker *broker, const struct kept *kept, uint32_t slo
 	memcpy(session->peer_sha256, kept->peer_sha256, sizeof(kept->peer_sha256));
 	session->sni = text_of(kept->sni, SNI_LEN);
 	session->alpn = text_of(kept->alpn, NAME_LEN);
+	metrics_live(broker, session);
 }
 
 static size_t restore_all(struct broker *broker)

@@ -35,6 +35,8 @@ static int advance(struct broker *broker, struct session *session, enum ktls_dir
 		session->rx_epoch = (uint32_t)next->epoch;
 	else if (!code)
 		session->tx_epoch = (uint32_t)next->epoch;
+	if (!code)
+		broker->metrics.rekeys[dir == KTLS_RX ? METRICS_RX : METRICS_TX]++;
 	if (current)
 		memory_put_keys(broker, session, dir == KTLS_RX, code ? current : next);
 	traffic_free(code ? next : current);

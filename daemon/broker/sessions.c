@@ -269,6 +269,7 @@ void session_end_of(struct broker *broker, struct session *session, enum end end
 	bool negotiating = session->handshaker;
 
 	session_log_end(broker, session, end, code, text);
+	metrics_ended(broker, session, end, code);
 	detach(broker, session);
 	LIST_REMOVE(session, by_id);
 	if (session->cookie)

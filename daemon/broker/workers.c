@@ -299,6 +299,8 @@ static bool take_ack(struct worker *worker, uint32_t id)
 			return false;
 		session->state = SESSION_LIVE;
 		session->times.handover = session_since(session->established_us);
+		metrics_live(broker, session);
+		metrics_handed_over(broker, session);
 		memory_keep(broker, session);
 		session_settled(broker, session);
 		worker->pool->handed_over++;

@@ -7,7 +7,8 @@
 
 /* Descriptors that a child finds its channels at. */
 #define CHILD_BROKER_FD 3
-#define CHILD_KEEPER_FD 4 /* handshaker only */
+#define CHILD_KEEPER_FD 4   /* handshaker only */
+#define CHILD_LISTENER_FD 4 /* sluice-metrics only: and up */
 
 /*
  * process_spawn() starts @program, a sibling of this program, with @fds at 3 and up, to run as @uid and @gid, and nothing else
@@ -24,6 +25,7 @@ unsigned int process_id(const char *which);
 enum confinement {
 	CONFINE_KEEPER,     /* no network, no new files */
 	CONFINE_HANDSHAKER, /* sockets that it is given, no files */
+	CONFINE_METRICS,    /* those, and what they accept */
 };
 
 /*

@@ -13,7 +13,7 @@
 
 /* struct sections - what has to be read in another order than it may be written in. */
 struct sections {
-	const struct node *listeners, *profiles, *pools, *admin, *user;
+	const struct node *listeners, *profiles, *pools, *admin, *metrics, *user;
 };
 
 static const struct field rows[] = {
@@ -24,6 +24,7 @@ static const struct field rows[] = {
 	{ "user", field_node, offsetof(struct sections, user) },
 	{ "limits", daemon_limits },
 	{ "log", daemon_log },
+	{ "metrics", field_node, offsetof(struct sections, metrics) },
 };
 
 static const struct fields fields = { .what = "the file", .rows = rows, .n = ARRAY_LEN(rows) };
@@ -37,12 +38,14 @@ static int read_sections(struct parse *p, const struct node *root)
 		r = fields_read(p, &fields, root, &sections);
 	if (!r && sections.admin)
 		r = daemon_admin(p, NULL, sections.admin, NULL);
+	if (!r && sections.metrics)
+		r = metrics_read(p, sections.metrics);
 	if (!r)
 		r = user_read(p, sections.user);
 	if (!r)
 		r = pools_read(p, sections.pools);
 	if (!r)
-		r = pools_check_sockets(p, sections.pools, sections.admin);
+		r = pools_check_sockets(p, sections.pools, sections.admin, sections.metrics);
 	if (!r)
 		r = profiles_read(p, sections.profiles);
 	if (!r)
@@ -171,6 +174,8 @@ struct config *config_free(struct config *config)
 	free(config->profiles);
 	free(config->pools);
 	free(config->admin.socket);
+	free(config->metrics.socket);
+	free(config->metrics.host);
 	free(config->user);
 	free(config->path);
 	free(config);

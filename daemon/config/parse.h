@@ -150,7 +150,9 @@ void option_name_try(struct nearest *nearest);
 int daemon_read_defaults(struct parse *p); /* daemon.c: limits, admin, log */
 field_read daemon_limits, daemon_admin, daemon_log;
 int pools_read(struct parse *p, const struct node *map);
-int pools_check_sockets(struct parse *p, const struct node *pools, const struct node *admin);
+int pools_check_sockets(struct parse *p, const struct node *pools, const struct node *admin,
+			const struct node *metrics);
+int metrics_read(struct parse *p, const struct node *map);
 int profiles_read(struct parse *p, const struct node *map);
 int listeners_read(struct parse *p, const struct node *list);
 

@@ -88,18 +88,22 @@ int pools_read(struct parse *p, const struct node *map)
 	return r < 0 ? r : index_sort(p, &p->pools, "the pool");
 }
 
-int pools_check_sockets(struct parse *p, const struct node *pools, const struct node *admin)
+int pools_check_sockets(struct parse *p, const struct node *pools, const struct node *admin,
+			const struct node *metrics)
 {
 	const struct node *socket = admin ? node_get(admin, "socket") : NULL;
 	const struct config *config = p->config;
 	struct index index;
 	size_t i;
-	int r = index_init(p, &index, config->n_pools + 1);
+	int r = index_init(p, &index, config->n_pools + 2);
 
 	if (r < 0)
 		return r;
 	index_add(&index, config->admin.socket, NULL,
 		  socket ? socket->place : (struct config_place){ 0 }, 0);
+	if (config->metrics.socket)
+		index_add(&index, config->metrics.socket, NULL, node_get(metrics, "socket")->place,
+			  0);
 	for (i = 0; i < config->n_pools; i++)
 		index_add(&index, config->pools[i].socket, NULL,
 			  node_get(pools->items[2 * i + 1], "socket")->place, i);

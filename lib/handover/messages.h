@@ -38,6 +38,9 @@ enum message_type {
 	/* handshaker -> keeper, and the answer */
 	MSG_SIGN = 96,
 	MSG_SIGNED,
+	/* sluice-metrics -> broker, and the answer */
+	MSG_SCRAPE = 112,
+	MSG_SCRAPED, /* with a sealed memfd: all counts; without: there was no memory */
 };
 
 enum attr_type {

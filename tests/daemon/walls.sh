@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What stands between the processes of sluiced: private keys are in the keeper's memory and nowhere else;
-# keeper and handshakers run as nobody, without privileges, files and most system calls.
+# keeper, handshakers and sluice-metrics run as nobody, without privileges, files and most system calls.
 # Environment: as tests/daemon/lib.sh
 # shellcheck disable=SC2317,SC2154 # the functions are called by the harness; variables of lib.sh
 set -euo pipefail
@@ -23,6 +23,7 @@ configure() {
 	  app: {socket: $work/app.sock}
 	limits: {handshakers: 2}
 	admin: {socket: $work/admin.sock}
+	metrics: {socket: $work/metrics.sock}
 	END
 }
 
@@ -56,6 +57,7 @@ has() {
 all_processes() {
   echo "$daemon"
   handshakers
+  children sluice-metrics
   echo "$worker"
 }
 
@@ -101,7 +103,8 @@ status() { # PID FIELD
 
 confined() {
   local pid field result=0
-  for pid in $(keeper; handshakers); do
+  [ -n "$(children sluice-metrics)" ] || { say "there is no sluice-metrics"; return 1; }
+  for pid in $(keeper; handshakers; children sluice-metrics); do
     for field in 'Uid 65534 65534 65534 65534' 'Gid 65534 65534 65534 65534' 'Groups ' \
       'NoNewPrivs 1' 'Seccomp 2' 'CapEff 0000000000000000' 'CapPrm 0000000000000000'; do
       [ "$(status "$pid" "${field%% *}" | sed 's/ *$//')" = "${field#* }" ] || {
@@ -118,7 +121,7 @@ confined() {
 
 only_sockets() {
   local pid link result=0
-  for pid in $(keeper; handshakers); do
+  for pid in $(keeper; handshakers; children sluice-metrics); do
     for link in "/proc/$pid/fd/"*; do
       case "$(basename "$link") $(readlink "$link")" in
         [012]' '*) ;;
@@ -128,7 +131,7 @@ only_sockets() {
     done
     # The catalogue of profiles is mapped, and is no key's.
     awk '$6 ~ /^\// { print $6 }' "/proc/$pid/maps" | sort -u |
-      grep -vE '\.so(\.[0-9.]+)?$|/sluice-(keeper|handshaker)$|^/memfd:sluice-catalog|/(locale|gconv)' >"$work/mapped" || true
+      grep -vE '\.so(\.[0-9.]+)?$|/sluice-(keeper|handshaker|metrics)$|^/memfd:sluice-catalog|/(locale|gconv)' >"$work/mapped" || true
     [ ! -s "$work/mapped" ] || { say "$pid: maps $(tr '\n' ' ' <"$work/mapped")"; result=1; }
   done
   return "$result"
@@ -164,12 +167,16 @@ handshakers_have_sockets_only() {
   allowed handshaker getsockopt && dies keeper getsockopt 2>/dev/null
 }
 
+metrics_accepts() {
+  allowed metrics accept && dies handshaker accept 2>/dev/null && dies keeper accept 2>/dev/null
+}
+
 another_user() {
   local pid result=0
   stop "$daemon"
   echo 'user: daemon' >>"$work/sluiced.conf"
   start_daemon || return 1
-  for pid in $(keeper; handshakers); do
+  for pid in $(keeper; handshakers; children sluice-metrics); do
     [ "$(status "$pid" Uid | cut -d' ' -f1)" = "$(id -u daemon)" ] &&
       [ "$(status "$pid" Gid | cut -d' ' -f1)" = "$(id -g daemon)" ] || result=1
   done
@@ -178,15 +185,17 @@ another_user() {
 
 prepare_daemon
 configure
-ktap_plan 10
+ktap_plan 12
 attempt "the daemon starts, and signs with each key" starts
 attempt "private keys are in the keeper's memory" keys_are_in_the_keeper
 attempt "private keys are in nobody else's" keys_are_nowhere_else
-attempt "keeper and handshakers are nobody, without privileges, not dumpable" confined
+attempt "keeper, handshakers and sluice-metrics are nobody, without privileges, not dumpable" confined
 attempt "they have sockets and no files" only_sockets
 attempt "a forbidden system call ends the keeper" forbidden keeper
 attempt "a forbidden system call ends a handshaker" forbidden handshaker
+attempt "a forbidden system call ends sluice-metrics" forbidden metrics
 attempt "what they need is allowed" allowed keeper
 attempt "only handshakers may ask sockets" handshakers_have_sockets_only
+attempt "only sluice-metrics may accept" metrics_accepts
 attempt "they are whom option user names" another_user
 exit "$ktap_failed"

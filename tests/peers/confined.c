@@ -2,7 +2,7 @@
 /*
  * Confines itself as a process of sluiced does and then makes a system call, for tests/daemon/walls.sh:
  *
- *	confined keeper|handshaker open|socket|ptrace|execve|fork|kill|connect|time|getsockopt
+ *	confined keeper|handshaker|metrics open|socket|ptrace|execve|fork|kill|connect|time|getsockopt|accept
  *
  * Prints "confined", then "survived" if the call did not end the process.
  */
@@ -43,6 +43,15 @@ static void make_call(const char *name)
 		syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &(struct timespec){ 0 });
 	else if (!strcmp(name, "getsockopt"))
 		getsockopt(0, SOL_SOCKET, SO_TYPE, &value, &len);
+	else if (!strcmp(name, "accept"))
+		accept4(0, NULL, NULL, 0);
+}
+
+static enum confinement confinement(const char *name)
+{
+	if (!strcmp(name, "keeper"))
+		return CONFINE_KEEPER;
+	return strcmp(name, "metrics") ? CONFINE_HANDSHAKER : CONFINE_METRICS;
 }
 
 int main(int argc, char **argv)
@@ -51,8 +60,7 @@ int main(int argc, char **argv)
 
 	if (argc != 3)
 		return 2;
-	r = process_confine(strcmp(argv[1], "keeper") ? CONFINE_HANDSHAKER : CONFINE_KEEPER, 65534,
-			    65534);
+	r = process_confine(confinement(argv[1]), 65534, 65534);
 	if (r < 0) {
 		fprintf(stderr, "confined: %s\n", strerror(-r));
 		return 2;
