@@ -116,12 +116,11 @@ enum attr_type {
 	ATTR_TICKET_KEYS,
 
 	/* where the time of a handshake went, microseconds */
-	ATTR_ACCEPTED_US =
-		160,     /* when it was accepted: CLOCK_MONOTONIC, the same in all processes */
-	ATTR_QUEUE_US,   /* from there to a handshaker's start */
-	ATTR_NETWORK_US, /* waiting for the peer */
-	ATTR_SIGN_US,    /* waiting for the keeper */
-	ATTR_VERIFY_US,  /* judging the peer's chain */
+	ATTR_ACCEPTED_US = 160, /* CLOCK_MONOTONIC, the same in all processes */
+	ATTR_QUEUE_US,          /* from there to a handshaker's start */
+	ATTR_NETWORK_US,        /* waiting for the peer */
+	ATTR_SIGN_US,           /* waiting for the keeper */
+	ATTR_VERIFY_US,         /* judging the peer's chain */
 
 	/* an option set: the option's number is added */
 	ATTR_OPTION = 1024,

@@ -245,12 +245,14 @@ in_namespace() { # PATH OF THE SOCKET
 # reader: a datagram socket whose reader writes what comes into a file, but for as long as there is a
 # file "stop"; a file "end" ends it.
 reader() {
-  rm -f "$work/log.sock" "$work/stop" "$work/end" "$work/entries"
+  rm -f "$work/stop" "$work/end" "$work/entries" "$work/ready"
   python3 - "$work" <<-'END' &
 	import os, socket, sys, time
 	work = sys.argv[1]
 	s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-	s.bind(work + "/log.sock")
+	s.bind(work + "/new.sock")
+	os.rename(work + "/new.sock", work + "/log.sock")  # there is always one
+	open(work + "/ready", "w").close()
 	s.settimeout(0.05)
 	with open(work + "/entries", "wb", 0) as out:
 	    while not os.path.exists(work + "/end"):
@@ -264,7 +266,7 @@ reader() {
 	END
   reader=$!
   pids+=("$reader")
-  await 10 test -S "$work/log.sock"
+  await 10 test -e "$work/ready"
 }
 
 logged() {
