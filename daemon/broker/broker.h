@@ -17,8 +17,11 @@
 
 #include <sluice/error.h>
 
+#include "broker/end.h"
+#include "broker/metrics.h"
 #include "common/loop.h"
 #include "common/permit.h"
+#include "common/text.h"
 #include "config/config.h"
 #include "diag/diag.h"
 #include "handover/channel.h"
@@ -178,7 +181,6 @@ struct listener {
 	struct watch watch;
 	struct broker *broker;
 	size_t index; /* in the configuration */
-	uint64_t accepted;
 };
 
 int listeners_open(struct broker *broker, struct config_error *ret_err);
@@ -191,6 +193,8 @@ bool listeners_have_files(const struct broker *broker);
 /* session_describe() keeps the addresses and the cookie of a session's socket. */
 void session_describe(struct broker *broker, struct session *session, int fd,
 		      const struct sockaddr_storage *peer);
+/* listeners_listen() listens at a numeric address; NULL: all. Returns the descriptor or -errno. */
+int listeners_listen(const char *host, uint16_t port, unsigned int backlog);
 
 /* listeners_room() is called when a handshake ends: accepting may go on. */
 void listeners_room(struct broker *broker);
@@ -200,17 +204,6 @@ void listeners_room(struct broker *broker);
 #define SOURCE_BUCKETS 4096
 #define SOURCE_IDLE_MAX 65536 /* 6 MiB of those that have nothing under way */
 #define SOURCE_SWEPT 4096     /* in one tick: more than can have come since the last one */
-
-/* Why a connection is not served; sources.c has the words. */
-enum refusal {
-	REFUSED_NOT,
-	REFUSED_NOMEM,
-	REFUSED_PENALTY, /* its source has crashed a handshaker */
-	REFUSED_SHARE,   /* limits.per_source */
-	REFUSED_RATE,    /* limits.per_source_rate */
-	REFUSED_PROXY,   /* the listener is for others, its proxies */
-	REFUSALS,
-};
 
 /* struct source_row - sources, those that came longest ago first. */
 struct source_row {
@@ -229,17 +222,13 @@ void sources_init(struct sources *sources, uint64_t seed);
 
 /*
  * source_enter() counts a handshake of an address that may have @share of them under way and @rate new ones
- * in a second (0: any number), or tells why it may not begin. source_of_user() stands for a user of this
- * machine.
+ * in a second (0: any number). Returns END_NONE, or why it may not begin. source_of_user() stands for a user
+ * of this machine.
  */
 struct sockaddr_in6 source_of_user(uid_t uid);
-enum refusal source_enter(struct broker *broker, const struct sockaddr_in6 *addr,
-			  unsigned int share, unsigned int rate);
+enum end source_enter(struct broker *broker, const struct sockaddr_in6 *addr, unsigned int share,
+		      unsigned int rate);
 void source_leave(struct broker *broker, const struct sockaddr_in6 *addr);
-
-/* refusal_text() is for logs; refusal_name() for counts. */
-const char *refusal_text(enum refusal refusal);
-const char *refusal_name(enum refusal refusal);
 
 /* source_penalise() keeps an address out for limits.penalty. */
 void source_penalise(struct broker *broker, const struct sockaddr_in6 *addr);
@@ -260,6 +249,16 @@ struct proxied {
 	struct sockaddr_in6 source, destination;
 };
 
+/* struct session_times - where the time went: microseconds, more than an hour told as one. */
+struct session_times {
+	uint32_t queue;    /* from accept to a handshaker's start */
+	uint32_t network;  /* of the handshake: waiting for the peer */
+	uint32_t sign;     /* ... for the keeper; 0: nothing was signed */
+	uint32_t verify;   /* judging the peer's chain; 0: there was none */
+	uint32_t total;    /* from accept to its being established */
+	uint32_t handover; /* from there to the worker's acknowledgement; 0: there was none */
+};
+
 struct session {
 	LIST_ENTRY(session) by_id, by_cookie;
 	LIST_ENTRY(session) of_owner; /* of its handshaker or worker */
@@ -276,15 +275,19 @@ struct session {
 	struct handshaker *handshaker;
 	struct worker *worker;
 	struct upgrade *upgrade; /* brought by a program that waits for the answer; else NULL */
-	uint64_t accepted_ms, established_ms, queued_ms;
+	uint64_t accepted_ms, queued_ms;
+	uint64_t accepted_us, established_us; /* 0: before this broker, not yet */
 	uint16_t version, suite, group;
 	uint8_t rx_path, tx_path, rx_reason, tx_reason;
 	bool resumed, peer_verified, can_rekey;
 	bool plain;        /* no TLS */
 	bool ended;        /* before its MSG_ACK, which comes another way */
+	bool taken;        /* by a worker: in metrics.live */
 	unsigned int seen; /* in which poll of the kernel's list */
 	uint32_t handshake_us;
-	char *sni, *alpn; /* of a client @sni is whom it meant */
+	struct session_times times;
+	uint32_t rx_epoch, tx_epoch; /* as often keys changed, as far as is known */
+	char *sni, *alpn;            /* of a client @sni is whom it meant */
 	uint8_t peer_sha256[32];
 	bool has_peer;
 	uint32_t slot;           /* in the memory that outlives the broker, +1; 0: none */
@@ -319,8 +322,8 @@ static inline const struct sockaddr_in6 *session_destination(const struct sessio
 	return session->proxied ? &session->proxied->destination : &session->local;
 }
 
-/* session_enter() counts it among the handshakes of its source; session_leave() ends that. */
-enum refusal session_enter(struct broker *broker, struct session *session);
+/* session_enter() counts it among the handshakes of its source, as source_enter(); session_leave() ends that. */
+enum end session_enter(struct broker *broker, struct session *session);
 void session_leave(struct broker *broker, struct session *session);
 
 struct session *session_new(struct broker *broker);
@@ -334,11 +337,29 @@ struct session *session_restored(struct broker *broker, uint64_t id, uint64_t co
 /* session_established() reads what the handshaker tells. Returns false for what is no such message. */
 bool session_established(struct session *session, struct wire_reader reader);
 
+/* session_take_sni() keeps the name that the peer asked for; false: no memory. */
+bool session_take_sni(struct session *session, const struct attr *attr);
+
+/* session_take_time() reads where the time went. Returns false for what is another attribute. */
+bool session_take_time(struct session *session, const struct attr *attr);
+
 /* session_settled() frees what only an unacknowledged session needs, its descriptor included. */
 void session_settled(struct broker *broker, struct session *session);
 
-/* session_end() logs the end, counts it and frees all. */
-void session_end(struct broker *broker, struct session *session, const char *reason);
+/*
+ * session_end() logs the end, counts it and frees all. session_end_of() is for END_ERROR and END_TOLD:
+ * @code is that of the library's error, @text what is known besides.
+ */
+void session_end(struct broker *broker, struct session *session, enum end end);
+void session_end_of(struct broker *broker, struct session *session, enum end end, int code,
+		    const char *text);
+
+/* session_log_end() writes the line of a session that ends (session-log.c). */
+void session_log_end(const struct broker *broker, const struct session *session, enum end end,
+		     int code, const char *text);
+
+/* session_since() tells what has passed since a time of sys->now_us(), at most an hour. */
+uint32_t session_since(uint64_t then_us);
 
 /* --- workers (workers.c) ---------------------------------------------------------------------- */
 
@@ -541,6 +562,27 @@ int admin_open(struct broker *broker, struct config_error *ret_err);
 void admin_tick(struct broker *broker);
 void admin_close(struct broker *broker);
 
+/* --- counts for others (scrape.c) -------------------------------------------------------------- */
+
+struct scrape {
+	struct watch watch;
+	pid_t pid; /* of sluice-metrics; 0: it does not run */
+	int unix_fd, tcp_fd;
+	char *path;
+	bool asked;
+	uint64_t restart_ms; /* 0: it runs, or is not wanted */
+	uint64_t started_ms;
+	unsigned int n_crashes;
+};
+
+/* scrape_open() listens where the configuration says so, and starts sluice-metrics. */
+int scrape_open(struct broker *broker, struct config_error *ret_err);
+void scrape_tick(struct broker *broker);
+void scrape_close(struct broker *broker);
+
+/* scrape_died() is for its SIGCHLD. */
+void scrape_died(struct broker *broker, int status);
+
 /* --- the service manager (service.c) ---------------------------------------------------------- */
 
 void service_ready(struct broker *broker);
@@ -558,7 +600,6 @@ int service_stored(const char *name);
 
 struct stats {
 	uint64_t accepted, established, plain, failed, ended;
-	uint64_t refused[REFUSALS];
 	uint64_t handshaker_crashes, keeper_crashes, rekeys, rekeys_slowed, accept_paused, reloads,
 		reloads_refused;
 };
@@ -592,18 +633,21 @@ struct broker {
 	struct memory *memory;
 	bool handing_on; /* the end of this process is not that of its workers' sessions */
 	struct admin admin;
+	struct scrape scrape;
+	struct metrics metrics;
 	struct diag *diag;
 	uint64_t poll_ms; /* when the kernel's list is read next; 0: it tells by itself */
 	unsigned int polls;
 	struct watch signals;
 	struct stats stats;
-	uint64_t started_ms;
+	uint64_t started_ms, started_unix; /* the latter in seconds */
 	uint64_t watchdog_ms, watchdog_due_ms;
 	uint8_t *buf, *out; /* wire_buffer_new(): what came, what is being written */
 	bool stopping;
 	uint64_t stop_ms;
 	uint64_t last_worker;
-	unsigned int n_held; /* sessions that have a descriptor here: not acknowledged yet */
+	unsigned int n_held;    /* sessions that have a descriptor here: not acknowledged yet */
+	unsigned int n_answers; /* of these, with a program whose socket has no room */
 	unsigned int n_workers;
 	uint64_t max_files; /* RLIMIT_NOFILE, as it was a tick ago */
 };
@@ -613,8 +657,27 @@ void broker_stop(struct broker *broker);
 /* broker_read_ends() takes those sessions out of the table whose sockets have ended by now. */
 void broker_read_ends(struct broker *broker);
 
-/* log_line() writes one line of level @level and below. */
+/* --- the log (log.c) -------------------------------------------------------------------------- */
+
+/* log_line() writes one line of level @level and below. It does not wait: see log_dropped(). */
 void log_line(const struct broker *broker, enum config_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* log_fields() writes one with fields, whose values may be a peer's. */
+void log_fields(const struct broker *broker, enum config_log_level level,
+		const struct text_field *fields, size_t n_fields, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+
+/* log_tick() tells how many lines were dropped, once a second and when there is room for it. */
+void log_tick(const struct broker *broker);
+
+enum log_loss {
+	LOG_LOSS_RATE,    /* more than log.rate */
+	LOG_LOSS_BLOCKED, /* nobody took them */
+	LOG_LOSSES
+};
+
+/* log_dropped() tells how many lines there were not since the start. */
+uint64_t log_dropped(enum log_loss loss);
 
 #endif

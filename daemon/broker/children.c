@@ -18,6 +18,7 @@
 #include "broker/broker.h"
 #include "common/process.h"
 #include "core/secret.h"
+#include "core/sys.h"
 #include "handover/messages.h"
 #include "options/options.h"
 
@@ -136,11 +137,9 @@ static bool take_back(struct broker *broker, struct session *session, struct cha
 	leave(broker, session);
 	session->fd = channel_take_fd(fds);
 	broker->n_held += session->fd >= 0;
-	session->established_ms = broker->loop.now_ms;
 	if (!fds->lost && is_its_socket(session))
 		return true;
-	session_end(broker, session,
-		    fds->lost ? "there was no descriptor for it" : "its handshaker lies");
+	session_end(broker, session, fds->lost ? END_NO_DESCRIPTOR : END_HANDSHAKER_LIED);
 	return false;
 }
 
@@ -148,8 +147,12 @@ static void hand_on(struct broker *broker, struct session *session, size_t pool,
 		    struct wire_reader reader)
 {
 	session->pool = (uint16_t)pool;
+	session->established_us = sys->now_us();
+	session->times.total = session_since(session->accepted_us);
+	if (!session->plain)
+		metrics_established(broker, session);
 	if (!make_message(broker, session, reader))
-		session_end(broker, session, "no memory for it");
+		session_end(broker, session, END_NO_MEMORY);
 	else if (session->upgrade)
 		upgrade_established(broker, session);
 	else
@@ -162,7 +165,7 @@ static void established(struct broker *broker, struct session *session, struct w
 	if (!take_back(broker, session, fds))
 		return;
 	if (!session_established(session, reader)) {
-		session_end(broker, session, "its handshaker lies");
+		session_end(broker, session, END_HANDSHAKER_LIED);
 		return;
 	}
 	broker->stats.established++;
@@ -177,53 +180,80 @@ static void established(struct broker *broker, struct session *session, struct w
 static void plain(struct broker *broker, struct session *session, struct wire_reader reader,
 		  struct channel_fds *fds)
 {
+	struct wire_reader times = reader;
+	struct attr attr;
+
 	if (!take_back(broker, session, fds))
 		return;
+	while (wire_next(&times, &attr) == 1)
+		session_take_time(session, &attr);
 	session->plain = true;
 	broker->stats.plain++;
 	hand_on(broker, session, session->plain_pool, reader);
 }
 
-/* What a program that waits is told. */
-static void keep_error(struct upgrade *upgrade, uint64_t code, uint64_t alert, uint64_t sent,
-		       uint64_t stage, const char *text)
+/* struct failure - what a handshaker tells of a handshake that failed. */
+struct failure {
+	uint64_t code, alert, alert_sent, stage;
+	char text[200];
+};
+
+static void read_failure(struct failure *failure, struct session *session,
+			 struct wire_reader reader)
 {
-	upgrade->err.code = code <= INT8_MAX ? (int)code : SLUICE_E_INTERNAL;
-	upgrade->err.alert = alert <= UINT8_MAX ? (int)alert : -1;
-	upgrade->err.alert_sent = sent == 1;
-	upgrade->err.stage = stage < SLUICE_STAGES ? (int)stage : SLUICE_STAGE_NONE;
-	snprintf(upgrade->err.text, sizeof(upgrade->err.text), "%s", text);
+	struct attr attr;
+
+	*failure = (struct failure){ .alert = UINT64_MAX };
+	while (wire_next(&reader, &attr) == 1) {
+		if (attr.type == ATTR_ERROR)
+			attr_u64(&attr, &failure->code);
+		else if (attr.type == ATTR_ALERT)
+			attr_u64(&attr, &failure->alert);
+		else if (attr.type == ATTR_ALERT_SENT)
+			attr_u64(&attr, &failure->alert_sent);
+		else if (attr.type == ATTR_STAGE)
+			attr_u64(&attr, &failure->stage);
+		else if (attr.type == ATTR_TEXT)
+			attr_text(&attr, failure->text, sizeof(failure->text));
+		else if (attr.type == ATTR_SNI)
+			session_take_sni(session, &attr);
+		else
+			session_take_time(session, &attr);
+	}
+}
+
+/* What a program that waits is told. */
+static void keep_error(struct upgrade *upgrade, const struct failure *failure)
+{
+	struct sluice_error *err = &upgrade->err;
+
+	err->code = failure->code <= INT8_MAX ? (int)failure->code : SLUICE_E_INTERNAL;
+	err->alert = failure->alert <= UINT8_MAX ? (int)failure->alert : -1;
+	err->alert_sent = failure->alert_sent == 1;
+	err->stage = failure->stage < SLUICE_STAGES ? (int)failure->stage : SLUICE_STAGE_NONE;
+	snprintf(err->text, sizeof(err->text), "%s", failure->text);
 }
 
 static void failed(struct broker *broker, struct session *session, struct wire_reader reader)
 {
-	uint64_t code = 0, alert = UINT64_MAX, sent = 0, stage = 0;
-	char text[200] = "", reason[320];
-	struct attr attr;
+	struct failure failure;
+	char text[300];
 
-	while (wire_next(&reader, &attr) == 1) {
-		if (attr.type == ATTR_ERROR)
-			attr_u64(&attr, &code);
-		else if (attr.type == ATTR_ALERT)
-			attr_u64(&attr, &alert);
-		else if (attr.type == ATTR_ALERT_SENT)
-			attr_u64(&attr, &sent);
-		else if (attr.type == ATTR_STAGE)
-			attr_u64(&attr, &stage);
-		else if (attr.type == ATTR_TEXT)
-			attr_text(&attr, text, sizeof(text));
-	}
-	snprintf(reason, sizeof(reason), "%s: %s%s%s%s", sluice_error_name(-(int)code), text,
-		 alert <= 255 ? ", alert " : "", alert <= 255 ? sluice_alert_name((int)alert) : "",
-		 alert > 255 ? ""
-		 : sent      ? " sent"
-			     : " received");
+	read_failure(&failure, session, reader);
+	snprintf(text, sizeof(text), "%s%s%s%s", failure.text,
+		 failure.alert <= UINT8_MAX ? ", alert " : "",
+		 failure.alert <= UINT8_MAX ? sluice_alert_name((int)failure.alert) : "",
+		 failure.alert > UINT8_MAX ? ""
+		 : failure.alert_sent      ? " sent"
+					   : " received");
 	broker->stats.failed++;
-	if (alert <= 255)
-		trace_failed(broker, session, (int)alert, sent);
+	if (failure.alert <= UINT8_MAX)
+		trace_failed(broker, session, (int)failure.alert, failure.alert_sent);
 	if (session->upgrade)
-		keep_error(session->upgrade, code, alert, sent, stage, text);
-	session_end(broker, session, reason);
+		keep_error(session->upgrade, &failure);
+	session_end_of(broker, session, END_ERROR,
+		       failure.code <= SLUICE_E_INTERNAL ? (int)failure.code : SLUICE_E_INTERNAL,
+		       text);
 }
 
 static void configure(struct handshaker *handshaker)
@@ -438,6 +468,7 @@ static void put_handshake(const struct broker *broker, const struct session *ses
 	wire_put_u64(wire, ATTR_SESSION, session->id);
 	wire_put(wire, ATTR_PERMIT, permit, sizeof(permit));
 	wire_put_u64(wire, ATTR_ROLE, session->role);
+	wire_put_u64(wire, ATTR_ACCEPTED_US, session->accepted_us);
 	if (session->trace)
 		wire_put_u64(wire, ATTR_TRACE, 1);
 	if (!upgrade) {
@@ -522,7 +553,7 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 		payer = session_payer(session);
 		if (crashed && session->counted)
 			source_penalise(broker, &payer);
-		session_end(broker, session, "its handshaker died");
+		session_end(broker, session, END_HANDSHAKER_DIED);
 	}
 	handshaker->restart_ms = broker->loop.now_ms + children_backoff(handshaker->crashes++);
 }
@@ -536,6 +567,8 @@ void children_reap(struct broker *broker)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == broker->keeper.pid)
 			keeper_died(broker, status);
+		if (pid == broker->scrape.pid)
+			scrape_died(broker, status);
 		for (i = 0; i < broker->n_handshakers; i++)
 			if (broker->handshakers[i].pid == pid)
 				handshaker_died(&broker->handshakers[i], status);
@@ -603,7 +636,7 @@ void children_stop(struct broker *broker)
 	broker->stopping = true;
 	for (i = 0; i < broker->n_handshakers; i++) {
 		while ((session = LIST_FIRST(&broker->handshakers[i].sessions)))
-			session_end(broker, session, "the daemon ends");
+			session_end(broker, session, END_STOPPED);
 		if (broker->handshakers[i].watch.fd < 0)
 			continue;
 		loop_forget(&broker->loop, &broker->handshakers[i].watch);

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <sluice/error.h>
+#include <sluice/sluice.h>
 
 #include "broker/broker.h"
 #include "common/offer.h"
@@ -111,7 +111,7 @@ static void lose_sessions(struct broker *broker, struct worker *worker)
 
 	while ((session = LIST_FIRST(&worker->sessions))) {
 		if (session->state != SESSION_OFFERED || session->ended) {
-			session_end(broker, session, "its worker is gone");
+			session_end(broker, session, END_WORKER_GONE);
 			continue;
 		}
 		LIST_REMOVE(session, of_owner);
@@ -144,39 +144,83 @@ static void drop(struct worker *worker, const char *why, bool closing)
 		serve_queue(broker, pool);
 }
 
+/* Its text is the name of an error of the library, or a worker's own. */
+static void end_as_told(struct broker *broker, struct session *session, const char *text)
+{
+	int code;
+
+	if (strcmp(text, "closed") == 0 || strcmp(text, sluice_error_name(SLUICE_E_CLOSED)) == 0) {
+		session_end(broker, session, END_CLOSED);
+		return;
+	}
+	for (code = 1; code <= SLUICE_E_INTERNAL; code++)
+		if (strcmp(text, sluice_error_name(code)) == 0) {
+			session_end_of(broker, session, END_ERROR, code, NULL);
+			return;
+		}
+	session_end_of(broker, session, END_TOLD, 0, text);
+}
+
+/* struct told - what a worker tells of a connection's end. */
+struct told {
+	uint64_t session, cookie, rx_bytes, tx_bytes, rx_epoch, tx_epoch;
+	char text[100];
+};
+
+static void read_told(struct told *told, struct wire_reader *reader)
+{
+	struct attr attr;
+
+	*told = (struct told){ .text = "closed" };
+	while (wire_next(reader, &attr) == 1) {
+		if (attr.type == ATTR_SESSION)
+			attr_u64(&attr, &told->session);
+		else if (attr.type == ATTR_COOKIE)
+			attr_u64(&attr, &told->cookie);
+		else if (attr.type == ATTR_RX_BYTES)
+			attr_u64(&attr, &told->rx_bytes);
+		else if (attr.type == ATTR_TX_BYTES)
+			attr_u64(&attr, &told->tx_bytes);
+		else if (attr.type == ATTR_RX_EPOCH)
+			attr_u64(&attr, &told->rx_epoch);
+		else if (attr.type == ATTR_TX_EPOCH)
+			attr_u64(&attr, &told->tx_epoch);
+		else if (attr.type == ATTR_TEXT)
+			attr_text(&attr, told->text, sizeof(told->text));
+	}
+}
+
+/* On the kernel path we have counted ourselves. */
+static void take_epochs(struct session *session, const struct told *told)
+{
+	if (session->tx_path == SLUICE_PATH_KERNEL)
+		return;
+	session->rx_epoch = told->rx_epoch < UINT32_MAX ? (uint32_t)told->rx_epoch : UINT32_MAX;
+	session->tx_epoch = told->tx_epoch < UINT32_MAX ? (uint32_t)told->tx_epoch : UINT32_MAX;
+}
+
 static bool take_ended(struct worker *worker, struct wire_reader *reader)
 {
 	struct broker *broker = worker->pool->broker;
-	uint64_t id = 0, cookie = 0, rx = 0, tx = 0;
 	struct session *session;
-	char text[100] = "closed";
-	struct attr attr;
+	struct told told;
 
-	while (wire_next(reader, &attr) == 1) {
-		if (attr.type == ATTR_SESSION)
-			attr_u64(&attr, &id);
-		else if (attr.type == ATTR_COOKIE)
-			attr_u64(&attr, &cookie);
-		else if (attr.type == ATTR_RX_BYTES)
-			attr_u64(&attr, &rx);
-		else if (attr.type == ATTR_TX_BYTES)
-			attr_u64(&attr, &tx);
-		else if (attr.type == ATTR_TEXT)
-			attr_text(&attr, text, sizeof(text));
-	}
-	session = session_find(broker, id);
+	read_told(&told, reader);
+	session = session_find(broker, told.session);
 	if (!session)
 		return true; /* the kernel told first */
 	/* Of an earlier broker: its number may be another's by now, or nobody's yet. The kernel tells. */
-	if ((cookie && cookie != session->cookie) || (session->restored && !session->worker))
+	if ((told.cookie && told.cookie != session->cookie) ||
+	    (session->restored && !session->worker))
 		return true;
 	if (session->worker != worker)
 		return false;
-	session->rx_bytes = rx;
-	session->tx_bytes = tx;
+	session->rx_bytes = told.rx_bytes;
+	session->tx_bytes = told.tx_bytes;
+	take_epochs(session, &told);
 	session->ended = true;
 	if (session->state == SESSION_LIVE)
-		session_end(broker, session, text);
+		end_as_told(broker, session, told.text);
 	return true;
 }
 
@@ -280,12 +324,15 @@ static bool take_ack(struct worker *worker, uint32_t id)
 		if (session->state != SESSION_OFFERED)
 			return false;
 		session->state = SESSION_LIVE;
+		session->times.handover = session_since(session->established_us);
+		metrics_live(broker, session);
+		metrics_handed_over(broker, session);
 		trace_state(broker, session, "acknowledged");
 		memory_keep(broker, session);
 		session_settled(broker, session);
 		worker->pool->handed_over++;
 		if (session->ended)
-			session_end(broker, session, "closed");
+			session_end(broker, session, END_CLOSED);
 		return true;
 	}
 	return false;
@@ -524,7 +571,7 @@ void pools_tick(struct broker *broker)
 		while ((session = TAILQ_FIRST(&pool->queue)) &&
 		       broker->loop.now_ms - session->queued_ms >= pool->config->wait_ms) {
 			pool->timed_out++;
-			session_end(broker, session, "no worker had room in time");
+			session_end(broker, session, END_NO_WORKER);
 		}
 	}
 }
@@ -539,11 +586,11 @@ void pools_close(struct broker *broker)
 	for (i = 0; i < broker->n_pools; i++) {
 		pool = &broker->pools[i];
 		while ((session = TAILQ_FIRST(&pool->queue)))
-			session_end(broker, session, "the daemon ends");
+			session_end(broker, session, END_STOPPED);
 		while ((worker = LIST_FIRST(&pool->workers)))
 			drop(worker, "the daemon ends", true);
 		while ((session = TAILQ_FIRST(&pool->queue)))
-			session_end(broker, session, "the daemon ends");
+			session_end(broker, session, END_STOPPED);
 		if (pool->watch.fd < 0)
 			continue;
 		loop_forget(&broker->loop, &pool->watch);
