@@ -109,6 +109,12 @@ int children_pair(int ret_fds[2]);
 /* children_backoff() tells how many milliseconds a child waits for its restart. */
 uint64_t children_backoff(unsigned int crashes);
 
+/*
+ * hear_message() takes one message of a handshaker (hear.c). Returns 1, 0: there is none now, or -1: there will
+ * be none that makes sense.
+ */
+int hear_message(struct handshaker *handshaker);
+
 /* --- beginnings (greeting.c) -------------------------------------------------------------------- */
 
 /*
