@@ -412,6 +412,9 @@ void pools_close(struct broker *broker);
 /* pools_offer() gives an established session to a worker of its pool, or queues it. */
 void pools_offer(struct broker *broker, struct session *session);
 
+/* worker_ended() takes a MSG_ENDED (worker-ended.c). Returns false when the worker is to be dropped. */
+bool worker_ended(struct worker *worker, struct wire_reader *reader);
+
 /* --- upgrades (upgrades.c, upgrade-request.c) ------------------------------------------------- */
 
 #define UPGRADE_NAME 65 /* bytes of texts in a request, with their NUL */

@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <sluice/sluice.h>
+#include <sluice/error.h>
 
 #include "broker/broker.h"
 #include "common/offer.h"
@@ -144,86 +144,6 @@ static void drop(struct worker *worker, const char *why, bool closing)
 		serve_queue(broker, pool);
 }
 
-/* Its text is the name of an error of the library, or a worker's own. */
-static void end_as_told(struct broker *broker, struct session *session, const char *text)
-{
-	int code;
-
-	if (strcmp(text, "closed") == 0 || strcmp(text, sluice_error_name(SLUICE_E_CLOSED)) == 0) {
-		session_end(broker, session, END_CLOSED);
-		return;
-	}
-	for (code = 1; code <= SLUICE_E_INTERNAL; code++)
-		if (strcmp(text, sluice_error_name(code)) == 0) {
-			session_end_of(broker, session, END_ERROR, code, NULL);
-			return;
-		}
-	session_end_of(broker, session, END_TOLD, 0, text);
-}
-
-/* struct told - what a worker tells of a connection's end. */
-struct told {
-	uint64_t session, cookie, rx_bytes, tx_bytes, rx_epoch, tx_epoch;
-	char text[100];
-};
-
-static void read_told(struct told *told, struct wire_reader *reader)
-{
-	struct attr attr;
-
-	*told = (struct told){ .text = "closed" };
-	while (wire_next(reader, &attr) == 1) {
-		if (attr.type == ATTR_SESSION)
-			attr_u64(&attr, &told->session);
-		else if (attr.type == ATTR_COOKIE)
-			attr_u64(&attr, &told->cookie);
-		else if (attr.type == ATTR_RX_BYTES)
-			attr_u64(&attr, &told->rx_bytes);
-		else if (attr.type == ATTR_TX_BYTES)
-			attr_u64(&attr, &told->tx_bytes);
-		else if (attr.type == ATTR_RX_EPOCH)
-			attr_u64(&attr, &told->rx_epoch);
-		else if (attr.type == ATTR_TX_EPOCH)
-			attr_u64(&attr, &told->tx_epoch);
-		else if (attr.type == ATTR_TEXT)
-			attr_text(&attr, told->text, sizeof(told->text));
-	}
-}
-
-/* On the kernel path we have counted ourselves. */
-static void take_epochs(struct session *session, const struct told *told)
-{
-	if (session->tx_path == SLUICE_PATH_KERNEL)
-		return;
-	session->rx_epoch = told->rx_epoch < UINT32_MAX ? (uint32_t)told->rx_epoch : UINT32_MAX;
-	session->tx_epoch = told->tx_epoch < UINT32_MAX ? (uint32_t)told->tx_epoch : UINT32_MAX;
-}
-
-static bool take_ended(struct worker *worker, struct wire_reader *reader)
-{
-	struct broker *broker = worker->pool->broker;
-	struct session *session;
-	struct told told;
-
-	read_told(&told, reader);
-	session = session_find(broker, told.session);
-	if (!session)
-		return true; /* the kernel told first */
-	/* Of an earlier broker: its number may be another's by now, or nobody's yet. The kernel tells. */
-	if ((told.cookie && told.cookie != session->cookie) ||
-	    (session->restored && !session->worker))
-		return true;
-	if (session->worker != worker)
-		return false;
-	session->rx_bytes = told.rx_bytes;
-	session->tx_bytes = told.tx_bytes;
-	take_epochs(session, &told);
-	session->ended = true;
-	if (session->state == SESSION_LIVE)
-		end_as_told(broker, session, told.text);
-	return true;
-}
-
 /* What does not wait for anybody but the broker: new keys, and ends. */
 static bool serve_link(struct worker *worker, size_t len, struct channel_fds *fds)
 {
@@ -234,7 +154,7 @@ static bool serve_link(struct worker *worker, size_t len, struct channel_fds *fd
 	if (!wire_open(&reader, broker->buf, len, &head))
 		return false;
 	if (head.type == MSG_ENDED)
-		return take_ended(worker, &reader);
+		return worker_ended(worker, &reader);
 	return rekey_answer(broker, worker, broker->buf, len, fds);
 }
 
@@ -347,7 +267,7 @@ static const char *take_of_program(struct worker *worker, const struct wire_head
 		upgrade_begin(worker, head->id, *reader, fds);
 		return NULL;
 	case MSG_ENDED:
-		return take_ended(worker, reader) ? NULL : "it ended what is not its own";
+		return worker_ended(worker, reader) ? NULL : "it ended what is not its own";
 	default:
 		return "it sent a message that is not a program's";
 	}
@@ -379,7 +299,7 @@ static const char *take(struct worker *worker, size_t len, struct channel_fds *f
 	case MSG_ACK:
 		return take_ack(worker, head.id) ? NULL : "it acknowledged what it never got";
 	case MSG_ENDED:
-		return take_ended(worker, &reader) ? NULL : "it ended what is not its own";
+		return worker_ended(worker, &reader) ? NULL : "it ended what is not its own";
 	case MSG_UPDATED:
 		ask_answered(worker, head.id, &reader);
 		return NULL;
