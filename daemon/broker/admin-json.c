@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Facts as JSON. Where there is no memory the object is NULL, and admin_row() drops its client. */
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <stdio.h>
 
@@ -66,14 +65,7 @@ void put_peer_words(struct json_object *object, const char *name, const char *va
 
 void put_address(struct json_object *object, const char *name, const struct sockaddr_in6 *addr)
 {
-	char ip[INET6_ADDRSTRLEN] = "?", text[INET6_ADDRSTRLEN + 10];
+	char text[TEXT_ADDRESS_LEN];
 
-	if (IN6_IS_ADDR_V4MAPPED(&addr->sin6_addr)) {
-		inet_ntop(AF_INET, addr->sin6_addr.s6_addr + 12, ip, sizeof(ip));
-		snprintf(text, sizeof(text), "%s:%u", ip, ntohs(addr->sin6_port));
-	} else {
-		inet_ntop(AF_INET6, &addr->sin6_addr, ip, sizeof(ip));
-		snprintf(text, sizeof(text), "[%s]:%u", ip, ntohs(addr->sin6_port));
-	}
-	put_text(object, name, text);
+	put_text(object, name, text_address(text, addr));
 }

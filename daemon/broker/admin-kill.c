@@ -26,7 +26,7 @@ int admin_destroy(struct broker *broker, struct session *session)
 		 (unsigned long long)session->id);
 	/* The kernel tells of it when its last descriptor is closed: whenever its worker does so. */
 	if (session->state == SESSION_LIVE)
-		session_end(broker, session, "ended by the administrator");
+		session_end(broker, session, END_KILLED);
 	return 0;
 }
 
@@ -45,7 +45,7 @@ static void end_one(struct admin_client *client, struct session *session)
 	struct broker *broker = client->broker;
 
 	if (session->state == SESSION_QUEUED) {
-		session_end(broker, session, "ended by the administrator");
+		session_end(broker, session, END_KILLED);
 		count(&client->job, 0);
 	} else if (ask_worker(broker, session, ASK_CLOSE, false, client) == 0) {
 		client->job.pending++;

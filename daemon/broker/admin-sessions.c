@@ -12,6 +12,7 @@
 #include <sluice/sluice.h>
 
 #include "broker/admin.h"
+#include "core/sys.h"
 #include "options/options.h"
 #include "record/suite.h"
 
@@ -129,6 +130,22 @@ static void put_reason(struct json_object *row, const char *name, uint8_t reason
 	put_text(row, name, reason == SLUICE_REASON_NONE ? NULL : sluice_path_reason_name(reason));
 }
 
+static void put_times(struct json_object *row, const struct session *session)
+{
+	const struct session_times *times = &session->times;
+
+	put_number(row, "handshake_us", session->handshake_us);
+	if (!session->established_us) /* it is not over, or nobody remembers */
+		return;
+	put_number(row, "queue_us", times->queue);
+	put_number(row, "network_us", times->network);
+	put_number(row, "sign_us", times->sign);
+	put_number(row, "verify_us", times->verify);
+	put_number(row, "total_us", times->total);
+	if (times->handover)
+		put_number(row, "handover_us", times->handover);
+}
+
 static void describe_more(struct json_object *row, const struct broker *broker,
 			  const struct session *session)
 {
@@ -140,12 +157,14 @@ static void describe_more(struct json_object *row, const struct broker *broker,
 	put_reason(row, "rx_reason", session->rx_reason);
 	put_reason(row, "tx_reason", session->tx_reason);
 	put_bool(row, "can_rekey", session->can_rekey);
-	put_number(row, "handshake_us", session->handshake_us);
+	put_times(row, session);
+	put_number(row, "rx_epoch", session->rx_epoch);
+	put_number(row, "tx_epoch", session->tx_epoch);
 	put_number(row, "cookie", session->cookie);
 	if (session->worker)
 		put_number(row, "worker_pid", (uint64_t)session->worker->pid);
-	if (session->established_ms)
-		put_number(row, "established_ms", broker->loop.now_ms - session->established_ms);
+	if (session->established_us)
+		put_number(row, "established_ms", (sys->now_us() - session->established_us) / 1000);
 	if (session->proxied)
 		put_address(row, "proxy", &session->peer);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Answers about the daemon itself: its state, its counts, its workers and listeners. */
+/* Answers about the daemon itself: its state, its workers and listeners. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +33,8 @@ bool admin_status(struct admin_client *client)
 	const struct broker *broker = client->broker;
 	struct json_object *row = json_object_new_object();
 	size_t i, queued = 0, workers = 0;
+	char name[ADMIN_REFUSED_LEN];
+	enum end end;
 
 	for (i = 0; i < broker->n_pools; i++) {
 		queued += broker->pools[i].n_queued;
@@ -53,71 +55,9 @@ bool admin_status(struct admin_client *client)
 	put_number(row, "listeners", broker->config->n_listeners);
 	put_number(row, "handshakers", broker->n_handshakers);
 	put_bool(row, "live_counts", broker->diag);
-	for (i = REFUSED_NOT + 1; i < REFUSALS; i++)
-		put_number(row, refusal_name((enum refusal)i), broker->stats.refused[i]);
+	for (end = END_NONE + 1; end <= END_LAST_REFUSAL; end++)
+		put_number(row, admin_refused_name(name, end), metrics_refused(broker, end));
 	admin_row(client, row);
-	admin_done(client, NULL);
-	return true;
-}
-
-static void stat_row(struct admin_client *client, const char *scope, const char *name,
-		     uint64_t value)
-{
-	struct json_object *row = json_object_new_object();
-
-	put_text(row, "scope", scope);
-	put_text(row, "name", name);
-	put_number(row, "value", value);
-	admin_row(client, row);
-}
-
-static void pool_stats(struct admin_client *client, const struct pool *pool)
-{
-	char scope[80];
-
-	snprintf(scope, sizeof(scope), "pool:%s", pool->config->name);
-	stat_row(client, scope, "queued", pool->n_queued);
-	stat_row(client, scope, "handed_over", pool->handed_over);
-	stat_row(client, scope, "timed_out", pool->timed_out);
-	stat_row(client, scope, "requeued", pool->requeued);
-}
-
-static void daemon_stats(struct admin_client *client)
-{
-	const struct stats *stats = &client->broker->stats;
-	size_t i;
-
-	stat_row(client, "daemon", "accepted", stats->accepted);
-	stat_row(client, "daemon", "established", stats->established);
-	stat_row(client, "daemon", "plain", stats->plain);
-	stat_row(client, "daemon", "failed", stats->failed);
-	stat_row(client, "daemon", "ended", stats->ended);
-	for (i = REFUSED_NOT + 1; i < REFUSALS; i++)
-		stat_row(client, "daemon", refusal_name((enum refusal)i), stats->refused[i]);
-	stat_row(client, "daemon", "rekeys", stats->rekeys);
-	stat_row(client, "daemon", "rekeys_slowed", stats->rekeys_slowed);
-	stat_row(client, "daemon", "accept_paused", stats->accept_paused);
-	stat_row(client, "daemon", "handshaker_crashes", stats->handshaker_crashes);
-	stat_row(client, "daemon", "keeper_crashes", stats->keeper_crashes);
-	stat_row(client, "daemon", "keeper_keys", client->broker->keeper.keys);
-	stat_row(client, "daemon", "reloads", stats->reloads);
-	stat_row(client, "daemon", "reloads_refused", stats->reloads_refused);
-}
-
-/* The daemon's own, then one pool at a time. */
-bool admin_stats(struct admin_client *client)
-{
-	const struct broker *broker = client->broker;
-	size_t i = client->job.at++;
-
-	if (i == 0) {
-		daemon_stats(client);
-		return false;
-	}
-	if (i <= broker->n_pools) {
-		pool_stats(client, &broker->pools[i - 1]);
-		return false;
-	}
 	admin_done(client, NULL);
 	return true;
 }
@@ -178,7 +118,7 @@ static void listener_row(struct admin_client *client, size_t i)
 	put_text(row, "pool", broker->config->pools[config->pool].name);
 	put_number(row, "routes", config->n_routes);
 	put_number(row, "backlog", config->backlog);
-	put_number(row, "accepted", open ? broker->listeners[i].accepted : 0);
+	put_number(row, "accepted", broker->metrics.listeners[i].accepted);
 	admin_row(client, row);
 }
 

@@ -185,9 +185,15 @@ void put_address(struct json_object *object, const char *name, const struct sock
 
 /* admin-status.c */
 bool admin_status(struct admin_client *client);
-bool admin_stats(struct admin_client *client);
 bool admin_workers(struct admin_client *client);
 bool admin_listeners(struct admin_client *client);
+
+/* admin-stats.c */
+bool admin_stats(struct admin_client *client);
+
+/* admin_refused_name() writes what connections that were refused for @end are counted as: "refused_rate". */
+#define ADMIN_REFUSED_LEN 40
+const char *admin_refused_name(char out[ADMIN_REFUSED_LEN], enum end end);
 
 /* admin-sessions.c */
 bool admin_sessions(struct admin_client *client);

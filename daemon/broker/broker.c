@@ -10,7 +10,7 @@
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sluice/error.h>
@@ -32,7 +32,7 @@ static void socket_ended(void *arg, const struct diag_socket *socket)
 		return;
 	session->rx_bytes = socket->bytes_in;
 	session->tx_bytes = socket->bytes_out;
-	session_end(broker, session, "closed");
+	session_end(broker, session, END_CLOSED);
 }
 
 /*
@@ -87,7 +87,7 @@ static void poll_sockets(struct broker *broker)
 		for (session = LIST_FIRST(&broker->sessions.by_id[i]); session; session = next) {
 			next = LIST_NEXT(session, by_id);
 			if (is_gone(broker, session))
-				session_end(broker, session, "closed");
+				session_end(broker, session, END_CLOSED);
 		}
 }
 
@@ -172,6 +172,8 @@ static void tick(struct loop *loop, void *arg)
 	poll_sockets(broker);
 	asks_tick(broker);
 	admin_tick(broker);
+	scrape_tick(broker);
+	log_tick(broker);
 	if (broker->stopping) {
 		if (!(broker->in_progress || broker->n_held) || loop->now_ms >= broker->stop_ms)
 			loop->stop = true;
@@ -255,6 +257,8 @@ static int start(struct broker *broker, struct config_error *err)
 {
 	int fd, r;
 
+	if (metrics_open(broker) < 0)
+		return -ENOMEM;
 	r = keeper_start(broker);
 	if (r < 0) {
 		snprintf(err->text, sizeof(err->text), "starting sluice-keeper: %s", strerror(-r));
@@ -270,6 +274,8 @@ static int start(struct broker *broker, struct config_error *err)
 		r = listeners_open(broker, err);
 	if (r == 0)
 		r = admin_open(broker, err);
+	if (r == 0)
+		r = scrape_open(broker, err);
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -303,8 +309,6 @@ static int run(struct broker *broker, bool only_check)
 	struct config_error err = { { 0 } };
 	int r = config_load(&broker->config, broker->config_path, &err);
 
-	if (r == 0 && broker->config->log.target == CONFIG_LOG_SYSLOG)
-		openlog("sluiced", LOG_PID, LOG_DAEMON);
 	if (r == 0)
 		r = certs_open(broker);
 	if (r == 0)
@@ -323,11 +327,13 @@ static int run(struct broker *broker, bool only_check)
 	}
 	listeners_close(broker);
 	admin_close(broker);
+	scrape_close(broker);
 	broker->handing_on = true;
 	pools_close(broker);
 	children_stop(broker);
 	certs_close(broker);
 	sources_free(broker);
+	metrics_close(broker);
 	memory_close(broker);
 	diag_free(broker->diag);
 	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -359,6 +365,7 @@ int main(int argc, char **argv)
 	if (getrandom(&seed, sizeof(seed), 0) < 0)
 		seed = broker.started_ms; /* spreads worse, and nothing else */
 	sources_init(&broker.sources, seed);
+	broker.started_unix = (uint64_t)time(NULL);
 	status = run(&broker, only_check);
 	wire_buffer_free(broker.buf);
 	wire_buffer_free(broker.out);

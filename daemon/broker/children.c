@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The keeper and the handshakers: started, given what they need, and started again when they die. What
- * a handshaker was doing when it died is lost; nothing else is.
+ * The handshakers: started, given what they need, and started again when they die. What one was doing when
+ * it died is lost; nothing else is.
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -17,7 +15,6 @@
 
 #include "broker/broker.h"
 #include "common/process.h"
-#include "core/secret.h"
 #include "handover/messages.h"
 #include "options/options.h"
 
@@ -50,181 +47,7 @@ uint64_t children_backoff(unsigned int crashes)
 	return wait < MAX_BACKOFF_MS ? wait : MAX_BACKOFF_MS;
 }
 
-/* --- what handshakers tell ------------------------------------------------------------------------ */
-
-static uint64_t session_of(struct wire_reader reader)
-{
-	struct attr attr;
-	uint64_t id;
-
-	while (wire_next(&reader, &attr) == 1)
-		if (attr.type == ATTR_SESSION && attr_u64(&attr, &id))
-			return id;
-	return 0;
-}
-
-static void leave(struct broker *broker, struct session *session)
-{
-	session->handshaker->in_progress--;
-	broker->in_progress--;
-	LIST_REMOVE(session, of_owner);
-	session->handshaker = NULL;
-	session_leave(broker, session);
-	listeners_room(broker);
-}
-
-static bool host_matches(const char *pattern, const char *name)
-{
-	const char *dot;
-
-	if (!pattern)
-		return true;
-	if (!name)
-		return false;
-	if (strncmp(pattern, "*.", 2) != 0)
-		return strcasecmp(pattern, name) == 0;
-	dot = strchr(name, '.');
-	return dot && strcasecmp(pattern + 1, dot) == 0;
-}
-
-static size_t choose_pool(const struct config_listener *listener, const struct session *session)
-{
-	size_t i;
-
-	for (i = 0; i < listener->n_routes; i++)
-		if (host_matches(listener->routes[i].sni, session->sni) &&
-		    (!listener->routes[i].alpn ||
-		     (session->alpn && strcmp(listener->routes[i].alpn, session->alpn) == 0)))
-			return listener->routes[i].pool;
-	return listener->pool;
-}
-
-static bool make_message(struct broker *broker, struct session *session, struct wire_reader reader)
-{
-	session->message_len = greeting_connection(broker, session, reader, broker->out);
-	session->message = session->message_len ? malloc(session->message_len) : NULL;
-	if (session->message)
-		memcpy(session->message, broker->out, session->message_len);
-	secret_wipe(broker->out, session->message_len ? session->message_len : WIRE_MAX);
-	return session->message;
-}
-
-/* A handshaker that a peer has taken over has others' sockets too. */
-static bool is_its_socket(const struct session *session)
-{
-	uint64_t cookie = 0;
-	socklen_t len = sizeof(cookie);
-
-	return session->fd >= 0 &&
-	       getsockopt(session->fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 &&
-	       cookie == session->cookie;
-}
-
-static void drop_liar(struct handshaker *handshaker, const char *lie)
-{
-	log_line(handshaker->broker, CONFIG_LOG_WARNING, "a handshaker (pid %d) lies: %s",
-		 (int)handshaker->pid, lie);
-	handshaker->ready = false;
-	handshaker->lies = true;
-	loop_forget(&handshaker->broker->loop, &handshaker->watch);
-	kill(handshaker->pid, SIGKILL); /* SIGCHLD ends what it has */
-}
-
-/* The handshaker has done its part: the socket comes back. Returns false when that is the end. */
-static bool take_back(struct broker *broker, struct session *session, struct channel_fds *fds)
-{
-	leave(broker, session);
-	session->fd = channel_take_fd(fds);
-	broker->n_held += session->fd >= 0;
-	session->established_ms = broker->loop.now_ms;
-	if (!fds->lost && is_its_socket(session))
-		return true;
-	session_end(broker, session,
-		    fds->lost ? "there was no descriptor for it" : "its handshaker lies");
-	return false;
-}
-
-static void hand_on(struct broker *broker, struct session *session, size_t pool,
-		    struct wire_reader reader)
-{
-	session->pool = (uint16_t)pool;
-	if (!make_message(broker, session, reader))
-		session_end(broker, session, "no memory for it");
-	else if (session->upgrade)
-		upgrade_established(broker, session);
-	else
-		pools_offer(broker, session);
-}
-
-static void established(struct broker *broker, struct session *session, struct wire_reader reader,
-			struct channel_fds *fds)
-{
-	if (!take_back(broker, session, fds))
-		return;
-	if (!session_established(session, reader)) {
-		session_end(broker, session, "its handshaker lies");
-		return;
-	}
-	broker->stats.established++;
-	trace_established(broker, session);
-	hand_on(broker, session,
-		session->upgrade
-			? session->pool
-			: choose_pool(&broker->config->listeners[session->listener], session),
-		reader);
-}
-
-static void plain(struct broker *broker, struct session *session, struct wire_reader reader,
-		  struct channel_fds *fds)
-{
-	if (!take_back(broker, session, fds))
-		return;
-	session->plain = true;
-	broker->stats.plain++;
-	hand_on(broker, session, session->plain_pool, reader);
-}
-
-/* What a program that waits is told. */
-static void keep_error(struct upgrade *upgrade, uint64_t code, uint64_t alert, uint64_t sent,
-		       uint64_t stage, const char *text)
-{
-	upgrade->err.code = code <= INT8_MAX ? (int)code : SLUICE_E_INTERNAL;
-	upgrade->err.alert = alert <= UINT8_MAX ? (int)alert : -1;
-	upgrade->err.alert_sent = sent == 1;
-	upgrade->err.stage = stage < SLUICE_STAGES ? (int)stage : SLUICE_STAGE_NONE;
-	snprintf(upgrade->err.text, sizeof(upgrade->err.text), "%s", text);
-}
-
-static void failed(struct broker *broker, struct session *session, struct wire_reader reader)
-{
-	uint64_t code = 0, alert = UINT64_MAX, sent = 0, stage = 0;
-	char text[200] = "", reason[320];
-	struct attr attr;
-
-	while (wire_next(&reader, &attr) == 1) {
-		if (attr.type == ATTR_ERROR)
-			attr_u64(&attr, &code);
-		else if (attr.type == ATTR_ALERT)
-			attr_u64(&attr, &alert);
-		else if (attr.type == ATTR_ALERT_SENT)
-			attr_u64(&attr, &sent);
-		else if (attr.type == ATTR_STAGE)
-			attr_u64(&attr, &stage);
-		else if (attr.type == ATTR_TEXT)
-			attr_text(&attr, text, sizeof(text));
-	}
-	snprintf(reason, sizeof(reason), "%s: %s%s%s%s", sluice_error_name(-(int)code), text,
-		 alert <= 255 ? ", alert " : "", alert <= 255 ? sluice_alert_name((int)alert) : "",
-		 alert > 255 ? ""
-		 : sent      ? " sent"
-			     : " received");
-	broker->stats.failed++;
-	if (alert <= 255)
-		trace_failed(broker, session, (int)alert, sent);
-	if (session->upgrade)
-		keep_error(session->upgrade, code, alert, sent, stage, text);
-	session_end(broker, session, reason);
-}
+/* --- handshakers ---------------------------------------------------------------------------------- */
 
 static void configure(struct handshaker *handshaker)
 {
@@ -238,84 +61,15 @@ static void configure(struct handshaker *handshaker)
 		     SIGKILL); /* it does not read; the next one gets the new one */
 }
 
-/* Of a session that it has. Returns NULL, or what cannot be. */
-static const char *hear_of(struct session *session, const struct wire_head *head,
-			   struct wire_reader reader, struct channel_fds *fds)
-{
-	struct broker *broker = session->handshaker->broker;
-
-	switch (head->type) {
-	case MSG_PROXIED:
-		return greeting_proxied(broker, session, reader, head->id);
-	case MSG_FAILED:
-		failed(broker, session, reader);
-		return NULL;
-	case MSG_ESTABLISHED:
-		if (session->expects & EXPECTS_PROXY)
-			return "a session without the PROXY header that it needs";
-		established(broker, session, reader, fds);
-		return NULL;
-	case MSG_PLAIN:
-		if (session->expects != EXPECTS_PLAIN)
-			return "a plain session where there are none";
-		plain(broker, session, reader, fds);
-		return NULL;
-	case MSG_TRACE:
-		trace_told(broker, session, reader);
-		return NULL;
-	default:
-		return NULL;
-	}
-}
-
-/* One message. Returns 1, 0: there is none now, or -1: there will be none that makes sense. */
-static int hear(struct handshaker *handshaker)
-{
-	struct broker *broker = handshaker->broker;
-	struct wire_reader reader;
-	struct channel_fds fds;
-	struct session *session;
-	struct wire_head head;
-	const char *lie = NULL;
-	ssize_t n;
-
-	if (handshaker->lies)
-		return -1;
-	n = channel_recv(handshaker->watch.fd, broker->buf, WIRE_MAX, &fds);
-	if (n == -EAGAIN)
-		return 0;
-	if (n <= 0)
-		return -1;
-	handshaker->heard_ms = broker->loop.now_ms;
-	if (!wire_open(&reader, broker->buf, (size_t)n, &head)) {
-		channel_close_fds(&fds);
-		return -1;
-	}
-	session = session_find(broker, session_of(reader));
-	if (head.type == MSG_READY)
-		handshaker->ready = true;
-	else if (session && session->handshaker == handshaker)
-		lie = hear_of(session, &head, reader, &fds);
-	if (lie)
-		drop_liar(handshaker, lie);
-	channel_close_fds(&fds);
-	secret_wipe(broker->buf, (size_t)n);
-	if (head.type == MSG_READY)
-		listeners_room(broker);
-	return 1;
-}
-
 static void handshaker_ready(struct watch *watch, uint32_t events)
 {
 	struct handshaker *handshaker = (struct handshaker *)watch;
 
-	if (hear(handshaker) >= 0)
+	if (hear_message(handshaker) >= 0)
 		return;
 	loop_forget(&handshaker->broker->loop, watch); /* SIGCHLD follows, or is made to */
 	kill(handshaker->pid, SIGKILL);
 }
-
-/* --- handshakers ---------------------------------------------------------------------------------- */
 
 static int start_handshaker(struct handshaker *handshaker)
 {
@@ -438,6 +192,7 @@ static void put_handshake(const struct broker *broker, const struct session *ses
 	wire_put_u64(wire, ATTR_SESSION, session->id);
 	wire_put(wire, ATTR_PERMIT, permit, sizeof(permit));
 	wire_put_u64(wire, ATTR_ROLE, session->role);
+	wire_put_u64(wire, ATTR_ACCEPTED_US, session->accepted_us);
 	if (session->trace)
 		wire_put_u64(wire, ATTR_TRACE, 1);
 	if (!upgrade) {
@@ -499,7 +254,7 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 	struct session *session;
 	bool crashed;
 
-	while (hear(handshaker) > 0) /* what it had finished is not lost with it */
+	while (hear_message(handshaker) > 0) /* what it had finished is not lost with it */
 		;
 	crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL && !broker->stopping &&
 		  handshaker->in_progress <= MAX_SUSPECTS;
@@ -522,7 +277,7 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 		payer = session_payer(session);
 		if (crashed && session->counted)
 			source_penalise(broker, &payer);
-		session_end(broker, session, "its handshaker died");
+		session_end(broker, session, END_HANDSHAKER_DIED);
 	}
 	handshaker->restart_ms = broker->loop.now_ms + children_backoff(handshaker->crashes++);
 }
@@ -536,6 +291,8 @@ void children_reap(struct broker *broker)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid == broker->keeper.pid)
 			keeper_died(broker, status);
+		if (pid == broker->scrape.pid)
+			scrape_died(broker, status);
 		for (i = 0; i < broker->n_handshakers; i++)
 			if (broker->handshakers[i].pid == pid)
 				handshaker_died(&broker->handshakers[i], status);
@@ -603,7 +360,7 @@ void children_stop(struct broker *broker)
 	broker->stopping = true;
 	for (i = 0; i < broker->n_handshakers; i++) {
 		while ((session = LIST_FIRST(&broker->handshakers[i].sessions)))
-			session_end(broker, session, "the daemon ends");
+			session_end(broker, session, END_STOPPED);
 		if (broker->handshakers[i].watch.fd < 0)
 			continue;
 		loop_forget(&broker->loop, &broker->handshakers[i].watch);

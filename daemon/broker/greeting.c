@@ -44,13 +44,13 @@ static bool read_endpoints(struct proxied *out, struct wire_reader reader)
 	return r == 0 && out->source.sin6_family == out->destination.sin6_family;
 }
 
-static enum refusal take_endpoints(struct broker *broker, struct session *session,
-				   const struct proxied *proxied)
+static enum end take_endpoints(struct broker *broker, struct session *session,
+			       const struct proxied *proxied)
 {
 	if (proxied->source.sin6_family) {
 		session->proxied = malloc(sizeof(*session->proxied));
 		if (!session->proxied)
-			return REFUSED_NOMEM;
+			return END_NO_MEMORY;
 		*session->proxied = *proxied;
 	}
 	return session_enter(broker, session);
@@ -71,7 +71,7 @@ const char *greeting_proxied(struct broker *broker, struct session *session,
 			     struct wire_reader reader, uint32_t id)
 {
 	struct proxied proxied = { 0 };
-	enum refusal refusal;
+	enum end refusal;
 
 	if (!(session->expects & EXPECTS_PROXY))
 		return "a PROXY header where there is none";
@@ -79,13 +79,12 @@ const char *greeting_proxied(struct broker *broker, struct session *session,
 		return "a PROXY header with addresses that are none";
 	session->expects &= (uint8_t)~EXPECTS_PROXY;
 	refusal = take_endpoints(broker, session, &proxied);
-	if (refusal == REFUSED_NOT) {
+	if (!refusal) {
 		answer(session, MSG_GO_ON, id);
 		return NULL;
 	}
-	broker->stats.refused[refusal]++;
 	answer(session, MSG_CANCEL, id);
-	session_end(broker, session, refusal_text(refusal));
+	session_end(broker, session, refusal);
 	return NULL;
 }
 
@@ -104,7 +103,8 @@ static void put_tls(struct wire *wire, const struct session *session, struct wir
 	struct attr attr;
 
 	while (wire_next(&reader, &attr) == 1)
-		if (!is_ours(attr.type) &&
+		if (attr.type < ATTR_KEY_ID && /* from there on it is not for workers */
+		    !is_ours(attr.type) &&
 		    !(keeps && (attr.type == ATTR_RX_KEYS || attr.type == ATTR_TX_KEYS)))
 			wire_put(wire, attr.type, attr.bytes, attr.len);
 }

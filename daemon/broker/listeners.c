@@ -73,6 +73,7 @@ static void pause_accepting(struct broker *broker, int err)
 	if (broker->accepting)
 		log_line(broker, CONFIG_LOG_WARNING, "accepting pauses: %s", strerror(err));
 	broker->stats.accept_paused++;
+	metrics_pause(broker, err);
 	broker->resume_ms = broker->loop.now_ms + PAUSE_MS;
 	accept_until(broker, false);
 }
@@ -107,7 +108,7 @@ void session_describe(struct broker *broker, struct session *session, int fd,
 }
 
 /* Whose connection it is says the proxy's header, where there is one: it is counted then. */
-static enum refusal admit(struct broker *broker, struct session *session)
+static enum end admit(struct broker *broker, struct session *session)
 {
 	const struct config_listener *config = &broker->config->listeners[session->listener];
 
@@ -120,18 +121,18 @@ static enum refusal admit(struct broker *broker, struct session *session)
 	session->expects |= EXPECTS_PROXY;
 	return config_prefixes_have(config->proxy_from, config->n_proxy_from,
 				    session->peer.sin6_addr.s6_addr)
-		       ? REFUSED_NOT
-		       : REFUSED_PROXY;
+		       ? END_NONE
+		       : END_PROXY;
 }
 
 static void accepted(struct listener *listener, int fd, const struct sockaddr_storage *peer)
 {
 	struct broker *broker = listener->broker;
 	struct session *session = session_new(broker);
-	enum refusal refusal;
+	enum end refusal;
 	int r;
 
-	listener->accepted++;
+	broker->metrics.listeners[listener->index].accepted++;
 	broker->stats.accepted++;
 	if (!session) {
 		close(fd);
@@ -143,10 +144,9 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 	if (!LIST_EMPTY(&broker->admin.tracers))
 		trace_begin(broker, session);
 	refusal = admit(broker, session);
-	if (refusal != REFUSED_NOT) {
-		broker->stats.refused[refusal]++;
+	if (refusal) {
 		close(fd);
-		session_end(broker, session, refusal_text(refusal));
+		session_end(broker, session, refusal);
 		return;
 	}
 	r = children_handshake(broker, session, fd);
@@ -155,7 +155,7 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 		listeners_room(broker);
 		return;
 	}
-	session_end(broker, session, "no handshaker takes it");
+	session_end(broker, session, END_NO_HANDSHAKER);
 	pause_accepting(broker, -r);
 }
 
@@ -173,19 +173,19 @@ static void listener_ready(struct watch *watch, uint32_t events)
 	/* Anything else is about one connection that is gone already. */
 }
 
-static int listen_on(const struct config_listener *config)
+int listeners_listen(const char *host, uint16_t port, unsigned int backlog)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC,
 				  .ai_socktype = SOCK_STREAM,
 				  .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV };
 	struct addrinfo *addr;
-	char port[8];
+	char service[8];
 	int fd, on = 1, off = 0, err;
 
-	if (!config->host)
+	if (!host)
 		hints.ai_family = AF_INET6; /* both families */
-	snprintf(port, sizeof(port), "%u", config->port);
-	if (getaddrinfo(config->host, port, &hints, &addr))
+	snprintf(service, sizeof(service), "%u", port);
+	if (getaddrinfo(host, service, &hints, &addr))
 		return -EINVAL;
 	fd = service_socket(addr->ai_addr, addr->ai_addrlen);
 	if (fd >= 0) {
@@ -200,9 +200,8 @@ static int listen_on(const struct config_listener *config)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* inherited */
 		if (addr->ai_family == AF_INET6)
-			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, config->host ? &on : &off,
-				   sizeof(on));
-		if (bind(fd, addr->ai_addr, addr->ai_addrlen) || listen(fd, (int)config->backlog))
+			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, host ? &on : &off, sizeof(on));
+		if (bind(fd, addr->ai_addr, addr->ai_addrlen) || listen(fd, (int)backlog))
 			err = errno;
 	}
 	freeaddrinfo(addr);
@@ -225,7 +224,8 @@ int listeners_open(struct broker *broker, struct config_error *ret_err)
 	if (!broker->listeners)
 		return -SLUICE_E_NOMEM;
 	for (i = 0; i < config->n_listeners; i++) {
-		fd = listen_on(&config->listeners[i]);
+		fd = listeners_listen(config->listeners[i].host, config->listeners[i].port,
+				      config->listeners[i].backlog);
 		if (fd < 0) {
 			ret_err->place = config->listeners[i].place;
 			snprintf(ret_err->text, sizeof(ret_err->text),

@@ -314,9 +314,12 @@ static void restore(struct broker *broker, const struct kept *kept, uint32_t slo
 	session->has_peer = kept->has_peer;
 	session->role = kept->role == SLUICE_CLIENT ? SLUICE_CLIENT : SLUICE_SERVER;
 	session->handshake_us = kept->handshake_us;
+	session->rx_epoch = (uint32_t)kept->rx[kept->rx_at & 1].epoch;
+	session->tx_epoch = (uint32_t)kept->tx[kept->tx_at & 1].epoch;
 	memcpy(session->peer_sha256, kept->peer_sha256, sizeof(kept->peer_sha256));
 	session->sni = text_of(kept->sni, SNI_LEN);
 	session->alpn = text_of(kept->alpn, NAME_LEN);
+	metrics_live(broker, session);
 }
 
 static size_t restore_all(struct broker *broker)

@@ -32,6 +32,13 @@ static bool is_ahead(const struct session *session, enum ktls_direction dir, int
 	return session->restored && ktls_has_keys(fd, dir, next);
 }
 
+static void note(struct broker *broker, struct session *session, bool receiving, uint64_t epoch)
+{
+	*(receiving ? &session->rx_epoch : &session->tx_epoch) = (uint32_t)epoch;
+	broker->metrics.rekeys[receiving ? METRICS_RX : METRICS_TX]++;
+	trace_rekey(broker, session, receiving, epoch);
+}
+
 static int advance(struct broker *broker, struct session *session, enum ktls_direction dir, int fd)
 {
 	struct traffic *current = memory_take_keys(broker, session, dir == KTLS_RX), *next = NULL;
@@ -46,7 +53,7 @@ static int advance(struct broker *broker, struct session *session, enum ktls_dir
 	if (current)
 		memory_put_keys(broker, session, dir == KTLS_RX, code ? current : next);
 	if (!code)
-		trace_rekey(broker, session, dir == KTLS_RX, epoch);
+		note(broker, session, dir == KTLS_RX, epoch);
 	traffic_free(code ? next : current);
 	return code;
 }

@@ -43,6 +43,12 @@ static bool same_listeners(const struct config *a, const struct config *b)
 	return true;
 }
 
+static bool same_metrics(const struct config *a, const struct config *b)
+{
+	return same_text(a->metrics.socket, b->metrics.socket) &&
+	       same_text(a->metrics.host, b->metrics.host) && a->metrics.port == b->metrics.port;
+}
+
 static void begin(struct broker *broker)
 {
 	struct config_error err = { { 0 } };
@@ -53,10 +59,12 @@ static void begin(struct broker *broker)
 		reload_ended(broker, err.text[0] ? err.text : "no memory");
 		return;
 	}
-	if (!same_pools(broker->config, config) || !same_listeners(broker->config, config)) {
-		snprintf(err.text, sizeof(err.text),
-			 "%s: listeners' addresses, pools and services change at a restart",
-			 broker->config_path);
+	if (!same_pools(broker->config, config) || !same_listeners(broker->config, config) ||
+	    !same_metrics(broker->config, config)) {
+		snprintf(
+			err.text, sizeof(err.text),
+			"%s: listeners' addresses, pools, services and metrics change at a restart",
+			broker->config_path);
 		config_free(config);
 		reload_ended(broker, err.text);
 		return;

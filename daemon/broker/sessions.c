@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The table of sessions, from accept to the end, by number and by socket cookie. */
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,8 +8,11 @@
 
 #include "broker/broker.h"
 #include "core/secret.h"
+#include "core/sys.h"
 #include "handover/messages.h"
 #include "handover/state.h"
+
+#define MAX_SINCE_US 3600000000u
 
 static size_t bucket(uint64_t key)
 {
@@ -28,6 +30,7 @@ struct session *session_new(struct broker *broker)
 	session->role = SLUICE_SERVER;
 	session->fd = -1;
 	session->accepted_ms = broker->loop.now_ms;
+	session->accepted_us = sys->now_us();
 	LIST_INSERT_HEAD(&table->by_id[bucket(session->id)], session, by_id);
 	table->n++;
 	return session;
@@ -82,15 +85,15 @@ struct sockaddr_in6 session_payer(const struct session *session)
 				: *session_source(session);
 }
 
-enum refusal session_enter(struct broker *broker, struct session *session)
+enum end session_enter(struct broker *broker, struct session *session)
 {
 	struct sockaddr_in6 payer = session_payer(session);
 	unsigned int share = session->upgrade ? broker->pools[session->pool].config->handshakes
 					      : broker->config->limits.per_source;
 	unsigned int rate = session->upgrade ? 0 : broker->config->limits.per_source_rate;
-	enum refusal refusal = source_enter(broker, &payer, share, rate);
+	enum end refusal = source_enter(broker, &payer, share, rate);
 
-	session->counted = refusal == REFUSED_NOT;
+	session->counted = !refusal;
 	return refusal;
 }
 
@@ -103,6 +106,41 @@ void session_leave(struct broker *broker, struct session *session)
 	payer = session_payer(session);
 	source_leave(broker, &payer);
 	session->counted = false;
+}
+
+/* --- time --------------------------------------------------------------------------------------- */
+
+static uint32_t clamp_us(uint64_t us)
+{
+	return us < MAX_SINCE_US ? (uint32_t)us : MAX_SINCE_US;
+}
+
+uint32_t session_since(uint64_t then_us)
+{
+	return clamp_us(sys->now_us() - then_us);
+}
+
+bool session_take_time(struct session *session, const struct attr *attr)
+{
+	uint64_t us = 0;
+
+	attr_u64(attr, &us);
+	switch (attr->type) {
+	case ATTR_QUEUE_US:
+		session->times.queue = clamp_us(us);
+		return true;
+	case ATTR_NETWORK_US:
+		session->times.network = clamp_us(us);
+		return true;
+	case ATTR_SIGN_US:
+		session->times.sign = clamp_us(us);
+		return true;
+	case ATTR_VERIFY_US:
+		session->times.verify = clamp_us(us);
+		return true;
+	default:
+		return false;
+	}
 }
 
 /* --- what the handshaker tells ----------------------------------------------------------------- */
@@ -153,15 +191,20 @@ static bool read_number(struct session *session, const struct attr *attr)
 	return true;
 }
 
+bool session_take_sni(struct session *session, const struct attr *attr)
+{
+	if (session->upgrade && session->sni)
+		return true; /* its program has said whom it means */
+	free(session->sni);
+	session->sni = strndup((const char *)attr->bytes, attr->len);
+	return session->sni;
+}
+
 static bool read_attr(struct session *session, const struct attr *attr)
 {
 	switch (attr->type) {
 	case ATTR_SNI:
-		if (session->upgrade && session->sni)
-			return true; /* its program has said whom it means */
-		free(session->sni);
-		session->sni = strndup((const char *)attr->bytes, attr->len);
-		return session->sni;
+		return session_take_sni(session, attr);
 	case ATTR_ALPN:
 		free(session->alpn);
 		session->alpn = strndup((const char *)attr->bytes, attr->len);
@@ -185,6 +228,7 @@ static bool read_attr(struct session *session, const struct attr *attr)
 	case ATTR_HANDSHAKE_US:
 		return read_number(session, attr);
 	default:
+		session_take_time(session, attr);
 		return true;
 	}
 }
@@ -251,23 +295,25 @@ static void detach(struct broker *broker, struct session *session)
 	}
 }
 
-void session_end(struct broker *broker, struct session *session, const char *reason)
+void session_end(struct broker *broker, struct session *session, enum end end)
 {
-	const struct sockaddr_in6 *source = session_source(session);
-	char peer[INET6_ADDRSTRLEN] = "?";
+	session_end_of(broker, session, end, 0, end_text(end));
+}
+
+void session_end_of(struct broker *broker, struct session *session, enum end end, int code,
+		    const char *text)
+{
+	char reason[END_REASON_LEN];
 	bool negotiating = session->handshaker;
 
-	if (session->ask && ask_ended(broker, session))
-		reason = "ended by the administrator";
+	if (session->ask && ask_ended(broker, session)) {
+		end = END_KILLED;
+		text = end_text(end);
+	}
+	end_reason(reason, end, code, text);
 	trace_ended(broker, session, reason);
-	inet_ntop(AF_INET6, &source->sin6_addr, peer, sizeof(peer));
-	log_line(broker, CONFIG_LOG_INFO,
-		 "session %llu: [%s]:%u: %s; %s %s, %s path, %llu ms, in %llu, out %llu",
-		 (unsigned long long)session->id, peer, ntohs(source->sin6_port), reason,
-		 session->version ? (session->version == TLS13 ? "TLSv1.3" : "TLSv1.2") : "no TLS",
-		 session->sni ? session->sni : "-", sluice_path_name(session->tx_path),
-		 (unsigned long long)(broker->loop.now_ms - session->accepted_ms),
-		 (unsigned long long)session->rx_bytes, (unsigned long long)session->tx_bytes);
+	session_log_end(broker, session, end, code, text);
+	metrics_ended(broker, session, end, code);
 	detach(broker, session);
 	if (session->upgrade)
 		upgrade_end(session, reason);

@@ -133,21 +133,21 @@ static bool spend(struct source *source, uint64_t rate, uint64_t now_ms)
 	return true;
 }
 
-enum refusal source_enter(struct broker *broker, const struct sockaddr_in6 *addr,
-			  unsigned int share, unsigned int rate)
+enum end source_enter(struct broker *broker, const struct sockaddr_in6 *addr, unsigned int share,
+		      unsigned int rate)
 {
 	struct source *source = find_or_make(&broker->sources, addr);
-	enum refusal refusal;
+	enum end refusal;
 
 	if (!source)
-		return REFUSED_NOMEM;
+		return END_NO_MEMORY;
 	if (source->penalty_ms > broker->loop.now_ms)
-		refusal = REFUSED_PENALTY;
+		refusal = END_PENALTY;
 	else if (source->in_progress >= share)
-		refusal = REFUSED_SHARE;
+		refusal = END_SHARE;
 	else
-		refusal = spend(source, rate, broker->loop.now_ms) ? REFUSED_NOT : REFUSED_RATE;
-	if (refusal == REFUSED_NOT)
+		refusal = spend(source, rate, broker->loop.now_ms) ? END_NONE : END_RATE;
+	if (!refusal)
 		source->in_progress++;
 	touch(broker, source);
 	return refusal;
@@ -195,27 +195,6 @@ void sources_tick(struct broker *broker)
 {
 	sweep(broker, &broker->sources.idle);
 	sweep(broker, &broker->sources.penalised);
-}
-
-static const struct {
-	const char *text, *name;
-} refusals[REFUSALS] = {
-	[REFUSED_NOT] = { "it is served", NULL },
-	[REFUSED_NOMEM] = { "no memory", "refused_memory" },
-	[REFUSED_PENALTY] = { "its source has crashed a handshaker", "refused_penalty" },
-	[REFUSED_SHARE] = { "its source has its share of handshakes under way", "refused_share" },
-	[REFUSED_RATE] = { "its source comes too often", "refused_rate" },
-	[REFUSED_PROXY] = { "it is none of the listener's proxies", "refused_proxy" },
-};
-
-const char *refusal_text(enum refusal refusal)
-{
-	return refusals[refusal].text;
-}
-
-const char *refusal_name(enum refusal refusal)
-{
-	return refusals[refusal].name;
 }
 
 void sources_init(struct sources *sources, uint64_t seed)

@@ -5,11 +5,11 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <sluice/sluice.h>
 
 #include "broker/admin.h"
+#include "core/sys.h"
 #include "handover/messages.h"
 #include "options/options.h"
 #include "record/suite.h"
@@ -22,14 +22,6 @@ struct trace {
 	uint64_t last_us;     /* of the last event */
 	unsigned int told;
 };
-
-static uint64_t clock_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 /* --- who is told ---------------------------------------------------------------------------------- */
 
@@ -73,7 +65,7 @@ static struct json_object *row_of(const struct session *session, const char *eve
 
 static struct json_object *row_now(const struct session *session, const char *event)
 {
-	return row_of(session, event, clock_us());
+	return row_of(session, event, sys->now_us());
 }
 
 /* Frees @row. Without memory the clients that follow are dropped: they would miss something. */
@@ -103,7 +95,7 @@ void trace_begin(struct broker *broker, struct session *session)
 
 	if (!is_followed(broker, session))
 		return;
-	follow(session, clock_us());
+	follow(session, session->accepted_us);
 	if (!session->trace)
 		return;
 	row = row_of(session, "accepted", session->trace->accepted_us);
@@ -214,7 +206,7 @@ void trace_told(struct broker *broker, struct session *session, struct wire_read
 	if (!session->trace || session->trace->told++ >= MAX_TOLD || !read_told(&told, reader) ||
 	    told.event >= sizeof(names) / sizeof(names[0]) || !names[told.event])
 		return;
-	now_us = clock_us();
+	now_us = sys->now_us();
 	if (told.time_us > now_us)
 		told.time_us = now_us;
 	row = row_of(session, names[told.event], told.time_us);

@@ -66,6 +66,7 @@ static void give(struct worker *worker, struct answer content)
 	}
 	*answer = content;
 	STAILQ_INSERT_TAIL(&worker->answers, answer, of_worker);
+	broker->n_answers += content.fd >= 0;
 	loop_watch(&broker->loop, &worker->watch, EPOLLOUT);
 }
 
@@ -74,6 +75,7 @@ static void drop_first(struct worker *worker)
 	struct answer *answer = STAILQ_FIRST(&worker->answers);
 
 	STAILQ_REMOVE_HEAD(&worker->answers, of_worker);
+	worker->pool->broker->n_answers -= answer->fd >= 0;
 	free_content(worker->pool->broker, answer);
 	free(answer);
 }
@@ -135,7 +137,7 @@ void upgrade_established(struct broker *broker, struct session *session)
 				 .fd = session->fd };
 
 	if (session->upgrade->request.plain && session->rx_path != SLUICE_PATH_KERNEL) {
-		session_end(broker, session, "its handshaker lies");
+		session_end(broker, session, END_HANDSHAKER_LIED);
 		return;
 	}
 	session->message = NULL;
@@ -146,6 +148,7 @@ void upgrade_established(struct broker *broker, struct session *session)
 	LIST_INSERT_HEAD(&worker->sessions, session, of_owner);
 	worker->n_sessions++;
 	worker->pool->handed_over++;
+	metrics_live(broker, session);
 	memory_keep(broker, session);
 	give(worker, answer);
 }
@@ -170,7 +173,7 @@ void upgrades_cancel(struct worker *worker)
 
 	while ((upgrade = LIST_FIRST(&worker->upgrades))) {
 		children_cancel(broker, upgrade->session);
-		session_end(broker, upgrade->session, "its program is gone");
+		session_end(broker, upgrade->session, END_PROGRAM_GONE);
 	}
 	while (!STAILQ_EMPTY(&worker->answers))
 		drop_first(worker);
@@ -257,23 +260,23 @@ static const char *start(struct upgrade *upgrade, int fd, const struct sockaddr_
 	struct worker *worker = upgrade->worker;
 	struct broker *broker = worker->pool->broker;
 	struct session *session = session_new(broker);
-	enum refusal refusal;
+	enum end refusal;
 
 	if (!session)
 		return "no memory";
 	session->pool = (uint16_t)worker->pool->index;
 	session->role = (uint8_t)upgrade->request.role;
+	broker->metrics.pools[session->pool].brought++;
 	session_describe(broker, session, fd, peer);
 	name_peer(upgrade, &session->peer);
 	if (upgrade->request.host[0])
 		session->sni = strdup(upgrade->request.host);
 	session->upgrade = upgrade;
 	refusal = session_enter(broker, session);
-	if (refusal != REFUSED_NOT) {
+	if (refusal) {
 		session->upgrade = NULL;
-		broker->stats.refused[refusal]++;
-		session_end(broker, session, refusal_text(refusal));
-		return refusal_text(refusal);
+		session_end(broker, session, refusal);
+		return end_text(refusal);
 	}
 	upgrade->session = session;
 	LIST_INSERT_HEAD(&worker->upgrades, upgrade, of_worker);
@@ -282,7 +285,7 @@ static const char *start(struct upgrade *upgrade, int fd, const struct sockaddr_
 	session_leave(broker, session);
 	LIST_REMOVE(upgrade, of_worker);
 	session->upgrade = NULL;
-	session_end(broker, session, "no handshaker takes it");
+	session_end(broker, session, END_NO_HANDSHAKER);
 	return "no handshaker takes it; try again";
 }
 

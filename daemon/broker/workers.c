@@ -111,7 +111,7 @@ static void lose_sessions(struct broker *broker, struct worker *worker)
 
 	while ((session = LIST_FIRST(&worker->sessions))) {
 		if (session->state != SESSION_OFFERED || session->ended) {
-			session_end(broker, session, "its worker is gone");
+			session_end(broker, session, END_WORKER_GONE);
 			continue;
 		}
 		LIST_REMOVE(session, of_owner);
@@ -144,42 +144,6 @@ static void drop(struct worker *worker, const char *why, bool closing)
 		serve_queue(broker, pool);
 }
 
-static bool take_ended(struct worker *worker, struct wire_reader *reader)
-{
-	struct broker *broker = worker->pool->broker;
-	uint64_t id = 0, cookie = 0, rx = 0, tx = 0;
-	struct session *session;
-	char text[100] = "closed";
-	struct attr attr;
-
-	while (wire_next(reader, &attr) == 1) {
-		if (attr.type == ATTR_SESSION)
-			attr_u64(&attr, &id);
-		else if (attr.type == ATTR_COOKIE)
-			attr_u64(&attr, &cookie);
-		else if (attr.type == ATTR_RX_BYTES)
-			attr_u64(&attr, &rx);
-		else if (attr.type == ATTR_TX_BYTES)
-			attr_u64(&attr, &tx);
-		else if (attr.type == ATTR_TEXT)
-			attr_text(&attr, text, sizeof(text));
-	}
-	session = session_find(broker, id);
-	if (!session)
-		return true; /* the kernel told first */
-	/* Of an earlier broker: its number may be another's by now, or nobody's yet. The kernel tells. */
-	if ((cookie && cookie != session->cookie) || (session->restored && !session->worker))
-		return true;
-	if (session->worker != worker)
-		return false;
-	session->rx_bytes = rx;
-	session->tx_bytes = tx;
-	session->ended = true;
-	if (session->state == SESSION_LIVE)
-		session_end(broker, session, text);
-	return true;
-}
-
 /* What does not wait for anybody but the broker: new keys, and ends. */
 static bool serve_link(struct worker *worker, size_t len, struct channel_fds *fds)
 {
@@ -190,7 +154,7 @@ static bool serve_link(struct worker *worker, size_t len, struct channel_fds *fd
 	if (!wire_open(&reader, broker->buf, len, &head))
 		return false;
 	if (head.type == MSG_ENDED)
-		return take_ended(worker, &reader);
+		return worker_ended(worker, &reader);
 	return rekey_answer(broker, worker, broker->buf, len, fds);
 }
 
@@ -280,12 +244,15 @@ static bool take_ack(struct worker *worker, uint32_t id)
 		if (session->state != SESSION_OFFERED)
 			return false;
 		session->state = SESSION_LIVE;
+		session->times.handover = session_since(session->established_us);
+		metrics_live(broker, session);
+		metrics_handed_over(broker, session);
 		trace_state(broker, session, "acknowledged");
 		memory_keep(broker, session);
 		session_settled(broker, session);
 		worker->pool->handed_over++;
 		if (session->ended)
-			session_end(broker, session, "closed");
+			session_end(broker, session, END_CLOSED);
 		return true;
 	}
 	return false;
@@ -300,7 +267,7 @@ static const char *take_of_program(struct worker *worker, const struct wire_head
 		upgrade_begin(worker, head->id, *reader, fds);
 		return NULL;
 	case MSG_ENDED:
-		return take_ended(worker, reader) ? NULL : "it ended what is not its own";
+		return worker_ended(worker, reader) ? NULL : "it ended what is not its own";
 	default:
 		return "it sent a message that is not a program's";
 	}
@@ -332,7 +299,7 @@ static const char *take(struct worker *worker, size_t len, struct channel_fds *f
 	case MSG_ACK:
 		return take_ack(worker, head.id) ? NULL : "it acknowledged what it never got";
 	case MSG_ENDED:
-		return take_ended(worker, &reader) ? NULL : "it ended what is not its own";
+		return worker_ended(worker, &reader) ? NULL : "it ended what is not its own";
 	case MSG_UPDATED:
 		ask_answered(worker, head.id, &reader);
 		return NULL;
@@ -524,7 +491,7 @@ void pools_tick(struct broker *broker)
 		while ((session = TAILQ_FIRST(&pool->queue)) &&
 		       broker->loop.now_ms - session->queued_ms >= pool->config->wait_ms) {
 			pool->timed_out++;
-			session_end(broker, session, "no worker had room in time");
+			session_end(broker, session, END_NO_WORKER);
 		}
 	}
 }
@@ -539,11 +506,11 @@ void pools_close(struct broker *broker)
 	for (i = 0; i < broker->n_pools; i++) {
 		pool = &broker->pools[i];
 		while ((session = TAILQ_FIRST(&pool->queue)))
-			session_end(broker, session, "the daemon ends");
+			session_end(broker, session, END_STOPPED);
 		while ((worker = LIST_FIRST(&pool->workers)))
 			drop(worker, "the daemon ends", true);
 		while ((session = TAILQ_FIRST(&pool->queue)))
-			session_end(broker, session, "the daemon ends");
+			session_end(broker, session, END_STOPPED);
 		if (pool->watch.fd < 0)
 			continue;
 		loop_forget(&broker->loop, &pool->watch);

@@ -7,8 +7,9 @@
 
 /* Descriptors that a child finds its channels at. */
 #define CHILD_BROKER_FD 3
-#define CHILD_KEEPER_FD 4 /* handshaker only */
-#define CHILD_LOADS_FD 4  /* keeper only: keys come and go there */
+#define CHILD_KEEPER_FD 4   /* handshaker only */
+#define CHILD_LOADS_FD 4    /* keeper only: keys come and go there */
+#define CHILD_LISTENER_FD 4 /* sluice-metrics only: and up */
 
 /*
  * process_spawn() starts @program, a sibling of this program, with @fds at 3 and up, to run as @uid and @gid, and nothing else
@@ -26,6 +27,7 @@ enum confinement {
 	CONFINE_KEEPER,     /* no network, no new files */
 	CONFINE_HANDSHAKER, /* sockets that it is given, no files */
 	CONFINE_RELAY,      /* besides those new local sockets, and its ring */
+	CONFINE_METRICS,    /* a handshaker's, and what they accept */
 };
 
 /*

@@ -13,7 +13,7 @@
 
 /* struct sections - what has to be read in another order than it may be written in. */
 struct sections {
-	const struct node *listeners, *profiles, *pools, *services, *admin, *user;
+	const struct node *listeners, *profiles, *pools, *services, *admin, *metrics, *user;
 };
 
 static const struct field rows[] = {
@@ -25,6 +25,7 @@ static const struct field rows[] = {
 	{ "user", field_node, offsetof(struct sections, user) },
 	{ "limits", daemon_limits },
 	{ "log", daemon_log },
+	{ "metrics", field_node, offsetof(struct sections, metrics) },
 };
 
 static const struct fields fields = { .what = "the file", .rows = rows, .n = ARRAY_LEN(rows) };
@@ -55,6 +56,8 @@ static int read_sections(struct parse *p, const struct node *root)
 		r = check_sections(p, root, &sections);
 	if (!r && sections.admin)
 		r = daemon_admin(p, NULL, sections.admin, NULL);
+	if (!r && sections.metrics)
+		r = metrics_read(p, sections.metrics);
 	if (!r)
 		r = user_read(p, sections.user);
 	if (!r && sections.pools)
@@ -64,7 +67,8 @@ static int read_sections(struct parse *p, const struct node *root)
 	if (!r && sections.services)
 		r = services_read(p, sections.services);
 	if (!r)
-		r = sockets_check(p, sections.pools, sections.services, sections.admin);
+		r = sockets_check(p, sections.pools, sections.services, sections.admin,
+				  sections.metrics);
 	if (!r && sections.listeners)
 		r = listeners_read(p, sections.listeners); /* by name, to profiles and pools */
 	return r;
@@ -194,6 +198,8 @@ struct config *config_free(struct config *config)
 	free(config->profiles);
 	free(config->pools);
 	free(config->admin.socket);
+	free(config->metrics.socket);
+	free(config->metrics.host);
 	free(config->user);
 	free(config->path);
 	free(config);

@@ -129,7 +129,13 @@ struct config {
 	struct {
 		enum config_log_target target;
 		enum config_log_level level;
+		unsigned int rate; /* lines per second, urgent ones apart */
 	} log;
+	struct {
+		char *socket; /* NULL: none */
+		char *host;   /* of the loopback; NULL: none */
+		uint16_t port;
+	} metrics;
 	char *user; /* whom handshakers run as */
 	uid_t uid;
 	gid_t gid;

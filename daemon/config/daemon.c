@@ -7,6 +7,7 @@
 
 #define MAX_HANDSHAKERS 1024
 #define MAX_HANDSHAKES 1000000
+#define MAX_RATE 1000000
 #define DEFAULT_ADMIN_SOCKET "/run/sluice/admin.sock"
 
 #define OFFSET(member) offsetof(struct config, member)
@@ -61,6 +62,7 @@ static const char *const level_words[] = {
 static const struct field log_rows[] = {
 	{ "target", field_word, OFFSET(log.target), .words = target_words },
 	{ "level", field_word, OFFSET(log.level), .words = level_words },
+	{ "rate", field_number, OFFSET(log.rate), .min = 1, .max = MAX_RATE },
 };
 
 static const struct fields log_fields = {
@@ -80,6 +82,7 @@ int daemon_read_defaults(struct parse *p)
 	config->admin.read_group = (gid_t)-1;
 	config->log.target = CONFIG_LOG_STDERR;
 	config->log.level = CONFIG_LOG_INFO;
+	config->log.rate = 1000;
 	config->admin.socket = strdup(DEFAULT_ADMIN_SOCKET);
 	return config->admin.socket ? 0 : parse_nomem(p);
 }

@@ -154,10 +154,11 @@ int daemon_read_defaults(struct parse *p); /* daemon.c: limits, admin, log */
 field_read daemon_limits, daemon_admin, daemon_log;
 int pools_read(struct parse *p, const struct node *map);
 int services_read(struct parse *p, const struct node *map); /* after pools and profiles */
+int metrics_read(struct parse *p, const struct node *map);
 
 /* sockets_check() makes two sockets of the same path an error. Sections that are not there are NULL. */
 int sockets_check(struct parse *p, const struct node *pools, const struct node *services,
-		  const struct node *admin);
+		  const struct node *admin, const struct node *metrics);
 int profiles_read(struct parse *p, const struct node *map);
 int listeners_read(struct parse *p, const struct node *list);
 

@@ -87,19 +87,22 @@ int pools_read(struct parse *p, const struct node *map)
 }
 
 int sockets_check(struct parse *p, const struct node *pools, const struct node *services,
-		  const struct node *admin)
+		  const struct node *admin, const struct node *metrics)
 {
 	const struct node *socket = admin ? node_get(admin, "socket") : NULL;
 	const struct config *config = p->config;
 	size_t i, n_pools = pools ? pools->n_items / 2 : 0;
 	const struct node *map;
 	struct index index;
-	int r = index_init(p, &index, config->n_pools + 1);
+	int r = index_init(p, &index, config->n_pools + 2);
 
 	if (r < 0)
 		return r;
 	index_add(&index, config->admin.socket, NULL,
 		  socket ? socket->place : (struct config_place){ 0 }, 0);
+	if (config->metrics.socket)
+		index_add(&index, config->metrics.socket, NULL, node_get(metrics, "socket")->place,
+			  0);
 	for (i = 0; i < config->n_pools; i++) {
 		map = i < n_pools ? pools->items[2 * i + 1]
 				  : services->items[2 * (i - n_pools) + 1];

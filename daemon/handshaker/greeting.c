@@ -72,6 +72,7 @@ static void ask_broker(struct session *session)
 	free(session->proxy);
 	session->proxy = NULL;
 	session->greeting = GREETING_ANSWER;
+	times_pause(session);
 	loop_forget(&self.loop, &session->watch);
 }
 
@@ -81,12 +82,14 @@ static void hand_back(struct session *session)
 
 	wire_begin(&wire, self.buf, WIRE_MAX, MSG_PLAIN, session->slot);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
+	times_put(session, &wire);
 	send_to_broker(&wire, &session->watch.fd);
 	greeting_end(session);
 }
 
 static void wait_for_bytes(struct session *session)
 {
+	times_pause(session);
 	if (loop_watch(&self.loop, &session->watch, EPOLLIN) < 0)
 		refuse(session, -SLUICE_E_NOMEM, NULL);
 }
@@ -155,6 +158,7 @@ void greeting_is_late(struct session *session)
 	};
 	const char *text = texts[session->greeting];
 
+	times_resume(session);
 	if (session->conn)
 		session_fail(session,
 			     conn_fail(session->conn, SLUICE_E_HANDSHAKE_TIMEOUT, -1, 0, text));
@@ -174,6 +178,7 @@ void greeting_answered(uint32_t slot, struct wire_reader *reader)
 			attr_u64(&attr, &id);
 	if (!session || session->id != id || session->greeting != GREETING_ANSWER)
 		return;
+	times_resume(session);
 	session->greeting = GREETING_BYTE;
 	greeting_go_on(session);
 }

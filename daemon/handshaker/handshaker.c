@@ -91,6 +91,7 @@ void tell_failure(struct session *session, int code, const char *text)
 	}
 	wire_put_u64(&wire, ATTR_STAGE, (uint64_t)err.stage);
 	wire_put_text(&wire, ATTR_SNI, info.sni);
+	times_put(session, &wire);
 	send_to_broker(&wire, NULL);
 }
 
@@ -133,6 +134,7 @@ static void established(struct session *session)
 
 	wire_begin(&wire, self.buf, WIRE_MAX, MSG_ESTABLISHED, session->slot);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
+	times_put(session, &wire);
 	if (state_write(session->conn, &wire) < 0 || !wire_end(&wire)) {
 		session_fail(session, -SLUICE_E_INTERNAL);
 		return;
@@ -205,6 +207,7 @@ void session_go_on(struct session *session, int r)
 		session_fail(session, r);
 		return;
 	}
+	times_pause(session);
 	events = sluice_conn_events(session->conn);
 	if (!events && !session->watch.added)
 		return; /* the keeper's answer or the deadline is next */
@@ -213,11 +216,18 @@ void session_go_on(struct session *session, int r)
 		session_fail(session, -SLUICE_E_NOMEM);
 }
 
+static void dispatch(struct session *session)
+{
+	times_resume(session);
+	session_go_on(session, sluice_conn_dispatch(session->conn));
+}
+
 static void session_ready(struct watch *watch, uint32_t events)
 {
 	struct session *session = (struct session *)watch;
 
 	if (session->greeting != GREETING_DONE) {
+		times_resume(session);
 		greeting_go_on(session);
 	} else if (session->failed) {
 		close_step(session);
@@ -225,7 +235,7 @@ static void session_ready(struct watch *watch, uint32_t events)
 		/* The peer is gone; the keeper's answer finds that out. */
 		loop_forget(&self.loop, watch);
 	} else {
-		session_go_on(session, sluice_conn_dispatch(session->conn));
+		dispatch(session);
 	}
 }
 
@@ -262,11 +272,12 @@ static void take_signature(struct session *session, struct wire_reader *reader)
 	while (wire_next(reader, &attr) == 1)
 		if (attr.type == ATTR_OUTPUT)
 			output = attr;
+	times_resume(session);
 	session->waiting = false;
 	if (session->traced)
 		trace_signed(self.broker.fd, session->id, output.len != 0);
 	if (signer_finish(session->conn, output.bytes, output.len))
-		session_go_on(session, sluice_conn_dispatch(session->conn));
+		dispatch(session);
 }
 
 /* What it was asked is lost; the broker starts a new one and sends a channel to it (MSG_CHANNEL). */
@@ -284,9 +295,10 @@ static void lose_keeper(void)
 		session = self.sessions[i];
 		if (!session || !session->waiting)
 			continue;
+		times_resume(session);
 		session->waiting = false;
 		if (signer_finish(session->conn, NULL, 0))
-			session_go_on(session, sluice_conn_dispatch(session->conn));
+			dispatch(session);
 	}
 }
 
@@ -316,7 +328,7 @@ static void keeper_ready(struct watch *watch, uint32_t events)
 
 /* struct request - a MSG_HANDSHAKE. */
 struct request {
-	uint64_t id, profile, role, plain, expects, hello_ms, traced;
+	uint64_t id, profile, role, plain, expects, hello_ms, traced, accepted_us;
 	char host[254], alpn[256]; /* "": none */
 	uint8_t permit[PERMIT_LEN];
 };
@@ -340,6 +352,8 @@ static bool read_request(struct request *request, struct wire_reader *reader)
 			good = attr_u64(&attr, &request->expects);
 		else if (attr.type == ATTR_HELLO_TIMEOUT)
 			good = attr_u64(&attr, &request->hello_ms);
+		else if (attr.type == ATTR_ACCEPTED_US)
+			good = attr_u64(&attr, &request->accepted_us);
 		else if (attr.type == ATTR_TRACE)
 			good = attr_u64(&attr, &request->traced);
 		else if (attr.type == ATTR_PERMIT && attr.len == PERMIT_LEN)
@@ -398,6 +412,7 @@ static struct session *session_new(const struct request *request)
 	session->profile_index = request->profile;
 	session->expects = (uint8_t)request->expects;
 	session->traced = request->traced;
+	times_begin(session, request->accepted_us);
 	session->since_ms = self.loop.now_ms;
 	session->hello_ms = request->hello_ms ? session->since_ms + request->hello_ms : UINT64_MAX;
 	self.sessions[session->slot] = session;
@@ -517,7 +532,7 @@ static void tick(struct loop *loop, void *arg)
 		if (session->failed)
 			close_step(session);
 		else
-			session_go_on(session, sluice_conn_dispatch(session->conn));
+			dispatch(session);
 	}
 }
 

@@ -46,6 +46,8 @@ struct session {
 	enum sluice_role role;
 	char *host;                   /* whom a client means; NULL: nobody said */
 	struct sluice_options *extra; /* over the profile's, for this connection; NULL: none */
+	uint64_t since_us;            /* when it began to wait */
+	uint64_t queue_us, network_us, sign_us;
 };
 
 struct handshaker {
@@ -81,6 +83,16 @@ struct sluice_profile *session_adapt(const struct session *session, struct sluic
 /* session_fail() tells the broker and ends the connection. session_go_on() is for what the flow said. */
 void session_fail(struct session *session, int code);
 void session_go_on(struct session *session, int r);
+
+/* --- where the time goes (times.c) ------------------------------------------------------------ */
+
+/* times_begin() is for a new session: until now it has waited for us. */
+void times_begin(struct session *session, uint64_t accepted_us);
+
+/* times_pause() is for when a session begins to wait, and times_resume() for when it does not any more. */
+void times_pause(struct session *session);
+void times_resume(struct session *session);
+void times_put(const struct session *session, struct wire *wire);
 
 /* --- before the handshake (greeting.c) -------------------------------------------------------- */
 

@@ -111,6 +111,7 @@ struct sluice_conn {
 	char *host; /* client: the reference identity; NULL: none */
 	uint64_t started_us;
 	uint64_t deadline_us; /* of the handshake */
+	uint64_t verify_us;   /* what judging the peer's chain took */
 	struct sluice_error err;
 	struct sluice_conn_info info;
 

@@ -6,6 +6,7 @@
  */
 #include "bssl/verify.h"
 #include "core/error.h"
+#include "core/sys.h"
 #include "flow/flow.h"
 
 static void judge(struct sluice_conn *conn)
@@ -31,10 +32,13 @@ static void judge(struct sluice_conn *conn)
 
 int stage_verify(struct sluice_conn *conn)
 {
+	uint64_t began_us;
 	int r = drive(conn);
 
 	if (r == DRIVE_VERIFY) {
+		began_us = sys->now_us();
 		judge(conn);
+		conn->verify_us += sys->now_us() - began_us;
 		r = drive(conn);
 	}
 	if (r < 0)

@@ -50,6 +50,9 @@ enum message_type {
 	/* handshaker -> keeper, and the answer */
 	MSG_SIGN = 96,
 	MSG_SIGNED,
+	/* sluice-metrics -> broker, and the answer */
+	MSG_SCRAPE = 112,
+	MSG_SCRAPED, /* with a sealed memfd: all counts; without: there was no memory */
 };
 
 enum attr_type {
@@ -139,6 +142,13 @@ enum attr_type {
 	ATTR_NOT_AFTER,     /* seconds of the epoch */
 	ATTR_KEY_TYPE,      /* "P-256", "RSA 2048" */
 	ATTR_CERT_FILE,     /* where a certificate was read */
+
+	/* where the time of a handshake went, microseconds */
+	ATTR_ACCEPTED_US = 160, /* CLOCK_MONOTONIC, the same in all processes */
+	ATTR_QUEUE_US,          /* from there to a handshaker's start */
+	ATTR_NETWORK_US,        /* waiting for the peer */
+	ATTR_SIGN_US,           /* waiting for the keeper */
+	ATTR_VERIFY_US,         /* judging the peer's chain */
 
 	/* an option set: the option's number is added */
 	ATTR_OPTION = 1024,

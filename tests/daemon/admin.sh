@@ -155,6 +155,8 @@ lists() {
   ends 0 "h2|TLS_AES" ctl sessions --wide || result=1
   ends 0 'Server name +localhost' ctl session "$id" || result=1
   ends 0 'In +[1-9][0-9]* B' ctl session "$id" || result=1
+  ends 0 '"sign_us": *[1-9]' ctl session "$id" --json || result=1
+  ends 0 'From there to its worker +[1-9]' ctl session "$id" || result=1
   ends 0 'daemon +established +[1-9]' ctl stats || result=1
   ends 0 '1 +app +attached' ctl workers || result=1
   ends 0 "https +127.0.0.1:$port +accepting +web +app" ctl listeners || result=1

@@ -252,7 +252,7 @@ ended_properly() {
     say "no close_notify: $(tail -n 2 "$work/client.out")"
     result=1
   }
-  await 5 log_has "session $id: .*ended by the administrator" || {
+  await 5 log_has "session $id ended: reason=killed text=\"ended by the administrator\" " || {
     say "$(tail -n 1 "$work/sluiced.log")"
     result=1
   }

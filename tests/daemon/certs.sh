@@ -290,7 +290,7 @@ keeper_hangs() {
 # What cannot be read again has no key then; the others have.
 keeper_dies_without_a_file() {
   local old
-  await 5 eval '[ -n "$(keeper)" ]' || { say "no keeper: $(tail -n 3 "$work/sluiced.log")"; return 1; }
+  await 5 eval "[ -n \"\$(keeper)\" ]" || { say "no keeper: $(tail -n 3 "$work/sluiced.log")"; return 1; }
   old=$(keeper)
   mv "$work/rsa.key" "$work/rsa.away"
   mv "$many/h1.pem" "$work/h1.away"

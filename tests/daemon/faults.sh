@@ -43,7 +43,7 @@ works() {
 }
 
 slay() {
-  { kill -9 "$1" && wait "$1"; } 2>/dev/null || true
+  { is_child "$1" && kill -9 "$1" && wait "$1"; } 2>/dev/null || true
 }
 
 # All of them are there, and can make handshakes.

@@ -87,7 +87,7 @@ with_worker() {
   "$@" || result=1
   kill -0 "$relay" || { say "the relay died: $(tail -n 5 "$work/relay.log")"; result=1; }
   stop "$worker"
-  kill -KILL "$relay" 2>/dev/null || true
+  ! is_child "$relay" || kill -KILL "$relay" 2>/dev/null || true
   stop "$relay" 2>/dev/null
   [ "$result" = 0 ] || say "relay: $(tail -n 3 "$work/relay.log" | tr '\n' ' ')"
   return "$result"

@@ -48,7 +48,7 @@ now_ms() {
 # A worker, and another in its place. What it had taken is in its output.
 kill_worker() {
   local i=$((round % WORKERS))
-  { kill -9 "${workers[i]}" && wait "${workers[i]}"; } 2>/dev/null || true
+  { is_child "${workers[i]}" && kill -9 "${workers[i]}" && wait "${workers[i]}"; } 2>/dev/null || true
   echo "$(now_ms) $work/worker-${names[i]}.out" >>"$work/killed-workers"
   names[i]=$((started++))
   start_worker app answer "${names[i]}" || return 1
@@ -91,14 +91,19 @@ accounts() {
 	log = open(work + "/sluiced.log").read()
 	assert "lines were dropped" not in log, "the log was cut: nothing can be held against it"
 	sessions = collections.defaultdict(list)  # address of the client: number, how it ended
-	for number, address, reason in re.findall(r"session (\d+): \[::ffff:([\d.]+\]:\d+): ([^;]*);", log):
-	    sessions[address.replace("]", "")].append((int(number), reason))
+	ended = re.compile(r'sluiced: info: session (\d+) ended: reason=(\w+)(?: text="(?:[^"\\]|\\.)*")? peer=([\d.]+:\d+) ')
+	for line in log.splitlines():
+	    if "ended: reason=" in line:
+	        fields = ended.match(line)
+	        assert fields, f"not the line of a session: {line}"
+	        number, reason, address = fields.groups()
+	        sessions[address].append((int(number), reason))
 	taken = {}  # by workers that were killed: session, when
 	for line in open(work + "/killed-workers"):
 	    when, out = line.split()
 	    taken.update({int(number): int(when) for number in re.findall(r"^\d+$", open(out).read(), re.M)})
 	died = {address for address, ends in sessions.items() for _, reason in ends
-	        if reason == "its handshaker died"}
+	        if reason == "handshaker_died"}
 	failed, in_handshaker, with_worker, unexplained = 0, set(), 0, []
 	for line in open(work + "/storm.out"):
 	    if not line.startswith("failed "):
@@ -108,7 +113,7 @@ accounts() {
 	    ends = sessions.get(address, [])
 	    if address in died:
 	        in_handshaker.add(address)
-	    elif any(reason == "its worker is gone" or -2000 < taken.get(number, 0) - int(when) < 1000
+	    elif any(reason == "worker_gone" or -2000 < taken.get(number, 0) - int(when) < 1000
 	             for number, reason in ends):
 	        with_worker += 1
 	    else:

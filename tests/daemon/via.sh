@@ -181,7 +181,12 @@ other_user() {
 }
 
 share() {
-  python3 "$here/via-abuse.py" "$work/few.sock" share hasty && log_has 'has its share'
+  python3 "$here/via-abuse.py" "$work/few.sock" share hasty && log_has 'has its share' || return 1
+  "$(dirname "$SLUICE")/sluicectl" -s "$work/admin.sock" stats --tsv >"$work/stats"
+  grep -qE $'^upgrades_refused\tservice=few,reason=share\t[1-9]' "$work/stats" || {
+    say "not counted: $(grep -E '^(upgrades|connections)' "$work/stats" | tr '\n' ' ')"
+    return 1
+  }
 }
 
 abuse() {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What stands between the processes of sluiced: private keys are in the keeper's memory and nowhere else;
-# keeper and handshakers run as nobody, without privileges, files and most system calls; so does sluice-relay.
+# keeper, handshakers and sluice-metrics run as nobody, without privileges, files and most system calls; so does
+# sluice-relay.
 # Environment: as tests/daemon/lib.sh
 # shellcheck disable=SC2317,SC2154 # the functions are called by the harness; variables of lib.sh
 set -euo pipefail
@@ -24,6 +25,7 @@ configure() {
 	  plain: {socket: $work/plain.sock, users: [nobody]}
 	limits: {handshakers: 2}
 	admin: {socket: $work/admin.sock}
+	metrics: {socket: $work/metrics.sock}
 	END
 }
 
@@ -62,6 +64,7 @@ has() {
 all_processes() {
   echo "$daemon"
   handshakers
+  children sluice-metrics
   echo "$worker"
   echo "$relay"
 }
@@ -105,6 +108,7 @@ keys_are_nowhere_else() {
 confined_processes() {
   keeper
   handshakers
+  children sluice-metrics
   echo "$relay"
 }
 
@@ -114,6 +118,7 @@ status() { # PID FIELD
 
 confined() {
   local pid field result=0
+  [ -n "$(children sluice-metrics)" ] || { say "there is no sluice-metrics"; return 1; }
   for pid in $(confined_processes); do
     for field in 'Uid 65534 65534 65534 65534' 'Gid 65534 65534 65534 65534' 'Groups ' \
       'NoNewPrivs 1' 'Seccomp 2' 'CapEff 0000000000000000' 'CapPrm 0000000000000000'; do
@@ -131,7 +136,7 @@ confined() {
 
 boxed() {
   local pid result=0
-  for pid in $(keeper; handshakers); do
+  for pid in $(keeper; handshakers; children sluice-metrics); do
     grep -qE '^Max data size +1073741824 +1073741824 ' "/proc/$pid/limits" || { say "$pid: has no limit of memory"; result=1; }
     [[ $(readlink "/proc/$pid/root") == */sluice-*' (deleted)' && -z $(ls -A "/proc/$pid/root/") ]] || {
       say "$pid: its root is $(readlink "/proc/$pid/root")"
@@ -153,7 +158,7 @@ only_sockets() {
     done
     # The catalogue of profiles is mapped, and is no key's.
     awk '$6 ~ /^\// { print $6 }' "/proc/$pid/maps" | sort -u |
-      grep -vE '\.so(\.[0-9.]+)?$|/sluice-(keeper|handshaker|relay)$|^/memfd:sluice-catalog|/(locale|gconv)' >"$work/mapped" || true
+      grep -vE '\.so(\.[0-9.]+)?$|/sluice-(keeper|handshaker|metrics|relay)$|^/memfd:sluice-catalog|/(locale|gconv)' >"$work/mapped" || true
     [ ! -s "$work/mapped" ] || { say "$pid: maps $(tr '\n' ' ' <"$work/mapped")"; result=1; }
   done
   return "$result"
@@ -189,6 +194,10 @@ handshakers_have_sockets_only() {
   allowed handshaker getsockopt && dies keeper getsockopt 2>/dev/null
 }
 
+metrics_accepts() {
+  allowed metrics accept && dies handshaker accept 2>/dev/null && dies keeper accept 2>/dev/null
+}
+
 # It attaches again when the daemon was restarted; a ring of its own making would know no limits.
 a_relay_has_local_sockets() {
   allowed relay getsockopt && allowed relay local && forbidden relay ring
@@ -211,7 +220,7 @@ another_user() {
   stop "$daemon"
   echo 'user: daemon' >>"$work/sluiced.conf"
   start_daemon || return 1
-  for pid in $(keeper; handshakers); do
+  for pid in $(keeper; handshakers; children sluice-metrics); do
     [ "$(status "$pid" Uid | cut -d' ' -f1)" = "$(id -u daemon)" ] &&
       [ "$(status "$pid" Gid | cut -d' ' -f1)" = "$(id -g daemon)" ] || result=1
   done
@@ -220,17 +229,19 @@ another_user() {
 
 prepare_daemon
 configure
-ktap_plan 13
+ktap_plan 15
 attempt "the daemon starts, and signs with each key" starts
 attempt "private keys are in the keeper's memory" keys_are_in_the_keeper
 attempt "private keys are in nobody else's" keys_are_nowhere_else
-attempt "keeper, handshakers and a relay are nobody, without privileges, not dumpable" confined
-attempt "keeper and handshakers have an empty root and a limit of memory" boxed
+attempt "keeper, handshakers, sluice-metrics and a relay are nobody, without privileges, not dumpable" confined
+attempt "keeper, handshakers and sluice-metrics have an empty root and a limit of memory" boxed
 attempt "they have sockets and no files" only_sockets
 attempt "a forbidden system call ends the keeper" forbidden keeper
 attempt "a forbidden system call ends a handshaker" forbidden handshaker
+attempt "a forbidden system call ends sluice-metrics" forbidden metrics
 attempt "what they need is allowed" allowed keeper
 attempt "only handshakers may ask sockets" handshakers_have_sockets_only
+attempt "only sluice-metrics may accept, of the daemon's" metrics_accepts
 attempt "a relay may make local sockets and use its ring, no more" a_relay_has_local_sockets
 attempt "a relay is not root" relay_is_not_root
 attempt "they are whom option user names" another_user

@@ -16,9 +16,13 @@ LIMIT=30                              # seconds for one connection
 
 work=$(mktemp -d)
 pids=()
+# The number of a process that has ended may be another's by now, of another test.
+is_child() {
+  grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$1/status"
+}
 cleanup() {
   local pid
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  for pid in "${pids[@]}"; do ! is_child "$pid" || kill "$pid" 2>/dev/null || true; done
   wait 2>/dev/null || true
   rm -rf "$work"
 }
@@ -180,7 +184,7 @@ serve() {
 # stop PID
 stop() {
   local pid left=()
-  kill "$1" 2>/dev/null || true
+  ! is_child "$1" || kill "$1" 2>/dev/null || true
   wait "$1" 2>/dev/null || true
   for pid in "${pids[@]}"; do [ "$pid" = "$1" ] || left+=("$pid"); done
   pids=("${left[@]}")

@@ -2,7 +2,8 @@
 /*
  * Confines itself as a process of sluiced does and then makes a system call, for tests/daemon/walls.sh:
  *
- *	confined keeper|handshaker|relay open|socket|local|ptrace|execve|fork|kill|connect|ring|time|getsockopt
+ *	confined keeper|handshaker|relay|metrics
+ *		open|socket|local|ptrace|execve|fork|kill|connect|ring|time|getsockopt|accept
  *
  * Prints "confined", then "survived" if the call did not end the process.
  */
@@ -47,12 +48,16 @@ static void make_call(const char *name)
 		syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &(struct timespec){ 0 });
 	else if (!strcmp(name, "getsockopt"))
 		getsockopt(0, SOL_SOCKET, SO_TYPE, &value, &len);
+	else if (!strcmp(name, "accept"))
+		accept4(0, NULL, NULL, 0);
 }
 
 static enum confinement confinement_of(const char *name)
 {
 	if (!strcmp(name, "keeper"))
 		return CONFINE_KEEPER;
+	if (!strcmp(name, "metrics"))
+		return CONFINE_METRICS;
 	return strcmp(name, "relay") ? CONFINE_HANDSHAKER : CONFINE_RELAY;
 }
 

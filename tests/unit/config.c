@@ -236,6 +236,11 @@ static void defaults_are_those_of_the_example(void **state)
 	assert_memory_equal(&a->limits, &b->limits, sizeof(a->limits));
 	assert_int_equal(a->log.target, b->log.target);
 	assert_int_equal(a->log.level, b->log.level);
+	assert_int_equal(a->log.rate, b->log.rate);
+	assert_string_equal(a->metrics.host, "127.0.0.1");
+	assert_int_equal(a->metrics.port, 9180);
+	assert_null(b->metrics.socket); /* nothing is told by default */
+	assert_null(b->metrics.host);
 	assert_string_equal(a->admin.socket, b->admin.socket);
 	assert_string_equal(a->user, b->user);
 	assert_int_equal(a->uid, b->uid);
@@ -271,7 +276,8 @@ static void the_order_is_free(void **state)
 		"    ciphers: TLS_AES_128_GCM_SHA256,TLS_AES_256_GCM_SHA384\n"
 		"    certfile: /c\n"
 		"  q: {role: client, server_name_indication: no}\n"
-		"log: {level: debug, target: journal}\n"
+		"log: {level: debug, target: journal, rate: 1}\n"
+		"metrics: {address: '[::1]:1'}\n"
 		"listeners:\n"
 		"- {pool: w, profile: p, address: '[2001:DB8:0::1]:65535', name: a, backlog: 1}\n"
 		"pools: {v: {socket: /v, wait: 0}, w: {socket: /w, users: ['7', 4294967294]}}\n"
@@ -300,6 +306,9 @@ static void the_order_is_free(void **state)
 	assert_int_equal(config->limits.penalty_ms, 0);
 	assert_int_equal(config->log.target, CONFIG_LOG_JOURNAL);
 	assert_int_equal(config->log.level, CONFIG_LOG_DEBUG);
+	assert_int_equal(config->log.rate, 1);
+	assert_string_equal(config->metrics.host, "::1");
+	assert_int_equal(config->metrics.port, 1);
 	config_free(config);
 }
 

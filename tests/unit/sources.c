@@ -47,17 +47,17 @@ static struct sockaddr_in6 numbered(uint32_t i)
 	return addr;
 }
 
-static enum refusal enter(const struct sockaddr_in6 *addr)
+static enum end enter(const struct sockaddr_in6 *addr)
 {
 	return source_enter(&broker, addr, config.limits.per_source, config.limits.per_source_rate);
 }
 
 /* A handshake that takes no time. */
-static enum refusal pass(const struct sockaddr_in6 *addr)
+static enum end pass(const struct sockaddr_in6 *addr)
 {
-	enum refusal refusal = enter(addr);
+	enum end refusal = enter(addr);
 
-	if (refusal == REFUSED_NOT)
+	if (refusal == END_NONE)
 		source_leave(&broker, addr);
 	return refusal;
 }
@@ -67,7 +67,7 @@ static unsigned int pass_many(const struct sockaddr_in6 *addr, unsigned int n)
 	unsigned int served = 0;
 
 	while (n--)
-		served += pass(addr) == REFUSED_NOT;
+		served += pass(addr) == END_NONE;
 	return served;
 }
 
@@ -77,12 +77,12 @@ static void a_source_has_its_share(void **state)
 	int i;
 
 	for (i = 0; i < 3; i++)
-		assert_int_equal(enter(&a), REFUSED_NOT);
-	assert_int_equal(enter(&a), REFUSED_SHARE);
-	assert_int_equal(enter(&b), REFUSED_NOT);
+		assert_int_equal(enter(&a), END_NONE);
+	assert_int_equal(enter(&a), END_SHARE);
+	assert_int_equal(enter(&b), END_NONE);
 	source_leave(&broker, &a);
-	assert_int_equal(enter(&a), REFUSED_NOT);
-	assert_int_equal(enter(&a), REFUSED_SHARE);
+	assert_int_equal(enter(&a), END_NONE);
+	assert_int_equal(enter(&a), END_SHARE);
 }
 
 static void a_source_is_an_ipv4_address_or_half_an_ipv6_address(void **state)
@@ -92,9 +92,9 @@ static void a_source_is_an_ipv4_address_or_half_an_ipv6_address(void **state)
 	int i;
 
 	for (i = 0; i < 3; i++)
-		assert_int_equal(enter(&a), REFUSED_NOT);
-	assert_int_equal(enter(&b), REFUSED_SHARE);
-	assert_int_equal(enter(&c), REFUSED_NOT);
+		assert_int_equal(enter(&a), END_NONE);
+	assert_int_equal(enter(&b), END_SHARE);
+	assert_int_equal(enter(&c), END_NONE);
 }
 
 static void a_rate_is_that_of_each_second(void **state)
@@ -104,16 +104,16 @@ static void a_rate_is_that_of_each_second(void **state)
 
 	config.limits.per_source_rate = 10;
 	assert_int_equal(pass_many(&a, 100), 10);
-	assert_int_equal(pass(&a), REFUSED_RATE);
+	assert_int_equal(pass(&a), END_RATE);
 	assert_int_equal(pass_many(&b, 100), 10);
 	broker.loop.now_ms += 99;
-	assert_int_equal(pass(&a), REFUSED_RATE); /* a tenth of a second for each */
+	assert_int_equal(pass(&a), END_RATE); /* a tenth of a second for each */
 	broker.loop.now_ms += 1;
 	assert_int_equal(pass_many(&a, 5), 1);
 	/* Who tries all the time is served as often, and no more. */
 	for (ms = 0; ms < 5000; ms++) {
 		broker.loop.now_ms++;
-		served += pass(&a) == REFUSED_NOT;
+		served += pass(&a) == END_NONE;
 	}
 	assert_int_equal(served, 50);
 	/* Rest is worth a second at most. */
@@ -128,7 +128,7 @@ static void a_rate_may_change_at_any_time(void **state)
 	config.limits.per_source_rate = 1000000;
 	assert_int_equal(pass_many(&a, 2000), 2000);
 	config.limits.per_source_rate = 1;
-	assert_int_equal(pass(&a), REFUSED_RATE);
+	assert_int_equal(pass(&a), END_RATE);
 	broker.loop.now_ms += 1000; /* no debt is older than that */
 	assert_int_equal(pass_many(&a, 10), 1);
 	config.limits.per_source_rate = 0;
@@ -140,21 +140,21 @@ static void a_penalty_passes(void **state)
 	const struct sockaddr_in6 a = address("::ffff:192.0.2.1");
 	uint32_t i;
 
-	assert_int_equal(enter(&a), REFUSED_NOT);
+	assert_int_equal(enter(&a), END_NONE);
 	source_penalise(&broker, &a);
-	assert_int_equal(enter(&a), REFUSED_PENALTY);
+	assert_int_equal(enter(&a), END_PENALTY);
 	source_leave(&broker, &a);
 	/* Others, however many, do not shorten it. */
 	for (i = 0; i < 2 * SOURCE_IDLE_MAX; i++) {
 		const struct sockaddr_in6 other = numbered(i);
 
-		assert_int_equal(pass(&other), REFUSED_NOT);
+		assert_int_equal(pass(&other), END_NONE);
 	}
 	broker.loop.now_ms += 9999;
 	sources_tick(&broker);
-	assert_int_equal(enter(&a), REFUSED_PENALTY);
+	assert_int_equal(enter(&a), END_PENALTY);
 	broker.loop.now_ms += 1;
-	assert_int_equal(pass(&a), REFUSED_NOT);
+	assert_int_equal(pass(&a), END_NONE);
 }
 
 static void leaving_what_was_never_entered_changes_nothing(void **state)
@@ -162,9 +162,9 @@ static void leaving_what_was_never_entered_changes_nothing(void **state)
 	const struct sockaddr_in6 a = address("::ffff:192.0.2.1");
 
 	source_leave(&broker, &a);
-	assert_int_equal(pass(&a), REFUSED_NOT);
+	assert_int_equal(pass(&a), END_NONE);
 	source_leave(&broker, &a);
-	assert_int_equal(enter(&a), REFUSED_NOT);
+	assert_int_equal(enter(&a), END_NONE);
 }
 
 /* A million addresses within a second: the memory is bounded, and whoever has something under way is known. */
@@ -176,18 +176,18 @@ static void a_flood_of_sources_has_a_bound(void **state)
 
 	config.limits.per_source_rate = 1;
 	config.limits.per_source = 1;
-	assert_int_equal(enter(&held), REFUSED_NOT);
+	assert_int_equal(enter(&held), END_NONE);
 	for (i = 0; i < 1000000; i++) {
 		addr = numbered(i);
-		assert_int_equal(pass(&addr), REFUSED_NOT);
+		assert_int_equal(pass(&addr), END_NONE);
 		assert_true(broker.sources.n <= SOURCE_IDLE_MAX + 1);
 	}
 	assert_int_equal(broker.sources.idle.n, SOURCE_IDLE_MAX);
-	assert_int_equal(enter(&held), REFUSED_SHARE);
+	assert_int_equal(enter(&held), END_SHARE);
 	/* The last ones that came are known, all of them. */
 	for (i = 1000000 - SOURCE_IDLE_MAX; i < 1000000; i++) {
 		addr = numbered(i);
-		assert_int_equal(pass(&addr), REFUSED_RATE);
+		assert_int_equal(pass(&addr), END_RATE);
 	}
 	/* When their second has passed they are forgotten. */
 	broker.loop.now_ms += 1000;
@@ -196,17 +196,22 @@ static void a_flood_of_sources_has_a_bound(void **state)
 	assert_int_equal(broker.sources.n, 1);
 }
 
-static void refusals_have_words_and_names(void **state)
+static void ends_have_words_of_their_own(void **state)
 {
 	int i, j;
 
-	for (i = REFUSED_NOT + 1; i < REFUSALS; i++) {
-		assert_non_null(refusal_text((enum refusal)i));
-		assert_non_null(refusal_name((enum refusal)i));
-		for (j = REFUSED_NOT + 1; j < i; j++)
-			assert_string_not_equal(refusal_name((enum refusal)i),
-						refusal_name((enum refusal)j));
+	for (i = 0; i < ENDS; i++) {
+		if (i == END_ERROR)
+			continue; /* it has those of the errors */
+		assert_non_null(end_text((enum end)i));
+		assert_string_not_equal(end_name((enum end)i, 0), "");
+		for (j = 0; j < i; j++)
+			if (j != END_ERROR)
+				assert_string_not_equal(end_name((enum end)i, 0),
+							end_name((enum end)j, 0));
 	}
+	for (i = END_NONE + 1; i <= END_LAST_REFUSAL; i++)
+		assert_string_not_equal(end_text((enum end)i), "");
 }
 
 int main(void)
@@ -220,7 +225,7 @@ int main(void)
 		SOURCES_TEST(a_penalty_passes),
 		SOURCES_TEST(leaving_what_was_never_entered_changes_nothing),
 		SOURCES_TEST(a_flood_of_sources_has_a_bound),
-		SOURCES_TEST(refusals_have_words_and_names),
+		SOURCES_TEST(ends_have_words_of_their_own),
 	};
 
 	return cmocka_run_group_tests_name("unit/sources", tests, NULL, NULL);

@@ -18,11 +18,12 @@ static const struct column status_columns[] = {
 	{ "listeners", "Listeners" },
 	{ "handshakers", "Handshakers" },
 	{ "live_counts", "Live counts" },
-	{ "refused_memory", "Refused: memory" },
-	{ "refused_penalty", "Refused: penalty" },
 	{ "refused_share", "Refused: share" },
 	{ "refused_rate", "Refused: rate" },
+	{ "refused_penalty", "Refused: penalty" },
 	{ "refused_proxy", "Refused: no proxy" },
+	{ "refused_no_memory", "Refused: no memory" },
+	{ "refused_no_handshaker", "Refused: no handshaker" },
 	{ NULL },
 };
 
@@ -81,6 +82,14 @@ static const struct column session_columns[] = {
 	{ "age_ms", "Age", COLUMN_MS },
 	{ "cookie", "Socket cookie" },
 	{ "proxy", "Through the proxy" },
+	{ "queue_us", "Waited for a handshaker", COLUMN_US },
+	{ "network_us", "... for the peer", COLUMN_US },
+	{ "sign_us", "... for the keeper", COLUMN_US },
+	{ "verify_us", "Judging the peer took", COLUMN_US },
+	{ "total_us", "From accept to established", COLUMN_US },
+	{ "handover_us", "From there to its worker", COLUMN_US },
+	{ "rx_epoch", "Keys changed, receiving" },
+	{ "tx_epoch", "Keys changed, sending" },
 	{ NULL },
 };
 
