@@ -13,6 +13,7 @@
 #include <sluice/sluice.h>
 
 #include "broker/broker.h"
+#include "common/rules.h"
 #include "core/secret.h"
 #include "core/sys.h"
 #include "handover/messages.h"
@@ -268,12 +269,10 @@ int hear_message(struct handshaker *handshaker)
 	if (n <= 0)
 		return -1;
 	handshaker->heard_ms = broker->loop.now_ms;
-	if (!wire_open(&reader, broker->buf, (size_t)n, &head)) {
-		channel_close_fds(&fds);
-		return -1;
-	}
-	session = session_find(broker, session_of(reader));
-	if (head.type == MSG_READY)
+	lie = rules_open(ROUTE_HANDSHAKER_TO_BROKER, NULL, broker->buf, (size_t)n, &fds, &reader,
+			 &head);
+	session = lie ? NULL : session_find(broker, session_of(reader));
+	if (!lie && head.type == MSG_READY)
 		handshaker->ready = true;
 	else if (session && session->handshaker == handshaker)
 		lie = hear_of(session, &head, reader, &fds);
@@ -281,7 +280,7 @@ int hear_message(struct handshaker *handshaker)
 		drop_liar(handshaker, lie);
 	channel_close_fds(&fds);
 	secret_wipe(broker->buf, (size_t)n);
-	if (head.type == MSG_READY)
+	if (!lie && head.type == MSG_READY)
 		listeners_room(broker);
 	return 1;
 }

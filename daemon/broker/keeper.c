@@ -8,6 +8,7 @@
 
 #include "broker/broker.h"
 #include "common/process.h"
+#include "common/rules.h"
 #include "core/secret.h"
 #include "handover/messages.h"
 
@@ -45,11 +46,15 @@ static void keeper_ready(struct watch *watch, uint32_t events)
 	struct wire_head head;
 	uint8_t buf[SMALL_LEN];
 	ssize_t n = channel_recv(watch->fd, buf, sizeof(buf), &fds);
+	bool good;
 
 	if (n == -EAGAIN)
 		return;
+	good = n > 0 &&
+	       !rules_open(ROUTE_KEEPER_TO_BROKER, NULL, buf, (size_t)n, &fds, &reader, &head) &&
+	       head.type == MSG_PONG;
 	channel_close_fds(&fds);
-	if (n > 0 && wire_open(&reader, buf, (size_t)n, &head) && head.type == MSG_PONG)
+	if (good)
 		take_pong(broker, reader);
 	else
 		give_up(broker);
@@ -61,12 +66,16 @@ bool keeper_receive(struct broker *broker)
 	struct channel_fds fds;
 	struct wire_head head;
 	ssize_t n = channel_recv(broker->keeper.loads.fd, broker->buf, WIRE_MAX, &fds);
+	bool good;
 
 	if (n == -EAGAIN)
 		return true;
+	good = n > 0 &&
+	       !rules_open(ROUTE_KEEPER_TO_BROKER, NULL, broker->buf, (size_t)n, &fds, &reader,
+			   &head) &&
+	       head.type == MSG_LOADED;
 	channel_close_fds(&fds);
-	return n > 0 && wire_open(&reader, broker->buf, (size_t)n, &head) &&
-	       head.type == MSG_LOADED && certs_loaded(broker, head.id, reader);
+	return good && certs_loaded(broker, head.id, reader);
 }
 
 static void loads_ready(struct watch *watch, uint32_t events)

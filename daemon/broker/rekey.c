@@ -84,20 +84,15 @@ static int serve(struct broker *broker, struct worker *worker, uint64_t id, uint
 	return advance(broker, session, direction ? KTLS_TX : KTLS_RX, fd);
 }
 
-bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *message, size_t len,
-		  struct channel_fds *fds)
+bool rekey_answer(struct broker *broker, struct worker *worker, uint32_t request,
+		  struct wire_reader reader, const struct channel_fds *fds)
 {
 	uint64_t id = 0, direction = 0;
 	uint8_t buf[ANSWER_LEN];
-	struct wire_reader reader;
-	struct wire_head head;
 	struct attr attr;
 	struct wire wire;
 	int code;
 
-	if (!wire_open(&reader, message, len, &head) || head.type != MSG_REKEY ||
-	    (fds->n != 1 && !fds->lost))
-		return false;
 	if (worker->rekey_tokens)
 		worker->rekey_tokens--;
 	while (wire_next(&reader, &attr) == 1) {
@@ -111,7 +106,7 @@ bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *m
 		broker->stats.rekeys++;
 		worker->rekeys++;
 	}
-	wire_begin(&wire, buf, sizeof(buf), MSG_REKEYED, head.id);
+	wire_begin(&wire, buf, sizeof(buf), MSG_REKEYED, request);
 	if (code)
 		wire_put_u64(&wire, ATTR_ERROR, (uint64_t)code);
 	return channel_send(worker->rekey.fd, buf, wire_end(&wire), NULL, 0) == 0;

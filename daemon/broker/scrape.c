@@ -20,6 +20,7 @@
 #include "broker/admin.h"
 #include "broker/broker.h"
 #include "common/process.h"
+#include "common/rules.h"
 
 #define SMALL_LEN 64
 #define BACKLOG 64
@@ -78,9 +79,9 @@ static void scrape_ready(struct watch *watch, uint32_t events)
 
 	if (n == -EAGAIN)
 		return;
-	if (n > 0)
+	if (n <= 0 ||
+	    rules_open(ROUTE_METRICS_TO_BROKER, NULL, buf, (size_t)n, &fds, &reader, &head)) {
 		channel_close_fds(&fds);
-	if (n <= 0 || !wire_open(&reader, buf, (size_t)n, &head) || head.type != MSG_SCRAPE) {
 		loop_forget(&broker->loop, watch); /* SIGCHLD follows, or is made to */
 		kill(broker->scrape.pid, SIGKILL);
 		return;

@@ -16,6 +16,7 @@
 
 #include "broker/broker.h"
 #include "common/offer.h"
+#include "common/rules.h"
 #include "core/secret.h"
 #include "handover/messages.h"
 
@@ -151,11 +152,11 @@ static bool serve_link(struct worker *worker, size_t len, struct channel_fds *fd
 	struct wire_reader reader;
 	struct wire_head head;
 
-	if (!wire_open(&reader, broker->buf, len, &head))
+	if (rules_open(ROUTE_LINK_TO_BROKER, NULL, broker->buf, len, fds, &reader, &head))
 		return false;
 	if (head.type == MSG_ENDED)
 		return worker_ended(worker, &reader);
-	return rekey_answer(broker, worker, broker->buf, len, fds);
+	return rekey_answer(broker, worker, head.id, reader, fds);
 }
 
 static void drop_fds(struct channel_fds *fds)
@@ -262,15 +263,10 @@ static bool take_ack(struct worker *worker, uint32_t id)
 static const char *take_of_program(struct worker *worker, const struct wire_head *head,
 				   struct wire_reader *reader, struct channel_fds *fds)
 {
-	switch (head->type) {
-	case MSG_UPGRADE:
-		upgrade_begin(worker, head->id, *reader, fds);
-		return NULL;
-	case MSG_ENDED:
+	if (head->type == MSG_ENDED)
 		return worker_ended(worker, reader) ? NULL : "it ended what is not its own";
-	default:
-		return "it sent a message that is not a program's";
-	}
+	upgrade_begin(worker, head->id, *reader, fds);
+	return NULL;
 }
 
 /* One message. Returns why the worker is dropped, or NULL. */
@@ -278,17 +274,20 @@ static const char *take(struct worker *worker, size_t len, struct channel_fds *f
 {
 	struct broker *broker = worker->pool->broker;
 	struct wire_reader reader;
+	enum route route = worker->pool->config->is_service ? ROUTE_PROGRAM_TO_BROKER
+							    : ROUTE_WORKER_TO_BROKER;
 	struct wire_head head;
+	const char *wrong =
+		rules_open(route, &worker->knocked, broker->buf, len, fds, &reader, &head);
 
-	if (!wire_open(&reader, broker->buf, len, &head))
-		return "it speaks another version";
-	if (!worker->attached) {
-		if (head.type != MSG_ATTACH || worker->knocked)
-			return "it did not attach";
-		worker->knocked = true;
+	if (wrong)
+		return wrong;
+	if (head.type == MSG_ATTACH) {
 		take_attach(worker, &reader);
 		return let_in(worker) ? NULL : "it cannot be welcomed";
 	}
+	if (!worker->attached)
+		return "it did not wait for its welcome";
 	if (worker->pool->config->is_service)
 		return take_of_program(worker, &head, &reader, fds);
 	switch (head.type) {
@@ -307,7 +306,7 @@ static const char *take(struct worker *worker, size_t len, struct channel_fds *f
 		worker->draining = true;
 		return NULL;
 	default:
-		return "it sent a message that is not a worker's";
+		return NULL;
 	}
 }
 

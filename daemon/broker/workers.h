@@ -153,8 +153,8 @@ void asks_tick(struct broker *broker);
  * rekey_answer() serves one MSG_REKEY of a worker: the socket must be the session's by its cookie.
  * Returns false when the worker is to be dropped.
  */
-bool rekey_answer(struct broker *broker, struct worker *worker, const uint8_t *message, size_t len,
-		  struct channel_fds *fds);
+bool rekey_answer(struct broker *broker, struct worker *worker, uint32_t request,
+		  struct wire_reader reader, const struct channel_fds *fds);
 
 /*
  * rekey_limit() is for after an answer: a worker that has used up what it may ask for is not listened to,

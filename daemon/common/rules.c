@@ -59,6 +59,9 @@ static const struct rule rules[] = {
 
 	{ ROUTE_HANDSHAKER_TO_KEEPER, MSG_SIGN, WHEN_EVER, SIGN_LEN, 0, 0 },
 	{ ROUTE_KEEPER_TO_HANDSHAKER, MSG_SIGNED, WHEN_EVER, SIGNED_LEN, 0, 0 },
+
+	{ ROUTE_METRICS_TO_BROKER, MSG_SCRAPE, WHEN_EVER, SMALL, 0, 0 },
+	{ ROUTE_BROKER_TO_METRICS, MSG_SCRAPED, WHEN_EVER, SMALL, 0, 1 },
 };
 
 const struct rule *rule_at(size_t i)
@@ -81,21 +84,22 @@ const char *rules_open(enum route route, bool *begun, const uint8_t *message, si
 		       struct wire_head *ret_head)
 {
 	const struct rule *rule;
-	bool is_first = !*begun;
+	bool is_first = begun && !*begun;
 
 	if (!wire_open(ret_reader, message, len, ret_head))
 		return "it speaks another version";
 	rule = find(route, ret_head->type);
 	if (!rule)
-		return "it sent a message that is not for this channel";
+		return "it sent a message that this channel does not have";
 	if (is_first && rule->when == WHEN_LATER)
-		return "it began with another message than the first";
-	if (!is_first && rule->when == WHEN_FIRST)
-		return "it began twice";
+		return "it did not attach";
+	if (begun && !is_first && rule->when == WHEN_FIRST)
+		return "it attached twice";
 	if (len > rule->max_len)
 		return "its message is too long";
 	if (!fds->lost && (fds->n < rule->min_fds || fds->n > rule->max_fds))
 		return "it sent another number of descriptors than the message has";
-	*begun = true;
+	if (begun)
+		*begun = true;
 	return NULL;
 }

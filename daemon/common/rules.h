@@ -26,11 +26,13 @@ enum route {
 	ROUTE_KEEPER_TO_BROKER,
 	ROUTE_HANDSHAKER_TO_KEEPER,
 	ROUTE_KEEPER_TO_HANDSHAKER,
+	ROUTE_METRICS_TO_BROKER,
+	ROUTE_BROKER_TO_METRICS,
 	ROUTES
 };
 
 enum rule_when {
-	WHEN_FIRST, /* the first message, and no other */
+	WHEN_FIRST, /* the first message, and no other: ATTACH, or a keeper's secret */
 	WHEN_LATER, /* once the channel has begun */
 	WHEN_EVER,
 };
@@ -48,7 +50,7 @@ const struct rule *rule_at(size_t i);
 
 /*
  * rules_open() opens a message of @len bytes that came by @route with @fds. *@begun is whether the channel
- * has had its first message, and is kept. Returns NULL, or what is wrong, to be said of the sender.
+ * has had its first message, and is kept; NULL for a route without one. Returns NULL, or what is wrong, to be said of the sender.
  * Descriptors that this process had no room for (fds->lost) are not the sender's fault.
  */
 const char *rules_open(enum route route, bool *begun, const uint8_t *message, size_t len,

@@ -18,6 +18,7 @@
 #include "common/loop.h"
 #include "common/permit.h"
 #include "common/process.h"
+#include "common/rules.h"
 #include "conn/conn.h"
 #include "conn/handshake.h"
 #include "core/secret.h"
@@ -313,8 +314,9 @@ static void keeper_ready(struct watch *watch, uint32_t events)
 
 	if (n == -EAGAIN)
 		return;
-	channel_close_fds(&fds);
-	if (n <= 0 || !wire_open(&reader, buf, (size_t)n, &head) || head.type != MSG_SIGNED) {
+	if (n <= 0 ||
+	    rules_open(ROUTE_KEEPER_TO_HANDSHAKER, NULL, buf, (size_t)n, &fds, &reader, &head)) {
+		channel_close_fds(&fds);
 		lose_keeper();
 		return;
 	}
@@ -494,7 +496,8 @@ static void broker_ready(struct watch *watch, uint32_t events)
 
 	if (n == -EAGAIN)
 		return;
-	if (n <= 0 || !wire_open(&reader, self.buf, (size_t)n, &head))
+	if (n <= 0 ||
+	    rules_open(ROUTE_BROKER_TO_HANDSHAKER, NULL, self.buf, (size_t)n, &fds, &reader, &head))
 		exit(0);
 	if (head.type == MSG_CONFIG)
 		take_catalog(&fds);

@@ -20,6 +20,7 @@
 #include "common/loop.h"
 #include "common/permit.h"
 #include "common/process.h"
+#include "common/rules.h"
 #include "core/secret.h"
 #include "handover/channel.h"
 #include "handover/messages.h"
@@ -112,10 +113,11 @@ static void answer_ping(uint32_t id)
 
 static void take_broker_message(size_t len, struct channel_fds *fds)
 {
+	static bool begun;
 	struct wire_reader reader;
 	struct wire_head head;
 
-	if (!wire_open(&reader, keeper.buf, len, &head))
+	if (rules_open(ROUTE_BROKER_TO_KEEPER, &begun, keeper.buf, len, fds, &reader, &head))
 		exit(1); /* not our broker */
 	switch (head.type) {
 	case MSG_PERMIT_KEY:
@@ -166,7 +168,7 @@ static void loads_ready(struct watch *watch, uint32_t events)
 		return;
 	if (n <= 0)
 		exit(0);
-	if (!wire_open(&reader, keeper.buf, (size_t)n, &head))
+	if (rules_open(ROUTE_BROKER_TO_KEEPER, NULL, keeper.buf, (size_t)n, &fds, &reader, &head))
 		exit(1);
 	if (head.type == MSG_LOAD) {
 		wire = (struct wire){ .buf = keeper.buf };
@@ -244,9 +246,10 @@ static void client_ready(struct watch *watch, uint32_t events)
 
 	if (n == -EAGAIN)
 		return;
-	channel_close_fds(&fds);
-	if (n <= 0 || !wire_open(&reader, buf, (size_t)n, &head) || head.type != MSG_SIGN ||
+	if (n <= 0 ||
+	    rules_open(ROUTE_HANDSHAKER_TO_KEEPER, NULL, buf, (size_t)n, &fds, &reader, &head) ||
 	    !read_request(&reader, &request)) {
+		channel_close_fds(&fds);
 		drop_client(client);
 		return;
 	}

@@ -22,6 +22,7 @@
 #include "common/loop.h"
 #include "common/openmetrics.h"
 #include "common/process.h"
+#include "common/rules.h"
 #include "handover/channel.h"
 #include "handover/messages.h"
 #include "handover/wire.h"
@@ -147,10 +148,10 @@ static void broker_ready(struct watch *watch, uint32_t events)
 
 	if (n == -EAGAIN)
 		return;
-	if (n <= 0 || !wire_open(&reader, buf, (size_t)n, &head))
+	if (n <= 0 ||
+	    rules_open(ROUTE_BROKER_TO_METRICS, NULL, buf, (size_t)n, &fds, &reader, &head))
 		exit(0);
-	if (head.type == MSG_SCRAPED)
-		take_counts(channel_take_fd(&fds));
+	take_counts(channel_take_fd(&fds));
 	channel_close_fds(&fds);
 	turn_all();
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/offer.h"
+#include "common/rules.h"
 #include "handover/messages.h"
 #include "relay/relay.h"
 
@@ -185,17 +186,18 @@ static bool take_ack(struct plain *plain, uint32_t id)
 }
 
 /* Returns why it is dropped, or NULL. */
-static const char *take(struct plain *plain, size_t len)
+static const char *take(struct plain *plain, size_t len, const struct channel_fds *fds)
 {
 	struct wire_reader reader;
 	struct wire_head head;
+	const char *wrong = rules_open(ROUTE_WORKER_TO_RELAY, &plain->attached, plain->relay->buf,
+				       len, fds, &reader, &head);
 
-	if (!wire_open(&reader, plain->relay->buf, len, &head))
-		return "it speaks another version";
-	if (!plain->attached) {
-		if (head.type != MSG_ATTACH || !welcome(plain))
-			return "it did not attach";
-		plain->attached = true;
+	if (wrong)
+		return wrong;
+	if (head.type == MSG_ATTACH) {
+		if (!welcome(plain))
+			return "it cannot be welcomed";
 		log_line("plain worker %llu, pid %d: attached", (unsigned long long)plain->number,
 			 (int)plain->pid);
 		return NULL;
@@ -212,7 +214,7 @@ static const char *take(struct plain *plain, size_t len)
 		plain->draining = true;
 		return NULL;
 	default:
-		return "it sent a message that is not a worker's";
+		return NULL;
 	}
 }
 
@@ -232,8 +234,8 @@ static void plain_ready(struct watch *watch, uint32_t events)
 		drop(plain, n == -EMSGSIZE ? "its message is too long" : "it detached");
 		return;
 	}
+	why = take(plain, (size_t)n, &fds);
 	channel_close_fds(&fds);
-	why = take(plain, (size_t)n);
 	if (why)
 		drop(plain, why);
 	else
