@@ -100,7 +100,7 @@ void session_describe(struct broker *broker, struct session *session, int fd,
 		      const struct sockaddr_storage *peer);
 
 /* listeners_listen() listens at a numeric address; NULL: all. Returns the descriptor or -errno. */
-int listeners_listen(const char *host, uint16_t port, unsigned int backlog);
+int listeners_listen(const char *host, uint16_t port, unsigned int backlog, bool reuse_port);
 
 /* listeners_room() is called when a handshake ends: accepting may go on. */
 void listeners_room(struct broker *broker);

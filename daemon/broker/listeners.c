@@ -20,6 +20,7 @@
 #include "broker/broker.h"
 
 #define PAUSE_MS 100
+#define ACCEPT_AT_ONCE 16
 #define OWN_FILES 16   /* standard ones, epoll, signals, diag, keeper, catalogue, administration */
 #define SPARE_FILES 64 /* administrators, workers that attach, certificates at a reload */
 
@@ -162,18 +163,26 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 static void listener_ready(struct watch *watch, uint32_t events)
 {
 	struct listener *listener = (struct listener *)watch;
+	struct broker *broker = listener->broker;
 	struct sockaddr_storage peer = { 0 };
-	socklen_t len = sizeof(peer);
-	int fd = accept4(watch->fd, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	socklen_t len;
+	int fd, i;
 
-	if (fd >= 0)
-		accepted(listener, fd, &peer);
-	else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-		pause_accepting(listener->broker, errno);
-	/* Anything else is about one connection that is gone already. */
+	for (i = 0; i < ACCEPT_AT_ONCE && broker->accepting; i++) {
+		len = sizeof(peer);
+		fd = accept4(watch->fd, (struct sockaddr *)&peer, &len,
+			     SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd >= 0)
+			accepted(listener, fd, &peer);
+		else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			pause_accepting(broker, errno);
+		else if (errno == EAGAIN)
+			return;
+		/* Anything else is about one connection that is gone already. */
+	}
 }
 
-int listeners_listen(const char *host, uint16_t port, unsigned int backlog)
+int listeners_listen(const char *host, uint16_t port, unsigned int backlog, bool reuse_port)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC,
 				  .ai_socktype = SOCK_STREAM,
@@ -198,6 +207,8 @@ int listeners_listen(const char *host, uint16_t port, unsigned int backlog)
 	err = fd < 0 ? errno : 0;
 	if (!err) {
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		if (reuse_port)
+			setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* inherited */
 		if (addr->ai_family == AF_INET6)
 			setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, host ? &on : &off, sizeof(on));
@@ -225,7 +236,8 @@ int listeners_open(struct broker *broker, struct config_error *ret_err)
 		return -SLUICE_E_NOMEM;
 	for (i = 0; i < config->n_listeners; i++) {
 		fd = listeners_listen(config->listeners[i].host, config->listeners[i].port,
-				      config->listeners[i].backlog);
+				      config->listeners[i].backlog,
+				      config->listeners[i].reuse_port);
 		if (fd < 0) {
 			ret_err->place = config->listeners[i].place;
 			snprintf(ret_err->text, sizeof(ret_err->text),

@@ -38,7 +38,8 @@ static bool same_listeners(const struct config *a, const struct config *b)
 		return false;
 	for (i = 0; i < a->n_listeners; i++)
 		if (!same_text(a->listeners[i].host, b->listeners[i].host) ||
-		    a->listeners[i].port != b->listeners[i].port)
+		    a->listeners[i].port != b->listeners[i].port ||
+		    a->listeners[i].reuse_port != b->listeners[i].reuse_port)
 			return false;
 	return true;
 }

@@ -174,8 +174,8 @@ int scrape_open(struct broker *broker, struct config_error *ret_err)
 		scrape->path = strdup(config->metrics.socket);
 	}
 	if (config->metrics.host) {
-		scrape->tcp_fd =
-			listeners_listen(config->metrics.host, config->metrics.port, BACKLOG);
+		scrape->tcp_fd = listeners_listen(config->metrics.host, config->metrics.port,
+						  BACKLOG, false);
 		if (scrape->tcp_fd < 0)
 			return fail(broker, ret_err, "address", config->metrics.host,
 				    scrape->tcp_fd);

@@ -87,6 +87,7 @@ struct config_listener {
 	struct config_route *routes; /* the first that fits is taken */
 	size_t n_routes;
 	unsigned int backlog;
+	unsigned int reuse_port; /* 1: other processes may listen there too (SO_REUSEPORT) */
 	struct config_prefix *proxy_from; /* who must begin with a PROXY header; NULL: nobody */
 	size_t n_proxy_from;
 	size_t plain_pool; /* who gets connections without TLS; CONFIG_NO_POOL: nobody */

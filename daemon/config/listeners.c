@@ -103,6 +103,8 @@ static int read_profile(struct parse *p, const struct field *field, const struct
 			  parse_quote(quote, profile->name), profile->place.line);
 }
 
+static const char *const reuse_words[] = { "no", "yes", NULL };
+
 static const struct field rows[] = {
 	{ .name = "name",
 	  .read = field_name,
@@ -122,6 +124,10 @@ static const struct field rows[] = {
 	  .offset = offsetof(struct config_listener, backlog),
 	  .min = 1,
 	  .max = MAX_BACKLOG },
+	{ .name = "reuse_port",
+	  .read = field_word,
+	  .offset = offsetof(struct config_listener, reuse_port),
+	  .words = reuse_words },
 	{ .name = "routes", .read = read_routes },
 	{ .name = "proxy_from", .read = prefixes_read },
 	{ .name = "plain_pool",

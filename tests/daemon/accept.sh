@@ -42,6 +42,7 @@ configure() { # RATE
 	  - {name: sniffing, address: "127.0.0.1:$sniffing", profile: main, pool: app, plain_pool: plain, hello_timeout: 1000}
 	  - {name: both, address: "127.0.0.1:$both", profile: main, pool: app, plain_pool: plain, proxy_from: [127.0.0.1]}
 	  - {name: strict, address: "127.0.0.1:$strict", profile: main, pool: app, plain_pool: strict}
+	  - {name: shared, address: "127.0.0.1:$shared", profile: main, pool: app, reuse_port: yes}
 	  - {name: relayed, address: "127.0.0.1:$relayed", profile: main, pool: relayed, plain_pool: relayed}
 	profiles:
 	  main: {certfile: $work/ec.pem, keyfile: $work/ec.key}
@@ -63,6 +64,7 @@ choose_ports() {
   both=$(next_port "$sniffing")
   strict=$(next_port "$both")
   relayed=$(next_port "$strict")
+  shared=$(next_port "$relayed")
 }
 
 starts() {
@@ -224,6 +226,20 @@ not_expected() {
   says 'worker=app *' greet ask "$strict" "$work/ca.pem" none
 }
 
+# Binding is enough: nothing of ours goes there, as nobody listens.
+binds() { # PORT
+  python3 - "$1" 2>/dev/null <<-'END'
+	import socket, sys
+	s = socket.socket()
+	s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+	s.bind(("127.0.0.1", int(sys.argv[1])))
+	END
+}
+shares_a_port() {
+  binds "$shared" || { say "reuse_port: it cannot be shared"; return 1; }
+  ! binds "$main" || { say "without reuse_port it can be shared"; return 1; }
+}
+
 relay_refuses() {
   local become=()
   [ "$(id -u)" != 0 ] || become=(--as nobody)
@@ -334,7 +350,7 @@ SLUICE_DAEMON=$SLUICED
 prepare_daemon
 choose_ports
 configure 0
-ktap_plan 17
+ktap_plan 18
 attempt "bad prefixes and pools are refused with their place" checks
 attempt "the daemon starts, and workers attach" starts
 attempt "a PROXY header names the ends of a connection, whole, in bytes and ahead" named
@@ -345,6 +361,7 @@ attempt "whoever is none of the listener's proxies is refused" outsiders
 attempt "malformed headers, and none, are refused by name" malformed
 attempt "headers and hellos that do not come are waited for no longer than hello_timeout" deadlines
 attempt "shares are those of the address in the header" shares
+attempt "a port is shared where that is asked for" shares_a_port
 attempt "what does not begin with TLS goes to the plain_pool" sniffs
 attempt "... behind a PROXY header too" sniffs_behind_a_proxy
 attempt "a worker that takes no plain connections says so, and goes on" not_expected

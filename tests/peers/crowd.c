@@ -138,6 +138,7 @@ int main(int argc, char **argv)
 		;
 	for (i = 0; i < count; i++)
 		sluice_close(conns[i]);
+	free(conns);
 	sluice_profile_unref(profile);
 	sluice_stop(sluice);
 	return echoed == count ? 0 : 1;

@@ -125,7 +125,7 @@ static const struct mistake {
 	  "f:3:14: a listener has no key \"adress\"; did you mean \"address\"?" },
 	{ LISTENER("xyzzy: 1"), SLUICE_E_OPTION_UNKNOWN,
 	  "f:3:14: a listener has no key \"xyzzy\"; it takes name, address, profile, pool, "
-	  "backlog, routes, proxy_from, plain_pool, hello_timeout" },
+	  "backlog, reuse_port, routes, proxy_from, plain_pool, hello_timeout" },
 	{ LISTENER("name: [a]"), SLUICE_E_OPTION, "f:3:20: name: takes one value, not a list; " },
 	{ LISTENER("name: ''"), SLUICE_E_OPTION, "f:3:20: name: has no value; write one" },
 	{ LISTENER("name: a b"), SLUICE_E_OPTION, "f:3:20: name: a name takes letters, digits, " },
