@@ -51,6 +51,8 @@ struct session {
 	uint64_t id, cookie;
 	enum session_state state;
 	uint8_t role;                    /* enum sluice_role: ours */
+	bool has_peer;                   /* @peer_sha256 is one */
+	bool restored;                   /* its last keys may be one step ahead of ours */
 	struct sockaddr_in6 local, peer; /* of the socket; IPv4: mapped */
 	struct proxied *proxied;         /* NULL: the socket's addresses are those of the ends */
 	uint16_t listener, pool;
@@ -74,13 +76,10 @@ struct session {
 	uint32_t rx_epoch, tx_epoch; /* as often keys changed, as far as is known */
 	char *sni, *alpn;            /* of a client @sni is whom it meant */
 	uint8_t peer_sha256[32];
-	bool has_peer;
 	uint32_t slot;           /* in the memory that outlives the broker, +1; 0: none */
-	bool restored;           /* its last keys may be one step ahead of ours */
+	int fd;                  /* until it is acknowledged, as @message */
 	struct traffic *rx, *tx; /* the next keys come from these, until memory_keep() has them */
 	uint64_t rx_bytes, tx_bytes; /* as the worker or the kernel told last */
-	/* until it is acknowledged */
-	int fd;
 	uint8_t *message;
 	size_t message_len;
 	struct ask *ask;     /* what its worker is asked; NULL: nothing */
