@@ -67,7 +67,7 @@ static size_t choose_pool(const struct config_listener *listener, const struct s
 
 static bool make_message(struct broker *broker, struct session *session, struct wire_reader reader)
 {
-	session->message_len = greeting_connection(broker, session, reader, broker->out);
+	session->message_len = (uint32_t)greeting_connection(broker, session, reader, broker->out);
 	session->message = session->message_len ? malloc(session->message_len) : NULL;
 	if (session->message)
 		memcpy(session->message, broker->out, session->message_len);

@@ -8,7 +8,7 @@
 #include "broker/admin.h"
 #include "record/suite.h"
 
-#define MAX_FIELDS 30
+#define MAX_FIELDS 40 /* more than there are */
 
 /* struct sheet - the fields, and the numbers among them as texts. */
 struct sheet {
@@ -46,6 +46,8 @@ static void add_tls(struct sheet *sheet, const struct session *session)
 	add(sheet, "tx_path", sluice_path_name(session->tx_path));
 	add_number(sheet, "rx_epoch", session->rx_epoch);
 	add_number(sheet, "tx_epoch", session->tx_epoch);
+	add_number(sheet, "rx_records", session->rx_records);
+	add_number(sheet, "tx_records", session->tx_records);
 }
 
 /* Of a listener behind a proxy: whom that named, and itself. */

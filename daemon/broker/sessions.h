@@ -73,15 +73,16 @@ struct session {
 	unsigned int seen; /* in which poll of the kernel's list */
 	uint32_t handshake_us;
 	struct session_times times;
-	uint32_t rx_epoch, tx_epoch; /* as often keys changed, as far as is known */
-	char *sni, *alpn;            /* of a client @sni is whom it meant */
+	uint32_t rx_epoch, tx_epoch;     /* as often keys changed, as far as is known */
+	uint32_t rx_records, tx_records; /* of the last epoch, as its worker told at the end */
+	char *sni, *alpn;                /* of a client @sni is whom it meant */
 	uint8_t peer_sha256[32];
 	uint32_t slot;           /* in the memory that outlives the broker, +1; 0: none */
 	int fd;                  /* until it is acknowledged, as @message */
 	struct traffic *rx, *tx; /* the next keys come from these, until memory_keep() has them */
 	uint64_t rx_bytes, tx_bytes; /* as the worker or the kernel told last */
 	uint8_t *message;
-	size_t message_len;
+	uint32_t message_len;
 	struct ask *ask;     /* what its worker is asked; NULL: nothing */
 	struct trace *trace; /* NULL: nobody follows it */
 };

@@ -26,7 +26,7 @@ static void end_as_told(struct broker *broker, struct session *session, const ch
 
 /* struct told - what a worker tells of a connection's end. */
 struct told {
-	uint64_t session, cookie, rx_bytes, tx_bytes, rx_epoch, tx_epoch;
+	uint64_t session, cookie, rx_bytes, tx_bytes, rx_epoch, tx_epoch, rx_records, tx_records;
 	char text[100];
 };
 
@@ -48,18 +48,28 @@ static void read_told(struct told *told, struct wire_reader *reader)
 			attr_u64(&attr, &told->rx_epoch);
 		else if (attr.type == ATTR_TX_EPOCH)
 			attr_u64(&attr, &told->tx_epoch);
+		else if (attr.type == ATTR_RX_RECORDS)
+			attr_u64(&attr, &told->rx_records);
+		else if (attr.type == ATTR_TX_RECORDS)
+			attr_u64(&attr, &told->tx_records);
 		else if (attr.type == ATTR_TEXT)
 			attr_text(&attr, told->text, sizeof(told->text));
 	}
 }
 
-/* On the kernel path we have counted ourselves. */
-static void take_epochs(struct session *session, const struct told *told)
+static uint32_t clamp(uint64_t n)
 {
+	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
+}
+
+static void take_counts(struct session *session, const struct told *told)
+{
+	session->rx_records = clamp(told->rx_records);
+	session->tx_records = clamp(told->tx_records);
 	if (session->tx_path == SLUICE_PATH_KERNEL)
-		return;
-	session->rx_epoch = told->rx_epoch < UINT32_MAX ? (uint32_t)told->rx_epoch : UINT32_MAX;
-	session->tx_epoch = told->tx_epoch < UINT32_MAX ? (uint32_t)told->tx_epoch : UINT32_MAX;
+		return; /* its epochs we have counted ourselves */
+	session->rx_epoch = clamp(told->rx_epoch);
+	session->tx_epoch = clamp(told->tx_epoch);
 }
 
 bool worker_ended(struct worker *worker, struct wire_reader *reader)
@@ -80,7 +90,7 @@ bool worker_ended(struct worker *worker, struct wire_reader *reader)
 		return false;
 	session->rx_bytes = told.rx_bytes;
 	session->tx_bytes = told.tx_bytes;
-	take_epochs(session, &told);
+	take_counts(session, &told);
 	session->ended = true;
 	if (session->state == SESSION_LIVE)
 		end_as_told(broker, session, told.text);

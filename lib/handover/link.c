@@ -259,6 +259,8 @@ static void tell_end(struct link *link, const struct sluice_conn *conn, const ch
 	wire_put_u64(&wire, ATTR_TX_BYTES, info.tx.bytes);
 	wire_put_u64(&wire, ATTR_RX_EPOCH, info.rx.epoch);
 	wire_put_u64(&wire, ATTR_TX_EPOCH, info.tx.epoch);
+	wire_put_u64(&wire, ATTR_RX_RECORDS, info.rx.records);
+	wire_put_u64(&wire, ATTR_TX_RECORDS, info.tx.records);
 	wire_put_text(&wire, ATTR_TEXT, why);
 	pthread_mutex_lock(&link->lock);
 	channel_send(link->fd, buf, wire_end(&wire), NULL, 0);

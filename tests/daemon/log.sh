@@ -83,7 +83,7 @@ one_line() {
   line=$(grep 'session 1 ended' "$work/sluiced.log")
   has_all "$line" 'reason=(closed|SLUICE_E_[A-Z]+)' 'peer=127\.0\.0\.1:[0-9]+' listener=main pool=app worker=1 \
     version=TLSv1.3 'suite=TLS_[A-Z0-9_]+' sni=localhost alpn=h2 resumed=no 'rx_path=(kernel|user)' \
-    'tx_bytes=[1-9][0-9]*' 'queue_us=[0-9]+' 'sign_us=[1-9][0-9]*' 'total_us=[1-9][0-9]*' \
+    'rx_records=[0-9]+' 'tx_records=[0-9]+' 'tx_bytes=[1-9][0-9]*' 'queue_us=[0-9]+' 'sign_us=[1-9][0-9]*' 'total_us=[1-9][0-9]*' \
     'handover_us=[1-9][0-9]*'
 }
 
