@@ -212,7 +212,11 @@ static void failed(struct broker *broker, struct session *session, struct wire_r
 		 : failure.alert_sent      ? " sent"
 					   : " received");
 	broker->stats.failed++;
-	if (failure.alert <= UINT8_MAX)
+	session->stage = failure.stage < SLUICE_STAGES ? (uint8_t)failure.stage : SLUICE_STAGE_NONE;
+	session->has_alert = failure.alert <= UINT8_MAX;
+	session->alert = (uint8_t)failure.alert;
+	session->alert_sent = failure.alert_sent == 1;
+	if (session->has_alert)
 		trace_failed(broker, session, (int)failure.alert, failure.alert_sent);
 	if (session->upgrade)
 		keep_error(session->upgrade, &failure);

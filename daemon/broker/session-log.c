@@ -77,6 +77,18 @@ static void add_times(struct sheet *sheet, const struct broker *broker,
 		add_number(sheet, "handover_us", times->handover);
 }
 
+/* An alert of a handshake is fatal, whatever its level says (RFC 8446, 6). */
+static void add_failure(struct sheet *sheet, const struct session *session)
+{
+	if (session->stage != SLUICE_STAGE_NONE)
+		add(sheet, "stage", sluice_stage_name(session->stage));
+	if (!session->has_alert)
+		return;
+	add(sheet, "alert", sluice_alert_name(session->alert));
+	add(sheet, "alert_level", "fatal");
+	add(sheet, "alert_from", session->alert_sent ? "us" : "peer");
+}
+
 void session_log_end(const struct broker *broker, const struct session *session, enum end end,
 		     int code, const char *text)
 {
@@ -92,8 +104,8 @@ void session_log_end(const struct broker *broker, const struct session *session,
 	add(&sheet, "reason", end_name(end, code));
 	add(&sheet, "text", text && *text ? text : NULL);
 	add_ends(&sheet, session, peer, proxy);
-	if (session->role == SLUICE_CLIENT)
-		add(&sheet, "role", "client");
+	add(&sheet, "role", session->role == SLUICE_CLIENT ? "client" : "server");
+	add_failure(&sheet, session);
 	add(&sheet, "listener", listener);
 	add(&sheet, "pool", pool);
 	if (session->worker)

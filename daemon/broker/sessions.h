@@ -67,9 +67,12 @@ struct session {
 	uint16_t version, suite, group;
 	uint8_t rx_path, tx_path, rx_reason, tx_reason;
 	bool resumed, peer_verified, can_rekey;
-	bool plain;        /* no TLS */
-	bool ended;        /* before its MSG_ACK, which comes another way */
-	bool taken;        /* by a worker: in metrics.live */
+	bool plain; /* no TLS */
+	bool ended; /* before its MSG_ACK, which comes another way */
+	bool taken; /* by a worker: in metrics.live */
+	/* of a handshake that failed */
+	bool has_alert, alert_sent;
+	uint8_t alert, stage;
 	unsigned int seen; /* in which poll of the kernel's list */
 	uint32_t handshake_us;
 	struct session_times times;

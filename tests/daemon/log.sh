@@ -92,7 +92,16 @@ failures() {
   printf 'GET / HTTP/1.0\r\n\r\n' >"/dev/tcp/127.0.0.1/$port"
   await 10 log_has 'reason=SLUICE_E_HTTP_REQUEST' || { say "$(tail -n 1 "$work/sluiced.log")"; return 1; }
   line=$(grep 'reason=SLUICE_E_HTTP_REQUEST' "$work/sluiced.log")
-  has_all "$line" listener=main 'queue_us=[0-9]+' 'text=".*"'
+  has_all "$line" role=server stage=hello listener=main 'queue_us=[0-9]+' 'text=".*"' || return 1
+  # The peer's alert, and ours.
+  printf '' | openssl s_client -connect "127.0.0.1:$port" -tls1_2 -servername localhost -verify_return_error \
+    >/dev/null 2>&1 || true
+  await 10 log_has 'alert_from=peer' || { say "no alert of the peer: $(tail -n 1 "$work/sluiced.log")"; return 1; }
+  has_all "$(grep alert_from=peer "$work/sluiced.log")" 'session [0-9]+ ended:' 'peer=127\.0\.0\.1:[0-9]+' role=server \
+    'stage=[a-z]+' alert=unknown_ca alert_level=fatal || return 1
+  printf '' | openssl s_client -connect "127.0.0.1:$port" -tls1_1 -cipher 'ALL:@SECLEVEL=0' >/dev/null 2>&1 || true
+  await 10 log_has 'alert_from=us' || { say "no alert of ours: $(tail -n 1 "$work/sluiced.log")"; return 1; }
+  has_all "$(grep alert_from=us "$work/sluiced.log" | tail -n 1)" alert=protocol_version role=server 'stage=[a-z]+'
 }
 
 # --- what it does not let others say
@@ -303,8 +312,8 @@ prepare_daemon
 ktap_plan 8
 # test: each connection that ended has one line in the log
 attempt "each connection that ended has one line in the log" one_line
-# test: a failed handshake has its reason in the log
-attempt "a failed handshake has its reason in the log" failures
+# test: AL-03 AL-04 a failed handshake has its reason and its alert in the log
+attempt "AL-03 AL-04 a failed handshake has its reason and its alert in the log" failures
 # test: a peer cannot forge a line of the log
 attempt "a peer cannot forge a line of the log" hostile_peer
 # test: a worker cannot forge a line of the log
