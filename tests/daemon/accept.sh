@@ -32,14 +32,14 @@ next_port() { # PORT: the next one that is free
 configure() { # RATE
   cat >"$work/sluiced.conf" <<-END
 	listeners:
-	  - {name: main, address: "127.0.0.1:$main", profile: main, pool: app, hello_timeout: 1000}
+	  - {name: main, address: "127.0.0.1:$main", profile: main, pool: app, hello_timeout: 3000}
 	  - name: proxied
 	    address: "127.0.0.1:$proxied"
 	    profile: main
 	    pool: app
-	    hello_timeout: 1000
+	    hello_timeout: 3000
 	    proxy_from: [127.0.0.1, 127.1.0.0/16, "2001:db8::/32"]
-	  - {name: sniffing, address: "127.0.0.1:$sniffing", profile: main, pool: app, plain_pool: plain, hello_timeout: 1000}
+	  - {name: sniffing, address: "127.0.0.1:$sniffing", profile: main, pool: app, plain_pool: plain, hello_timeout: 3000}
 	  - {name: both, address: "127.0.0.1:$both", profile: main, pool: app, plain_pool: plain, proxy_from: [127.0.0.1]}
 	  - {name: strict, address: "127.0.0.1:$strict", profile: main, pool: app, plain_pool: strict}
 	  - {name: shared, address: "127.0.0.1:$shared", profile: main, pool: app, reuse_port: yes}
@@ -163,7 +163,7 @@ malformed() {
 late() {
   local tenths
   tenths=$(greet time "$1" "$2" "$3")
-  if [ "${tenths:-0}" -ge 9 ] && [ "$tenths" -le 25 ] &&
+  if [ "${tenths:-0}" -ge 29 ] && [ "$tenths" -le 60 ] &&
     log_has "$4.* network_us=[0-9]\{6,7\} "; then return 0; fi
   say "'$2' and '$3': ended after $tenths tenths of a second; $(tail -n 1 "$work/sluiced.log")"
   return 1
