@@ -4,7 +4,7 @@
  * learns the verdict. A resumed session keeps the verdict of the handshake that made it, which was
  * of the same rules: others are not offered and not taken (session_bind()).
  */
-#include "verify/chain.h"
+#include "bssl/verify.h"
 #include "core/error.h"
 #include "flow/flow.h"
 

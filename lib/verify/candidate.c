@@ -10,7 +10,6 @@
 #include <openssl/obj.h>
 #include <openssl/x509v3.h>
 
-#include "options/pem.h"
 #include "verify/path.h"
 #include "verify/strength.h"
 
@@ -49,6 +48,23 @@ static bool is_self_issued(const X509 *x509)
 	return !X509_NAME_cmp(X509_get_subject_name(x509), X509_get_issuer_name(x509));
 }
 
+/*
+ * BoringSSL looks at no extension of an anchor. One that nobody understands may forbid what is being
+ * done with it (RFC 5937, 3.2), and one that says of itself that it is no CA's has issued nothing.
+ */
+static struct verify_verdict check_anchor(X509 *anchor, size_t index)
+{
+	uint32_t flags = X509_get_extension_flags(anchor);
+
+	if ((flags & EXFLAG_CRITICAL) || has_policy_constraints(anchor))
+		return refused(X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION, NULL, index);
+	if (flags & EXFLAG_INVALID)
+		return refused(X509_V_ERR_INVALID_EXTENSION, NULL, index);
+	if (index && !(flags & (EXFLAG_CA | EXFLAG_V1)))
+		return refused(X509_V_ERR_INVALID_CA, NULL, index);
+	return refused(X509_V_OK, NULL, 0);
+}
+
 static struct verify_verdict check_certificates(X509 *const *path, size_t n, int depth)
 {
 	int n_intermediates = 0;
@@ -59,8 +75,8 @@ static struct verify_verdict check_certificates(X509 *const *path, size_t n, int
 		weakness = strength_of_key(path[i]);
 		if (weakness)
 			return refused(X509_V_ERR_CERT_REJECTED, weakness, i);
-		if (i == n - 1) /* the anchor is trusted as it is: its signature proves nothing */
-			break;
+		if (i == n - 1) /* trusted as it is: its signature proves nothing */
+			return check_anchor(path[i], i);
 		if (!strength_is_strong_signature(path[i]))
 			return refused(X509_V_ERR_CERT_REJECTED,
 				       "its signature algorithm is too weak", i);
@@ -80,11 +96,11 @@ static struct verify_verdict check_certificates(X509 *const *path, size_t n, int
  * RFC 5280, 4.1.2.5: a certificate is valid up to and including notAfter; for BoringSSL that second
  * is too late.
  */
-static bool ends_now(const X509 *x509, int64_t now_s)
+static bool has_expired(const X509 *x509, int64_t now_s)
 {
-	int64_t not_after_s;
+	time_t before = (time_t)now_s - 1;
 
-	return pem_time(X509_get0_notAfter(x509), &not_after_s) && not_after_s == now_s;
+	return X509_cmp_time(X509_get0_notAfter(x509), &before) <= 0;
 }
 
 /* Overrules BoringSSL where it is stricter than RFC 5280. */
@@ -95,7 +111,7 @@ static int on_error(int ok, X509_STORE_CTX *ctx)
 	if (ok)
 		return ok;
 	if (X509_STORE_CTX_get_error(ctx) == X509_V_ERR_CERT_HAS_EXPIRED &&
-	    ends_now(X509_STORE_CTX_get_current_cert(ctx), request->now_s)) {
+	    !has_expired(X509_STORE_CTX_get_current_cert(ctx), request->now_s)) {
 		X509_STORE_CTX_set_error(ctx, X509_V_OK);
 		return 1;
 	}

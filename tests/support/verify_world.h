@@ -16,7 +16,7 @@
 #include <openssl/mem.h>
 #include <openssl/x509.h>
 
-#include "verify/chain.h"
+#include "bssl/verify.h"
 #include "core/error.h"
 #include "support/certs.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Path validation: signature algorithms and keys that are too weak, and whom a certificate is for. */
-#include "verify/chain.h"
+#include "bssl/verify.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
  * Path validation: which chains are accepted, which are not, and what the peer and the program are
  * told.
  */
-#include "verify/chain.h"
+#include "bssl/verify.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Path validation of a peer's chain against a profile. */
-#ifndef SLUICE_VERIFY_CHAIN_H
-#define SLUICE_VERIFY_CHAIN_H
+#ifndef SLUICE_BSSL_VERIFY_H
+#define SLUICE_BSSL_VERIFY_H
 
 #include <stdint.h>
 

@@ -3,7 +3,7 @@
  * The chain of a handshake, as it came: its bytes and the profile become a request, and the verdict an
  * error of the library. Called by stage VERIFY.
  */
-#include "verify/chain.h"
+#include "bssl/verify.h"
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
