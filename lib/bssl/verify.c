@@ -69,6 +69,7 @@ static int judge(const struct sluice_profile *profile, STACK_OF(X509) * certs, c
 		.trust = profile->trust,
 		.peer = client ? SLUICE_SERVER : SLUICE_CLIENT,
 		.name = client ? name : NULL,
+		.rule = NAMES_HTTPS,
 		.now_s = sys->wall_s(),
 		.depth = profile->depth,
 	};

@@ -10,7 +10,7 @@
 #include <openssl/obj.h>
 #include <openssl/x509v3.h>
 
-#include "verify/path.h"
+#include "verify/constraints.h"
 #include "verify/strength.h"
 
 static struct verify_verdict refused(int x509_error, const char *reason, size_t index)
@@ -110,12 +110,18 @@ static int on_error(int ok, X509_STORE_CTX *ctx)
 
 	if (ok)
 		return ok;
-	if (X509_STORE_CTX_get_error(ctx) == X509_V_ERR_CERT_HAS_EXPIRED &&
-	    !has_expired(X509_STORE_CTX_get_current_cert(ctx), request->now_s)) {
-		X509_STORE_CTX_set_error(ctx, X509_V_OK);
-		return 1;
+	switch (X509_STORE_CTX_get_error(ctx)) {
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		if (has_expired(X509_STORE_CTX_get_current_cert(ctx), request->now_s))
+			return 0;
+		break;
+	case X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE: /* addresses; constraints_check() has all */
+		break;
+	default:
+		return 0;
 	}
-	return 0;
+	X509_STORE_CTX_set_error(ctx, X509_V_OK);
+	return 1;
 }
 
 /* Sets what the path must be like. */
@@ -168,6 +174,14 @@ static struct verify_verdict verdict_of(X509_STORE_CTX *ctx)
 	return refused(x509_error, NULL, index > 0 ? (size_t)index : 0);
 }
 
+/* BoringSSL has not compared every kind of name, nor wildcards with what is excluded. */
+static struct verify_verdict check_names(const STACK_OF(X509) * chain)
+{
+	struct constraints_verdict verdict = constraints_check(chain);
+
+	return refused(verdict.x509_error, verdict.reason, verdict.index);
+}
+
 static struct verify_verdict run_bssl(X509_STORE_CTX *ctx, X509_STORE *anchor,
 				      STACK_OF(X509) * others, const struct verify_request *request,
 				      X509 *const *path, size_t n)
@@ -185,7 +199,7 @@ static struct verify_verdict run_bssl(X509_STORE_CTX *ctx, X509_STORE *anchor,
 		return verdict_of(ctx);
 	if (!is_path(X509_STORE_CTX_get0_chain(ctx), path, n))
 		return refused(X509_V_ERR_CERT_UNTRUSTED, NULL, 0);
-	return refused(X509_V_OK, NULL, 0);
+	return check_names(X509_STORE_CTX_get0_chain(ctx));
 }
 
 static struct verify_verdict check_by_bssl(const struct verify_request *request, X509 *const *path,

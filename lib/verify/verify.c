@@ -8,9 +8,8 @@
 
 #include <string.h>
 
-#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 
 #include "tls/control.h"
 #include "verify/path.h"
@@ -58,34 +57,28 @@ static void answer(struct verify_verdict *verdict)
 		verdict->reason = X509_verify_cert_error_string(verdict->x509_error);
 }
 
-/*
- * Is @leaf for @name? An address is held against addresses only, a DNS name against DNS names only,
- * never against the subject (RFC 9525, 6.3). Returns X509_V_OK or an X.509 error.
- */
-static int check_name(X509 *leaf, const char *name)
+/* Is the peer's certificate for the name that was wanted? Returns X509_V_OK or an X.509 error. */
+static int check_name(const struct verify_request *request)
 {
-	size_t len = strcspn(name, "%"); /* the zone of a link-local address is ours alone */
+	X509 *leaf = sk_X509_value(request->certs, 0);
+	const char *name = request->name;
 	char address[INET6_ADDRSTRLEN];
-	uint8_t bytes[16];
+	struct reference reference;
+	const char *zone = strchr(name, '%');
 
-	if (len < sizeof(address)) {
-		memcpy(address, name, len);
-		address[len] = '\0';
-		if (inet_pton(AF_INET, address, bytes) == 1)
-			return X509_check_ip(leaf, bytes, 4, 0) == 1
-				       ? X509_V_OK
-				       : X509_V_ERR_IP_ADDRESS_MISMATCH;
-		if (inet_pton(AF_INET6, address, bytes) == 1)
-			return X509_check_ip(leaf, bytes, 16, 0) == 1
-				       ? X509_V_OK
-				       : X509_V_ERR_IP_ADDRESS_MISMATCH;
+	/* The zone of a link-local address is ours alone (RFC 4007, 11.2). */
+	if (zone && (size_t)(zone - name) < sizeof(address)) {
+		memcpy(address, name, (size_t)(zone - name));
+		address[zone - name] = '\0';
+		if (strchr(address, ':'))
+			name = address;
 	}
-	len = strlen(name);
-	if (len && name[len - 1] == '.') /* the root label is not in certificates */
-		len--;
-	if (len && X509_check_host(leaf, name, len, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1)
+	if (reference_parse(&reference, name, NULL) < 0)
+		return X509_V_ERR_HOSTNAME_MISMATCH;
+	if (names_match(leaf, &reference, request->rule, request->hook, name) == NAMES_MATCH)
 		return X509_V_OK;
-	return X509_V_ERR_HOSTNAME_MISMATCH;
+	return reference.kind == NAME_IP ? X509_V_ERR_IP_ADDRESS_MISMATCH
+					 : X509_V_ERR_HOSTNAME_MISMATCH;
 }
 
 void verify_run(struct verify_verdict *ret_verdict, const struct verify_request *request)
@@ -94,7 +87,7 @@ void verify_run(struct verify_verdict *ret_verdict, const struct verify_request 
 
 	path_find(&verdict, request);
 	if (!verdict.x509_error && request->name)
-		verdict.x509_error = check_name(sk_X509_value(request->certs, 0), request->name);
+		verdict.x509_error = check_name(request);
 	if (verdict.x509_error) {
 		sk_X509_pop_free(verdict.path, X509_free);
 		verdict.path = NULL;

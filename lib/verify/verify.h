@@ -11,14 +11,18 @@
 
 #include <sluice/options.h>
 
+#include "verify/names.h"
+
 /* struct verify_request - a chain, and what is asked of it. Everything is the caller's. */
 struct verify_request {
 	STACK_OF(X509) * certs; /* the peer's own first, then any others in any order */
 	X509_STORE *trust;      /* trust anchors; NULL: none. Not changed while this is under way */
 	enum sluice_role peer;  /* as what the peer presents its certificate */
-	const char *name;   /* a DNS name or an address as text; NULL: for whom does not matter */
-	int64_t now_s;      /* the time to judge at, seconds of the epoch */
-	int depth;          /* most intermediates that are not self-issued */
+	const char *name;    /* a DNS name or an address as text; NULL: for whom does not matter */
+	enum name_rule rule; /* what wildcards match */
+	const struct sluice_hostname_check *hook; /* of whoever asks; NULL: none */
+	int64_t now_s;                            /* the time to judge at, seconds of the epoch */
+	int depth;                                /* most intermediates that are not self-issued */
 	bool partial_chain; /* any trusted certificate ends a path, not only a self-signed one */
 };
 

@@ -167,7 +167,7 @@ static int run_batch(const struct settings *settings, const struct verify_reques
 static int verify_main(int argc, char **argv)
 {
 	struct settings settings = { .depth = 10 };
-	struct verify_request request = { .now_s = time(NULL) };
+	struct verify_request request = { .now_s = time(NULL), .rule = NAMES_HTTPS };
 	struct sluice_error err;
 	const char *wrong;
 	int r;
