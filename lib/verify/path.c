@@ -194,7 +194,7 @@ static bool judge(struct search *s)
 {
 	struct verify_verdict verdict;
 
-	s->n_signatures -= (int)s->n;
+	s->n_signatures -= (int)s->n - 1; /* all but the anchor's */
 	if (s->n_signatures < 0)
 		return give_up(s);
 	s->n_paths++;
