@@ -284,7 +284,7 @@ struct session {
 	bool ended;        /* before its MSG_ACK, which comes another way */
 	unsigned int seen; /* in which poll of the kernel's list */
 	uint32_t handshake_us;
-	char *sni, *alpn; /* of a client @sni is whom it meant */
+	char *sni, *alpn, *identity; /* of a client @sni is whom it meant */
 	uint8_t peer_sha256[32];
 	bool has_peer;
 	uint32_t slot;           /* in the memory that outlives the broker, +1; 0: none */

@@ -22,6 +22,7 @@
 #include "core/sys.h"
 #include "options/pem.h"
 #include "tls/control.h"
+#include "verify/names.h"
 
 #define MIN_RSA_BITS 2048 /* NIST SP 800-131A; CA/Browser Forum, 6.1.5 */
 #define MIN_EC_BITS 256
@@ -64,6 +65,7 @@ struct verdict {
 	int x509_error;
 	const char *reason; /* NULL: BoringSSL's text of @x509_error */
 	size_t index;       /* the certificate, 0: the peer's own */
+	int refused;        /* -SLUICE_E_PEER_REFUSED: alert and error are there already */
 };
 
 static int code_of(int x509_error, uint8_t *ret_alert)
@@ -84,8 +86,11 @@ static int refuse(const struct verdict *verdict, const char *name, uint8_t *ret_
 		  struct sluice_error *err)
 {
 	const char *reason = verdict->reason;
-	int code = code_of(verdict->x509_error, ret_alert);
+	int code;
 
+	if (verdict->refused)
+		return verdict->refused;
+	code = code_of(verdict->x509_error, ret_alert);
 	if (!reason)
 		reason = X509_verify_cert_error_string(verdict->x509_error);
 	if (code == SLUICE_E_HOSTNAME) {
@@ -198,6 +203,74 @@ static bool has_policy_constraints(const X509 *x509)
 	return false;
 }
 
+/* --- names ------------------------------------------------------------------------------------ */
+
+/* The zone of a link-local address is ours alone. */
+static int parse_reference(struct reference *ret_reference, const char *name,
+			   struct sluice_error *err)
+{
+	size_t len = strcspn(name, "%");
+	char address[INET6_ADDRSTRLEN];
+	struct in6_addr ignored;
+
+	if (name[len] && len < sizeof(address)) {
+		memcpy(address, name, len);
+		address[len] = '\0';
+		if (inet_pton(AF_INET6, address, &ignored) == 1)
+			name = address;
+	}
+	return reference_parse(ret_reference, name, err);
+}
+
+/* Holds the certificate against @name, or what a program's own rule makes of it. */
+static struct verdict judge_name(const struct sluice_profile *profile, const X509 *leaf,
+				 const char *name, struct sluice_error *err)
+{
+	const struct sluice_hostname_check *check = profile->hostname_check;
+	struct verdict mismatch = { X509_V_ERR_HOSTNAME_MISMATCH };
+	char derived[DNS_MAX_NAME + 2];
+	struct reference reference;
+	int r = 0;
+
+	if (check && check->name)
+		r = check->name(check->arg, name, derived, sizeof(derived));
+	if (r < 0)
+		return mismatch;
+	derived[sizeof(derived) - 1] = '\0';
+	name = r ? derived : name;
+	if (parse_reference(&reference, name, err) < 0)
+		return mismatch;
+	if (reference.kind == NAME_IP)
+		mismatch.x509_error = X509_V_ERR_IP_ADDRESS_MISMATCH;
+	switch (names_match(leaf, &reference, profile->name_rule, check, name)) {
+	case NAMES_MATCH:
+		return (struct verdict){ 0 };
+	case NAMES_WILDCARD:
+		err_set(err, SLUICE_E_HOSTNAME,
+			"the peer's certificate is for %.120s by a wildcard, which option "
+			"customize_hostname_check = https would take",
+			name);
+		return mismatch;
+	case NAMES_MALFORMED:
+		return (struct verdict){ X509_V_ERR_UNSUPPORTED_NAME_SYNTAX };
+	default:
+		return mismatch;
+	}
+}
+
+/* Who is refused by identity is told so by an alert of its own. */
+static struct verdict judge_identity(const struct sluice_profile *profile,
+				     const STACK_OF(X509) * path, uint8_t *ret_alert,
+				     struct sluice_error *err)
+{
+	struct verdict verdict = { 0 };
+
+	verdict.refused = identity_check(&profile->identity, path, ret_alert, err);
+	if (verdict.refused)
+		verdict.x509_error = X509_V_ERR_APPLICATION_VERIFICATION;
+	return verdict;
+}
+
 /* --- the path ------------------------------------------------------------------------------- */
 
 static bool is_self_issued(const X509 *x509)
@@ -254,32 +327,6 @@ static int on_error(int ok, X509_STORE_CTX *ctx)
 }
 
 /*
- * Makes the certificate be for @name: an address is held against addresses only, a DNS name against
- * DNS names only, never against the subject (RFC 9525, 6.3).
- */
-static bool set_name(X509_VERIFY_PARAM *param, const char *name)
-{
-	size_t len = strcspn(name, "%"); /* the zone of a link-local address is ours alone */
-	char address[INET6_ADDRSTRLEN];
-	uint8_t bytes[16];
-
-	if (len < sizeof(address)) {
-		memcpy(address, name, len);
-		address[len] = '\0';
-		if (inet_pton(AF_INET, address, bytes) == 1)
-			return X509_VERIFY_PARAM_set1_ip(param, bytes, 4);
-		if (inet_pton(AF_INET6, address, bytes) == 1)
-			return X509_VERIFY_PARAM_set1_ip(param, bytes, 16);
-	}
-	len = strlen(name);
-	if (len && name[len - 1] == '.') /* the root label is not in certificates */
-		len--;
-	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-	/* An empty name would switch the check off. */
-	return len && X509_VERIFY_PARAM_set1_host(param, name, len);
-}
-
-/*
  * RFC 5280, 3.2: signed by its own key. BoringSSL says so of certificates that may sign others, and
  * of the rest that their issuer is missing; even where such a certificate is trusted as it is.
  */
@@ -294,7 +341,7 @@ static bool is_self_signed(X509 *x509)
 
 /* Sets what the path must be like. Returns 0 or an X.509 error. */
 static int prepare(X509_STORE_CTX *ctx, const struct sluice_profile *profile, X509 *leaf,
-		   const char *name, int64_t *now_s)
+		   int64_t *now_s)
 {
 	bool client = profile->role == SLUICE_CLIENT;
 	X509_VERIFY_PARAM *param;
@@ -310,13 +357,12 @@ static int prepare(X509_STORE_CTX *ctx, const struct sluice_profile *profile, X5
 	X509_VERIFY_PARAM_set_depth(param, profile->depth + 1 + MAX_SELF_ISSUED);
 	X509_STORE_CTX_set_time(ctx, 0, (time_t)*now_s);
 	X509_STORE_CTX_set_verify_cb(ctx, on_error);
-	if (client && name && !set_name(param, name))
-		return X509_V_ERR_HOSTNAME_MISMATCH;
 	return 0;
 }
 
 static struct verdict judge(const struct sluice_profile *profile, X509 *leaf,
-			    STACK_OF(X509) * certs, const char *name)
+			    STACK_OF(X509) * certs, const char *name, uint8_t *ret_alert,
+			    struct sluice_error *err)
 {
 	struct verdict verdict = { X509_V_ERR_OUT_OF_MEM };
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
@@ -324,11 +370,16 @@ static struct verdict judge(const struct sluice_profile *profile, X509 *leaf,
 
 	if (!ctx || !X509_STORE_CTX_init(ctx, profile->trust, leaf, certs))
 		goto out;
-	verdict.x509_error = prepare(ctx, profile, leaf, name, &now_s);
+	verdict.x509_error = prepare(ctx, profile, leaf, &now_s);
 	if (verdict.x509_error)
 		goto out;
 	if (X509_verify_cert(ctx) == 1) {
 		verdict = judge_path(X509_STORE_CTX_get0_chain(ctx), profile->depth);
+		if (!verdict.x509_error && profile->role == SLUICE_CLIENT && name)
+			verdict = judge_name(profile, leaf, name, err);
+		if (!verdict.x509_error)
+			verdict = judge_identity(profile, X509_STORE_CTX_get0_chain(ctx), ret_alert,
+						 err);
 	} else {
 		verdict.x509_error = X509_STORE_CTX_get_error(ctx);
 		verdict.index = (size_t)X509_STORE_CTX_get_error_depth(ctx);
@@ -389,8 +440,23 @@ int verify_chain(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUF
 	if (!verdict.x509_error && !profile->trust)
 		verdict = (struct verdict){ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY };
 	if (!verdict.x509_error)
-		verdict = judge(profile, sk_X509_value(certs, 0), certs, name);
+		verdict = judge(profile, sk_X509_value(certs, 0), certs, name, ret_alert, ret_err);
 	sk_X509_pop_free(certs, X509_free);
 	ERR_clear_error();
 	return verdict.x509_error ? refuse(&verdict, name, ret_alert, ret_err) : 0;
+}
+
+void verify_identity(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
+		     char ret_text[IDENTITY_SIZE])
+{
+	X509 *leaf;
+
+	ret_text[0] = '\0';
+	if (!identity_wanted(&profile->identity) || !chain || !sk_CRYPTO_BUFFER_num(chain))
+		return;
+	leaf = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(chain, 0));
+	if (leaf)
+		identity_find(&profile->identity, leaf, ret_text);
+	X509_free(leaf);
+	ERR_clear_error();
 }
