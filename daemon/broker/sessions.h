@@ -72,7 +72,7 @@ struct session {
 	uint32_t handshake_us;
 	struct session_times times;
 	uint32_t rx_epoch, tx_epoch; /* as often keys changed, as far as is known */
-	char *sni, *alpn;            /* of a client @sni is whom it meant */
+	char *sni, *alpn, *identity; /* of a client @sni is whom it meant */
 	uint8_t peer_sha256[32];
 	bool has_peer;
 	uint32_t slot;           /* in the memory that outlives the broker, +1; 0: none */

@@ -53,6 +53,10 @@ enum sluice_option {
 	SLUICE_OPT_MAX_HANDSHAKE_SIZE,
 	SLUICE_OPT_ALERT_TIMEOUT,
 	SLUICE_OPT_EXPORTER, /* BOOL, default false; server: keep what exporters need */
+	SLUICE_OPT_CUSTOMIZE_HOSTNAME_CHECK,
+	SLUICE_OPT_PEER_IDENTITY,
+	SLUICE_OPT_ALLOW_PEERS,
+	SLUICE_OPT_DENY_PEERS,
 	SLUICE_OPTIONS
 };
 
@@ -151,6 +155,13 @@ struct sluice_hostname_check {
 	int (*match)(void *arg, const char *name, int kind, const void *presented, size_t len);
 	void *arg;
 };
+
+/*
+ * sluice_options_set_hostname_check() makes a client compare names by @check, which is copied; NULL:
+ * by option customize_hostname_check alone. Errors: INVALID.
+ */
+int sluice_options_set_hostname_check(struct sluice_options *opts,
+				      const struct sluice_hostname_check *check);
 
 /* sluice_option_info() describes option @id. Errors: INVALID. */
 int sluice_option_info(int id, struct sluice_option_info *ret_info, size_t info_size);

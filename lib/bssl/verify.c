@@ -18,7 +18,12 @@ static int refuse(const struct verify_verdict *verdict, const char *name, uint8_
 		  struct sluice_error *err)
 {
 	*ret_alert = verdict->alert;
-	if (verdict->code == SLUICE_E_HOSTNAME) {
+	if (verdict->by_wildcard) {
+		err_set(err, verdict->code,
+			"the peer's certificate is for %.120s by a wildcard, which option "
+			"customize_hostname_check = https would take",
+			name);
+	} else if (verdict->code == SLUICE_E_HOSTNAME) {
 		err_set(err, verdict->code, "the peer's certificate is not for %.120s", name);
 	} else if (verdict->index) {
 		err_set(err, verdict->code, "issuer %zu of the peer's certificate: %s",
@@ -69,16 +74,19 @@ static int judge(const struct sluice_profile *profile, STACK_OF(X509) * certs, c
 		.trust = profile->trust,
 		.peer = client ? SLUICE_SERVER : SLUICE_CLIENT,
 		.name = client ? name : NULL,
-		.rule = NAMES_HTTPS,
+		.rule = profile->name_rule,
+		.hook = profile->hostname_check,
 		.now_s = sys->wall_s(),
 		.depth = profile->depth,
 	};
 	struct verify_verdict verdict;
-	int r = 0;
+	int r;
 
 	verify_run(&verdict, &request);
 	if (verdict.x509_error)
 		r = refuse(&verdict, name, ret_alert, err);
+	else
+		r = identity_check(&profile->identity, verdict.path, ret_alert, err);
 	verify_verdict_clear(&verdict);
 	return r;
 }
@@ -108,4 +116,19 @@ int verify_chain(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUF
 	sk_X509_pop_free(certs, X509_free);
 	ERR_clear_error();
 	return r;
+}
+
+void verify_identity(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
+		     char ret_text[IDENTITY_SIZE])
+{
+	X509 *leaf;
+
+	ret_text[0] = '\0';
+	if (!identity_wanted(&profile->identity) || !chain || !sk_CRYPTO_BUFFER_num(chain))
+		return;
+	leaf = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(chain, 0));
+	if (leaf)
+		identity_find(&profile->identity, leaf, ret_text);
+	X509_free(leaf);
+	ERR_clear_error();
 }

@@ -56,6 +56,7 @@ static const struct row rows[] = {
 	ROW(VERIFY, VERIFY, "the peer's certificate chain is not valid"),
 	ROW(HOSTNAME, VERIFY, "the peer's certificate is not for this name"),
 	ROW(NO_PEERCERT, VERIFY, "the peer sent no certificate"),
+	ROW(PEER_REFUSED, VERIFY, "the peer's identity is not one that may connect"),
 
 	ROW(OPTION, CONFIG, "the value does not suit the option"),
 	ROW(OPTION_UNKNOWN, CONFIG, "there is no such option"),

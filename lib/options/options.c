@@ -154,6 +154,7 @@ int sluice_options_clone(struct sluice_options **ret_opts, const struct sluice_o
 		return r;
 	}
 	clone->signer = opts->signer;
+	clone->hostname_check = opts->hostname_check;
 	*ret_opts = clone;
 	return 0;
 }
@@ -202,6 +203,8 @@ int options_overlay(struct sluice_options *opts, const struct sluice_options *ex
 		if (!extra->values[other].set)
 			option_value_clear(&opts->values[other], option_row(other)->type);
 	}
+	if (extra->hostname_check.name || extra->hostname_check.match)
+		opts->hostname_check = extra->hostname_check;
 	return 0;
 }
 
@@ -274,4 +277,13 @@ int sluice_options_set_data(struct sluice_options *opts, enum sluice_option id, 
 	if (!r)
 		option_replace(opts, id, &key);
 	return r;
+}
+
+int sluice_options_set_hostname_check(struct sluice_options *opts,
+				      const struct sluice_hostname_check *check)
+{
+	if (!opts)
+		return -SLUICE_E_INVALID;
+	opts->hostname_check = check ? *check : (struct sluice_hostname_check){ 0 };
+	return 0;
 }

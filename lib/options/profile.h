@@ -10,6 +10,8 @@
 
 #include <sluice/options.h>
 
+#include "verify/identity.h"
+
 enum path_mode {
 	PATH_AUTO,
 	PATH_KERNEL,
@@ -36,6 +38,9 @@ struct sluice_profile {
 	bool verify_peer;
 	bool fail_if_no_peer_cert;
 	int depth;
+	enum name_rule name_rule;
+	const struct sluice_hostname_check *hostname_check; /* in opts */
+	struct identity_policy identity;
 	bool sni_disabled;             /* no server name, and no name check */
 	const char *sni;               /* NULL: the host of connect; in opts */
 	const uint8_t *alpn_preferred; /* ProtocolNameList of a server; in opts; NULL: none */

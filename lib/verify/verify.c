@@ -57,28 +57,55 @@ static void answer(struct verify_verdict *verdict)
 		verdict->reason = X509_verify_cert_error_string(verdict->x509_error);
 }
 
-/* Is the peer's certificate for the name that was wanted? Returns X509_V_OK or an X.509 error. */
-static int check_name(const struct verify_request *request)
+/* The zone of a link-local address is ours alone (RFC 4007, 11.2). Errors: HOSTNAME. */
+static int parse_reference(struct reference *ret_reference, const char *name)
 {
-	X509 *leaf = sk_X509_value(request->certs, 0);
-	const char *name = request->name;
 	char address[INET6_ADDRSTRLEN];
-	struct reference reference;
-	const char *zone = strchr(name, '%');
+	size_t len = strcspn(name, "%");
 
-	/* The zone of a link-local address is ours alone (RFC 4007, 11.2). */
-	if (zone && (size_t)(zone - name) < sizeof(address)) {
-		memcpy(address, name, (size_t)(zone - name));
-		address[zone - name] = '\0';
+	if (name[len] && len < sizeof(address)) {
+		memcpy(address, name, len);
+		address[len] = '\0';
 		if (strchr(address, ':'))
 			name = address;
 	}
-	if (reference_parse(&reference, name, NULL) < 0)
-		return X509_V_ERR_HOSTNAME_MISMATCH;
-	if (names_match(leaf, &reference, request->rule, request->hook, name) == NAMES_MATCH)
-		return X509_V_OK;
-	return reference.kind == NAME_IP ? X509_V_ERR_IP_ADDRESS_MISMATCH
-					 : X509_V_ERR_HOSTNAME_MISMATCH;
+	return reference_parse(ret_reference, name, NULL);
+}
+
+/* Is the peer's certificate for the name that was wanted, or for what a program makes of it? */
+static void check_name(struct verify_verdict *verdict, const struct verify_request *request)
+{
+	const struct sluice_hostname_check *hook = request->hook;
+	const char *name = request->name;
+	char derived[DNS_MAX_NAME + 2];
+	struct reference reference;
+	int r = 0;
+
+	verdict->x509_error = X509_V_ERR_HOSTNAME_MISMATCH;
+	if (hook && hook->name)
+		r = hook->name(hook->arg, name, derived, sizeof(derived));
+	if (r < 0)
+		return;
+	derived[sizeof(derived) - 1] = '\0';
+	name = r ? derived : name;
+	if (parse_reference(&reference, name) < 0)
+		return;
+	if (reference.kind == NAME_IP)
+		verdict->x509_error = X509_V_ERR_IP_ADDRESS_MISMATCH;
+	switch (names_match(sk_X509_value(request->certs, 0), &reference, request->rule, hook,
+			    name)) {
+	case NAMES_MATCH:
+		verdict->x509_error = X509_V_OK;
+		break;
+	case NAMES_WILDCARD:
+		verdict->by_wildcard = true;
+		break;
+	case NAMES_MALFORMED:
+		verdict->x509_error = X509_V_ERR_UNSUPPORTED_NAME_SYNTAX;
+		break;
+	default:
+		break;
+	}
 }
 
 void verify_run(struct verify_verdict *ret_verdict, const struct verify_request *request)
@@ -87,7 +114,7 @@ void verify_run(struct verify_verdict *ret_verdict, const struct verify_request 
 
 	path_find(&verdict, request);
 	if (!verdict.x509_error && request->name)
-		verdict.x509_error = check_name(request);
+		check_name(&verdict, request);
 	if (verdict.x509_error) {
 		sk_X509_pop_free(verdict.path, X509_free);
 		verdict.path = NULL;
