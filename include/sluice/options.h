@@ -53,6 +53,8 @@ enum sluice_option {
 	SLUICE_OPT_MAX_HANDSHAKE_SIZE,
 	SLUICE_OPT_ALERT_TIMEOUT,
 	SLUICE_OPT_EXPORTER, /* BOOL, default false; server: keep what exporters need */
+	SLUICE_OPT_CRL_CHECK,
+	SLUICE_OPT_CRL_CACHE, /* see crl.h */
 	SLUICE_OPTIONS
 };
 

@@ -235,6 +235,15 @@ static struct verdict judge_path(const STACK_OF(X509) * path, int depth)
 	return (struct verdict){ 0 };
 }
 
+static struct verdict judge_revocation(const struct sluice_profile *profile,
+				       const STACK_OF(X509) * path, int64_t now_s)
+{
+	struct crl_verdict crl = { 0 };
+
+	crl_check_path(&profile->crl, path, now_s, &crl);
+	return (struct verdict){ crl.x509_error, crl.reason, crl.index };
+}
+
 /*
  * RFC 5280, 4.1.2.5: a certificate is valid up to and including notAfter; for BoringSSL that second
  * is too late.
@@ -329,6 +338,8 @@ static struct verdict judge(const struct sluice_profile *profile, X509 *leaf,
 		goto out;
 	if (X509_verify_cert(ctx) == 1) {
 		verdict = judge_path(X509_STORE_CTX_get0_chain(ctx), profile->depth);
+		if (!verdict.x509_error)
+			verdict = judge_revocation(profile, X509_STORE_CTX_get0_chain(ctx), now_s);
 	} else {
 		verdict.x509_error = X509_STORE_CTX_get_error(ctx);
 		verdict.index = (size_t)X509_STORE_CTX_get_error_depth(ctx);

@@ -198,7 +198,7 @@ static int set_session_context(SSL_CTX *ctx, const struct credentials *creds,
 			       struct sluice_error *err)
 {
 	uint8_t digest[SHA256_DIGEST_LENGTH];
-	int64_t rules[4];
+	int64_t rules[5];
 	SHA256_CTX sha;
 	size_t i;
 
@@ -206,6 +206,7 @@ static int set_session_context(SSL_CTX *ctx, const struct credentials *creds,
 	rules[1] = option_number(opts, SLUICE_OPT_FAIL_IF_NO_PEER_CERT, role);
 	rules[2] = option_number(opts, SLUICE_OPT_DEPTH, role);
 	rules[3] = creds->trust && !creds->cas; /* the system's */
+	rules[4] = option_number(opts, SLUICE_OPT_CRL_CHECK, role);
 	SHA256_Init(&sha);
 	SHA256_Update(&sha, rules, sizeof(rules));
 	hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->chain, 0));

@@ -79,6 +79,8 @@ static int build(struct sluice_profile *profile, const struct sluice_profile *ba
 	profile->settings = settings;
 	r = options_check(profile->opts, profile->role, err);
 	if (!r)
+		r = crl_check_get(&profile->crl, profile->opts, profile->role, err);
+	if (!r)
 		r = settings_get(settings, profile->opts, profile->role, err);
 	if (!r)
 		r = get_credentials(profile, base, extra, err);
