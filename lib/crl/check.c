@@ -21,7 +21,9 @@
 /* struct status - what is known of one certificate. */
 struct status {
 	const struct crl_check *check;
-	X509 *cert, *issuer;
+	const STACK_OF(X509) * path;
+	size_t index; /* of @cert in @path */
+	X509 *cert;
 	int64_t now_s;
 	unsigned int reasons; /* those for which it is known not to be revoked */
 	bool revoked, failed; /* failed: CRLs may be missing */
@@ -82,6 +84,34 @@ static bool may_sign_crls(X509 *issuer)
 	return X509_get_key_usage(issuer) & X509v3_KU_CRL_SIGN;
 }
 
+/*
+ * Whether the issuer has signed @crl. A CA that has changed its key is in the path more than once,
+ * by certificates that it has issued to itself, and signs with one of its keys.
+ */
+static bool is_signed(struct status *status, struct sluice_crl *crl)
+{
+	const X509_NAME *name = X509_get_issuer_name(status->cert);
+	bool may = false;
+	X509 *issuer;
+	size_t i;
+
+	for (i = status->index + 1; i < sk_X509_num(status->path); i++) {
+		issuer = sk_X509_value(status->path, i);
+		if (X509_NAME_cmp(X509_get_subject_name(issuer), name))
+			break;
+		if (!may_sign_crls(issuer))
+			continue;
+		may = true;
+		if (crl_is_signed_by(crl, issuer))
+			return true;
+	}
+	if (!may)
+		return reject(status, X509_V_ERR_KEYUSAGE_NO_CRL_SIGN,
+			      UNDETERMINED("its issuer may not sign CRLs"));
+	return reject(status, X509_V_ERR_CRL_SIGNATURE_FAILURE,
+		      UNDETERMINED("the CRL's signature is wrong"));
+}
+
 /* Whether @crl proves anything about the certificate. The cheap questions go first. */
 static bool is_evidence(struct status *status, struct sluice_crl *crl,
 			const struct crl_point *point)
@@ -99,16 +129,10 @@ static bool is_evidence(struct status *status, struct sluice_crl *crl,
 	if (crl->next_update_s < status->now_s)
 		return reject(status, X509_V_ERR_CRL_HAS_EXPIRED,
 			      UNDETERMINED("the CRL has expired"));
-	if (!may_sign_crls(status->issuer))
-		return reject(status, X509_V_ERR_KEYUSAGE_NO_CRL_SIGN,
-			      UNDETERMINED("its issuer may not sign CRLs"));
 	if (!crl_is_strong(crl))
 		return reject(status, X509_V_ERR_CRL_SIGNATURE_FAILURE,
 			      UNDETERMINED("the CRL's signature algorithm is too weak"));
-	if (!crl_is_signed_by(crl, status->issuer))
-		return reject(status, X509_V_ERR_CRL_SIGNATURE_FAILURE,
-			      UNDETERMINED("the CRL's signature is wrong"));
-	return true;
+	return is_signed(status, crl);
 }
 
 /* Returns whether @crl was evidence. */
@@ -250,8 +274,9 @@ static struct crl_verdict check_at(const struct crl_check *check, const STACK_OF
 {
 	struct status status = {
 		.check = check,
+		.path = path,
+		.index = i,
 		.cert = sk_X509_value(path, i),
-		.issuer = sk_X509_value(path, i + 1),
 		.now_s = now_s,
 		.crl_reason = CRL_REASON_NONE,
 	};

@@ -361,7 +361,13 @@ static bool hash_key(X509 *x509, uint8_t digest[SHA256_DIGEST_LENGTH])
 	return true;
 }
 
-/* Remembers the last key: with 10 MB a signature takes longer than the rest of a handshake. */
+/* Returns whether the verdict @good is that on the key of @digest. */
+static bool is_verdict(const struct sluice_crl *crl, const uint8_t *digest, bool good)
+{
+	return crl->verdicts[good].known &&
+	       !memcmp(crl->verdicts[good].key, digest, SHA256_DIGEST_LENGTH);
+}
+
 bool crl_is_signed_by(struct sluice_crl *crl, X509 *issuer)
 {
 	uint8_t digest[SHA256_DIGEST_LENGTH];
@@ -370,12 +376,12 @@ bool crl_is_signed_by(struct sluice_crl *crl, X509 *issuer)
 	if (!hash_key(issuer, digest))
 		return false;
 	pthread_mutex_lock(&crl->lock);
-	if (!crl->judged || memcmp(crl->judged_key, digest, sizeof(digest)) != 0) {
-		crl->judged_good = verify(crl, issuer);
-		memcpy(crl->judged_key, digest, sizeof(digest));
-		crl->judged = true;
+	good = is_verdict(crl, digest, true);
+	if (!good && !is_verdict(crl, digest, false)) {
+		good = verify(crl, issuer);
+		memcpy(crl->verdicts[good].key, digest, sizeof(digest));
+		crl->verdicts[good].known = true;
 	}
-	good = crl->judged_good;
 	pthread_mutex_unlock(&crl->lock);
 	return good;
 }

@@ -29,9 +29,15 @@ struct sluice_crl {
 	uint8_t scope[SHA256_DIGEST_LENGTH];  /* of issuer, issuing distribution point, key id */
 	uint8_t sha256[SHA256_DIGEST_LENGTH]; /* of the encoding */
 
-	pthread_mutex_t lock; /* of the verdict on the signature, which costs a pass over all */
-	uint8_t judged_key[SHA256_DIGEST_LENGTH]; /* of the SubjectPublicKeyInfo */
-	bool judged, judged_good;
+	/*
+	 * The last key that verified the signature, and the last that did not: with 10 MB that takes
+	 * longer than the rest of a handshake. Digests of their SubjectPublicKeyInfo.
+	 */
+	pthread_mutex_t lock;
+	struct {
+		uint8_t key[SHA256_DIGEST_LENGTH];
+		bool known;
+	} verdicts[2]; /* [true]: it did */
 };
 
 /* crl_is_signed_by() tells whether the public key of @issuer verifies the signature. */

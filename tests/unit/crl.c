@@ -249,6 +249,34 @@ static void CR_25_an_issuer_that_may_not_sign_crls(void **state)
 	deinit(&r);
 }
 
+/* A CA that has changed its key: the peer has a certificate by one, the CRL is signed by the other. */
+static void CR_03_a_ca_that_has_changed_its_key(void **state)
+{
+	struct entity root = new_ca("Root", NULL), old = new_ca("CA", &root);
+	struct entity renewed = new_ca("CA", &old), server = new_server(&renewed);
+	struct revocation r = { .u = { .root = root, .intermediate = old, .server = server } };
+
+	world_init(&r.u.w, SLUICE_CLIENT);
+	trust(&r.u.w, &root);
+	send_cert(&r.u.w, &server);
+	send_cert(&r.u.w, &renewed);
+	send_cert(&r.u.w, &old);
+	assert_int_equal(sluice_crl_db_new(&r.db), 0);
+	r.u.w.profile.crl =
+		(struct crl_check){ CRL_CHECK_TRUE, &sluice_crl_internal_ops, r.db, "" };
+	put(&r, &root, (struct crl_spec){ 0 });
+	put(&r, &old, (struct crl_spec){ .key = root.key });
+	is_open(&r, X509_V_ERR_CRL_SIGNATURE_FAILURE, "the CRL's signature is wrong");
+	put(&r, &old, (struct crl_spec){ 0 });
+	accepts(&r.u.w, NULL);
+	put(&r, &old, (struct crl_spec){ .revoked = renewed.cert });
+	is_revoked(&r, "issuer 1");
+	put(&r, &old, (struct crl_spec){ .revoked = server.cert });
+	is_revoked(&r, "the peer's certificate");
+	entity_free(&renewed);
+	deinit(&r);
+}
+
 static void CR_25_crls_out_of_their_time(void **state)
 {
 	static const struct {
@@ -483,6 +511,7 @@ int main(void)
 		cmocka_unit_test(CR_25_a_crl_by_another_key_is_no_evidence),
 		cmocka_unit_test(CR_25_a_weak_signature_is_no_evidence),
 		cmocka_unit_test(CR_25_an_issuer_that_may_not_sign_crls),
+		cmocka_unit_test(CR_03_a_ca_that_has_changed_its_key),
 		cmocka_unit_test(CR_25_crls_out_of_their_time),
 		cmocka_unit_test(CR_25_a_crl_serves_up_to_its_next_update),
 		cmocka_unit_test(crls_are_about_what_they_say),
