@@ -65,6 +65,16 @@ static int parse_chain(STACK_OF(X509) * certs, const STACK_OF(CRYPTO_BUFFER) * c
 	return 0;
 }
 
+/* Of a path that is valid: is any of it revoked? */
+static void judge_revocation(struct verify_verdict *verdict, const struct sluice_profile *profile,
+			     int64_t now_s)
+{
+	struct crl_verdict crl = { 0 };
+
+	if (crl_check_path(&profile->crl, verdict->path, now_s, &crl))
+		verify_verdict_refuse(verdict, crl.x509_error, crl.reason, crl.index);
+}
+
 static int judge(const struct sluice_profile *profile, STACK_OF(X509) * certs, const char *name,
 		 uint8_t *ret_alert, struct sluice_error *err)
 {
@@ -83,6 +93,8 @@ static int judge(const struct sluice_profile *profile, STACK_OF(X509) * certs, c
 	int r;
 
 	verify_run(&verdict, &request);
+	if (!verdict.x509_error)
+		judge_revocation(&verdict, profile, request.now_s);
 	if (verdict.x509_error)
 		r = refuse(&verdict, name, ret_alert, err);
 	else

@@ -73,6 +73,7 @@ static const struct row rows[] = {
 	ROW(CERT_EXPIRED, CONFIG, "the certificate has expired"),
 	ROW(CERT_NOT_YET, CONFIG, "the certificate is not valid yet"),
 	ROW(NO_CERT, CONFIG, "a server needs a certificate"),
+	ROW(CRL_PARSE, CONFIG, "this is not a CRL"),
 
 	ROW(INVALID, USAGE, "an argument makes no sense"),
 	ROW(STATE, USAGE, "the connection's state does not allow this"),

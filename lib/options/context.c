@@ -207,7 +207,7 @@ static int set_session_context(SSL_CTX *ctx, const struct credentials *creds,
 			       struct sluice_error *err)
 {
 	uint8_t digest[SHA256_DIGEST_LENGTH];
-	int64_t rules[9];
+	int64_t rules[10];
 	SHA256_CTX sha;
 	size_t i;
 
@@ -222,6 +222,7 @@ static int set_session_context(SSL_CTX *ctx, const struct credentials *creds,
 	rules[6] = (int64_t)(intptr_t)opts->hostname_check.name;
 	rules[7] = (int64_t)(intptr_t)opts->hostname_check.match;
 	rules[8] = (int64_t)(intptr_t)opts->hostname_check.arg;
+	rules[9] = option_number(opts, SLUICE_OPT_CRL_CHECK, role);
 	SHA256_Init(&sha);
 	SHA256_Update(&sha, rules, sizeof(rules));
 	hash_value(&sha, &opts->values[SLUICE_OPT_ALLOW_PEERS]);

@@ -82,6 +82,10 @@ void option_replace(struct sluice_options *opts, enum sluice_option id, struct o
 	option_value_clear(&opts->values[id], option_row((int)id)->type);
 	opts->values[id] = *value;
 	opts->values[id].set = true;
+	if (id == SLUICE_OPT_CRL_CACHE) { /* a text replaces the operations of a program */
+		opts->crl_ops = NULL;
+		opts->crl_db = NULL;
+	}
 }
 
 int64_t option_number(const struct sluice_options *opts, enum sluice_option id,
@@ -155,6 +159,8 @@ int sluice_options_clone(struct sluice_options **ret_opts, const struct sluice_o
 	}
 	clone->signer = opts->signer;
 	clone->hostname_check = opts->hostname_check;
+	clone->crl_ops = opts->crl_ops;
+	clone->crl_db = opts->crl_db;
 	*ret_opts = clone;
 	return 0;
 }
@@ -205,6 +211,10 @@ int options_overlay(struct sluice_options *opts, const struct sluice_options *ex
 	}
 	if (extra->hostname_check.name || extra->hostname_check.match)
 		opts->hostname_check = extra->hostname_check;
+	if (extra->crl_ops) {
+		opts->crl_ops = extra->crl_ops;
+		opts->crl_db = extra->crl_db;
+	}
 	return 0;
 }
 

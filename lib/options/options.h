@@ -13,6 +13,7 @@
 #include <sluice/options.h>
 
 struct signer;
+struct sluice_crl_cache_ops;
 
 #define OPTION_MAX_STRING 4095        /* bytes of a path or name: PATH_MAX without its NUL */
 #define OPTION_MAX_PASSWORD 1023      /* what PEM's password callback has room for */
@@ -66,6 +67,8 @@ struct sluice_options {
 	struct option_value values[SLUICE_OPTIONS];
 	const struct signer *signer; /* has the key of cert; NULL: key or keyfile is */
 	struct sluice_hostname_check hostname_check; /* no functions: none */
+	const struct sluice_crl_cache_ops *crl_ops;  /* NULL: the text of crl_cache tells */
+	void *crl_db;
 };
 
 static inline bool option_is_set(const struct sluice_options *opts, enum sluice_option id)

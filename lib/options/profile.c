@@ -3,7 +3,7 @@
  * Profiles: options checked, credentials loaded and a BoringSSL context built from both. Called by
  * programs, and by connections for options of their own. After sluice_profile_new() nothing changes
  * any more, so that any number of connections in any thread share a profile; a handshake must never
- * open a file because of it.
+ * open a file because of it, but for those of crl_cache = hash_dir.
  */
 #include "options/profile.h"
 
@@ -104,6 +104,8 @@ static int build(struct sluice_profile *profile, const struct sluice_profile *ba
 		return err_set(err, SLUICE_E_NOMEM, "no memory for a profile");
 	profile->settings = settings;
 	r = options_check(profile->opts, profile->role, err);
+	if (!r)
+		r = crl_check_get(&profile->crl, profile->opts, profile->role, err);
 	if (!r)
 		r = settings_get(settings, profile->opts, profile->role, err);
 	if (!r)

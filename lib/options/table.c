@@ -349,6 +349,25 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.late = BOTH,
 		.help = "peers that may not connect, even if allow_peers has them; rules as there",
 	},
+	[SLUICE_OPT_CRL_CHECK] = {
+		.name = "crl_check",
+		.type = SLUICE_TYPE_ENUM,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "false",
+		.values = "false|true|peer|best_effort",
+		.help = "which certificates must not be revoked: true: all but the trusted one; "
+			"peer: the peer's own; best_effort: all, where a CRL is known",
+	},
+	[SLUICE_OPT_CRL_CACHE] = {
+		.name = "crl_cache",
+		.type = SLUICE_TYPE_STRING,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "internal",
+		.help = "where CRLs are: internal: inserted by the program; hash_dir dir=PATH: "
+			"files named by c_rehash",
+	},
 };
 
 const struct option_row *option_row(int id)

@@ -15,16 +15,13 @@
 #define MIN_EC_BITS 256
 
 /* RFC 4055, 3.1: RSASSA-PSS-params; an absent hash is SHA-1. */
-static int pss_digest(const X509 *x509)
+static int pss_digest(const X509_ALGOR *algorithm)
 {
-	const ASN1_OBJECT *object;
-	const X509_ALGOR *algorithm;
 	const void *value;
 	CBS cbs, params, hash, oid;
 	int type, has_hash;
 
-	X509_get0_signature(NULL, &algorithm, x509);
-	X509_ALGOR_get0(&object, &type, &value, algorithm);
+	X509_ALGOR_get0(NULL, &type, &value, algorithm);
 	if (type != V_ASN1_SEQUENCE)
 		return NID_undef;
 	CBS_init(&cbs, ASN1_STRING_get0_data(value), (size_t)ASN1_STRING_length(value));
@@ -40,9 +37,12 @@ static int pss_digest(const X509 *x509)
 	return OBJ_cbs2nid(&oid);
 }
 
-bool strength_is_strong_signature(const X509 *x509)
+bool strength_is_strong_algorithm(const X509_ALGOR *algorithm)
 {
-	switch (X509_get_signature_nid(x509)) {
+	const ASN1_OBJECT *object;
+
+	X509_ALGOR_get0(&object, NULL, NULL, algorithm);
+	switch (OBJ_obj2nid(object)) {
 	case NID_sha256WithRSAEncryption:
 	case NID_sha384WithRSAEncryption:
 	case NID_sha512WithRSAEncryption:
@@ -56,7 +56,7 @@ bool strength_is_strong_signature(const X509 *x509)
 	default: /* MD5, SHA-1 and SHA-224, and what nobody knows */
 		return false;
 	}
-	switch (pss_digest(x509)) {
+	switch (pss_digest(algorithm)) {
 	case NID_sha256:
 	case NID_sha384:
 	case NID_sha512:
@@ -64,6 +64,14 @@ bool strength_is_strong_signature(const X509 *x509)
 	default:
 		return false;
 	}
+}
+
+bool strength_is_strong_signature(const X509 *x509)
+{
+	const X509_ALGOR *algorithm;
+
+	X509_get0_signature(NULL, &algorithm, x509);
+	return strength_is_strong_algorithm(algorithm);
 }
 
 const char *strength_of_key(X509 *x509)

@@ -124,6 +124,17 @@ void verify_run(struct verify_verdict *ret_verdict, const struct verify_request 
 	*ret_verdict = verdict;
 }
 
+void verify_verdict_refuse(struct verify_verdict *verdict, int x509_error, const char *reason,
+			   size_t index)
+{
+	sk_X509_pop_free(verdict->path, X509_free);
+	verdict->path = NULL;
+	verdict->x509_error = x509_error;
+	verdict->reason = reason;
+	verdict->index = index;
+	answer(verdict);
+}
+
 void verify_verdict_clear(struct verify_verdict *verdict)
 {
 	sk_X509_pop_free(verdict->path, X509_free);

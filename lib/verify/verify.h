@@ -44,6 +44,13 @@ struct verify_verdict {
  * (verify/path.h), whatever the peer has sent.
  */
 void verify_run(struct verify_verdict *ret_verdict, const struct verify_request *request);
+
+/*
+ * verify_verdict_refuse() turns a verdict that accepted into one that does not, and frees its path. @reason:
+ * static, or NULL for BoringSSL's text.
+ */
+void verify_verdict_refuse(struct verify_verdict *verdict, int x509_error, const char *reason,
+			   size_t index);
 void verify_verdict_clear(struct verify_verdict *verdict);
 
 #endif
