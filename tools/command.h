@@ -5,7 +5,7 @@
 
 #include "args.h"
 
-/* Exit statuses of every subcommand. */
+/* Exit statuses of every subcommand but verify. */
 enum exit_status {
 	EXIT_OK = 0,
 	EXIT_USAGE = 1,   /* the command line or an option of the library */
@@ -28,6 +28,7 @@ struct command {
 extern const struct command cmd_serve;
 extern const struct command cmd_connect;
 extern const struct command cmd_probe;
+extern const struct command cmd_verify;
 extern const struct command cmd_options;
 extern const struct command cmd_errors;
 

@@ -122,6 +122,9 @@ struct json_object *describe_conn(const struct sluice_conn_info *info)
 	add_text(object, "group", info->group ? info->group_name : NULL);
 	json_object_object_add(object, "resumed", json_object_new_boolean(info->resumed));
 	json_object_object_add(object, "verified", json_object_new_boolean(info->peer_verified));
+	if (info->peer_identity[0])
+		json_object_object_add(object, "identity",
+				       json_object_new_string(info->peer_identity));
 	add_text(object, "sni", info->sni[0] ? word(info->sni, text, sizeof(text)) : NULL);
 	add_text(object, "alpn", info->alpn[0] ? word(info->alpn, text, sizeof(text)) : NULL);
 	json_object_object_add(object, "tx", describe_direction(&info->tx));

@@ -26,6 +26,10 @@ static void list_text(const struct option_value *value, int id, char *out, size_
 	uint16_t code;
 
 	*out = '\0';
+	if (option_is_peers(id)) {
+		snprintf(out, size, "%s", (const char *)value->bytes);
+		return;
+	}
 	for (i = 0; i < value->len && len + 1 < size; i += step) {
 		if (id == SLUICE_OPT_ALPN_ADVERTISED_PROTOCOLS ||
 		    id == SLUICE_OPT_ALPN_PREFERRED_PROTOCOLS) {

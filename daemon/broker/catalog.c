@@ -17,6 +17,7 @@
 #include "options/options.h"
 #include "options/pem.h"
 #include "options/profile.h"
+#include "options/trust.h"
 
 #define MAX_ENTRY (16 << 20)
 #define FIRST_ENTRY (64 << 10)
@@ -45,7 +46,7 @@ static const char *cas_of(const struct sluice_options *opts, enum sluice_role ro
 
 	*ret_system = !path && role == SLUICE_CLIENT && !option_is_set(opts, SLUICE_OPT_CACERTS) &&
 		      option_number(opts, SLUICE_OPT_VERIFY, role);
-	return *ret_system ? CREDENTIALS_SYSTEM_CAS : path;
+	return *ret_system ? TRUST_SYSTEM_FILE : path;
 }
 
 static int put_cas(struct broker *broker, const struct source *source, struct wire *wire)

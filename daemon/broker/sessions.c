@@ -209,6 +209,10 @@ static bool read_attr(struct session *session, const struct attr *attr)
 		free(session->alpn);
 		session->alpn = strndup((const char *)attr->bytes, attr->len);
 		return session->alpn;
+	case ATTR_PEER_IDENTITY:
+		free(session->identity);
+		session->identity = strndup((const char *)attr->bytes, attr->len);
+		return session->identity;
 	case ATTR_PEER_SHA256:
 		session->has_peer = attr->len == sizeof(session->peer_sha256);
 		if (session->has_peer)
@@ -329,6 +333,7 @@ void session_end_of(struct broker *broker, struct session *session, enum end end
 	traffic_free(session->tx);
 	free(session->sni);
 	free(session->alpn);
+	free(session->identity);
 	free(session->proxied);
 	free(session->trace);
 	free(session);

@@ -78,7 +78,7 @@ struct session {
 	struct session_times times;
 	uint32_t rx_epoch, tx_epoch;     /* as often keys changed, as far as is known */
 	uint32_t rx_records, tx_records; /* of the last epoch, as its worker told at the end */
-	char *sni, *alpn;                /* of a client @sni is whom it meant */
+	char *sni, *alpn, *identity;     /* of a client @sni is whom it meant */
 	uint8_t peer_sha256[32];
 	uint32_t slot;           /* in the memory that outlives the broker, +1; 0: none */
 	int fd;                  /* until it is acknowledged, as @message */

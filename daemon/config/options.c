@@ -116,11 +116,25 @@ static int set_value(struct parse *p, const struct sluice_option_info *info,
 	return r < 0 ? r : set_text(p, info->name, value, value->text, options);
 }
 
+/* Handshakers have no files, and nobody gives them CRLs: with these no handshake would succeed. */
+static int check_crl(struct parse *p, const char *name, const struct node *value)
+{
+	bool cache = !strcmp(name, "crl_cache");
+	bool check = !strcmp(name, "crl_check") && strcmp(value->text, "false") != 0;
+
+	if (cache || check)
+		return parse_fail(p, SLUICE_E_UNSUPPORTED, value->place,
+				  "%s: the daemon does not consult revocation lists; take it out",
+				  name);
+	return 0;
+}
+
 static int set_option(struct parse *p, const struct fields *fields, const struct node *key,
 		      const struct node *value, enum sluice_role role,
 		      struct sluice_options *options)
 {
 	struct sluice_option_info info;
+	int r;
 
 	if (!find_option(key->text, &info))
 		return fail_unknown(p, fields, key);
@@ -128,7 +142,8 @@ static int set_option(struct parse *p, const struct fields *fields, const struct
 		return parse_fail(p, SLUICE_E_OPTION_ROLE, key->place,
 				  "%s: is an option of a %s; take it out, or change the role",
 				  info.name, role == SLUICE_SERVER ? "client" : "server");
-	return set_value(p, &info, value, options);
+	r = set_value(p, &info, value, options);
+	return r < 0 ? r : check_crl(p, info.name, value);
 }
 
 int options_read(struct parse *p, const struct fields *fields, const struct node *map,

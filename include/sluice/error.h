@@ -42,9 +42,10 @@ enum sluice_errno {
 	SLUICE_E_HANDSHAKE_TOO_LARGE = 29, /* more handshake bytes than max_handshake_size */
 
 	/* Certificates of the peer. */
-	SLUICE_E_VERIFY = 40,      /* path validation failed; x509_error tells why */
-	SLUICE_E_HOSTNAME = 41,    /* the certificate is not for this name */
-	SLUICE_E_NO_PEERCERT = 42, /* the peer sent no certificate */
+	SLUICE_E_VERIFY = 40,       /* path validation failed; x509_error tells why */
+	SLUICE_E_HOSTNAME = 41,     /* the certificate is not for this name */
+	SLUICE_E_NO_PEERCERT = 42,  /* the peer sent no certificate */
+	SLUICE_E_PEER_REFUSED = 43, /* its identity is not one that may connect */
 
 	/* Options, found when a profile is built. */
 	SLUICE_E_OPTION = 50,           /* the value does not suit the option */
@@ -62,6 +63,7 @@ enum sluice_errno {
 	SLUICE_E_CERT_EXPIRED = 62,     /* the certificate's notAfter has passed */
 	SLUICE_E_CERT_NOT_YET = 63,     /* the certificate's notBefore lies ahead */
 	SLUICE_E_NO_CERT = 64,          /* a server profile without certificate */
+	SLUICE_E_CRL_PARSE = 65,        /* not a CRL */
 
 	/* Use of the API. */
 	SLUICE_E_INVALID = 70,                 /* an argument makes no sense */

@@ -125,6 +125,7 @@ struct sluice_conn_info {
 	char group_name[24];
 	char sni[256];
 	char alpn[256];
+	char peer_identity[256]; /* by peer_identity and allow_peers; "": none */
 };
 
 /*

@@ -53,6 +53,12 @@ enum sluice_option {
 	SLUICE_OPT_MAX_HANDSHAKE_SIZE,
 	SLUICE_OPT_ALERT_TIMEOUT,
 	SLUICE_OPT_EXPORTER, /* BOOL, default false; server: keep what exporters need */
+	SLUICE_OPT_CUSTOMIZE_HOSTNAME_CHECK,
+	SLUICE_OPT_PEER_IDENTITY,
+	SLUICE_OPT_ALLOW_PEERS,
+	SLUICE_OPT_DENY_PEERS,
+	SLUICE_OPT_CRL_CHECK,
+	SLUICE_OPT_CRL_CACHE, /* see crl.h */
 	SLUICE_OPTIONS
 };
 
@@ -122,6 +128,42 @@ int sluice_options_set_data(struct sluice_options *opts, enum sluice_option id, 
  */
 int sluice_options_parse(struct sluice_options *opts, const char *text, size_t text_len,
 			 struct sluice_error *ret_err);
+
+/* The kinds of names in a certificate's subjectAltName, as numbered in RFC 5280, 4.2.1.6. */
+enum sluice_name_kind {
+	SLUICE_NAME_OTHER = 0,
+	SLUICE_NAME_EMAIL = 1,
+	SLUICE_NAME_DNS = 2,
+	SLUICE_NAME_DIRECTORY = 4,
+	SLUICE_NAME_URI = 6,
+	SLUICE_NAME_IP = 7, /* 4 or 16 bytes */
+	SLUICE_NAME_REGISTERED_ID = 8,
+};
+
+/*
+ * struct sluice_hostname_check - a rule of one's own for whom a server's certificate is for. Either
+ * function may be NULL. They are called while a handshake is driven, by whoever drives it, and must
+ * not block; @arg must outlive every profile made with it.
+ *
+ * @name derives what is compared from what was asked for: it writes a name of less than @size bytes
+ * and a NUL, and returns 1; 0: it stays as it is; -1: there is none, and the certificate is refused.
+ *
+ * @match tells whether a name of the certificate is the one that was asked for: 1 it is, 0 it is not,
+ * -1: what option customize_hostname_check says. It is asked about names of every kind; the bytes of
+ * one may be anything, have no NUL behind them, and are not checked.
+ */
+struct sluice_hostname_check {
+	int (*name)(void *arg, const char *asked, char *ret_name, size_t size);
+	int (*match)(void *arg, const char *name, int kind, const void *presented, size_t len);
+	void *arg;
+};
+
+/*
+ * sluice_options_set_hostname_check() makes a client compare names by @check, which is copied; NULL:
+ * by option customize_hostname_check alone. Errors: INVALID.
+ */
+int sluice_options_set_hostname_check(struct sluice_options *opts,
+				      const struct sluice_hostname_check *check);
 
 /* sluice_option_info() describes option @id. Errors: INVALID. */
 int sluice_option_info(int id, struct sluice_option_info *ret_info, size_t info_size);

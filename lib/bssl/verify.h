@@ -11,9 +11,16 @@
  * verify_chain() validates @chain (leaf first) with the profile's trust anchors, depth and, for a
  * client, the reference identity @name (a DNS name or an address as text; NULL: no name check).
  * With verify = none it returns 0 at once. On failure *@ret_alert is what the peer is told and
- * *@ret_err the reason. Errors: VERIFY, HOSTNAME, NO_PEERCERT, NOMEM.
+ * *@ret_err the reason. Errors: VERIFY, HOSTNAME, PEER_REFUSED, NO_PEERCERT, NOMEM.
  */
 int verify_chain(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
 		 const char *name, uint8_t *ret_alert, struct sluice_error *ret_err);
+
+/*
+ * verify_identity() tells the identity of a peer whose chain has been accepted, of a resumed session
+ * as well: by options peer_identity and allow_peers, or "".
+ */
+void verify_identity(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
+		     char ret_text[IDENTITY_SIZE]);
 
 #endif

@@ -56,6 +56,7 @@ static const struct row rows[] = {
 	ROW(VERIFY, VERIFY, "the peer's certificate chain is not valid"),
 	ROW(HOSTNAME, VERIFY, "the peer's certificate is not for this name"),
 	ROW(NO_PEERCERT, VERIFY, "the peer sent no certificate"),
+	ROW(PEER_REFUSED, VERIFY, "the peer's identity is not one that may connect"),
 
 	ROW(OPTION, CONFIG, "the value does not suit the option"),
 	ROW(OPTION_UNKNOWN, CONFIG, "there is no such option"),
@@ -72,6 +73,7 @@ static const struct row rows[] = {
 	ROW(CERT_EXPIRED, CONFIG, "the certificate has expired"),
 	ROW(CERT_NOT_YET, CONFIG, "the certificate is not valid yet"),
 	ROW(NO_CERT, CONFIG, "a server needs a certificate"),
+	ROW(CRL_PARSE, CONFIG, "this is not a CRL"),
 
 	ROW(INVALID, USAGE, "an argument makes no sense"),
 	ROW(STATE, USAGE, "the connection's state does not allow this"),

@@ -48,5 +48,7 @@ int stage_verify(struct sluice_conn *conn)
 	if (SSL_session_reused(conn->ssl))
 		conn->info.peer_verified = conn->profile->verify_peer &&
 					   SSL_get0_peer_certificates(conn->ssl) != NULL;
+	verify_identity(conn->profile, SSL_get0_peer_certificates(conn->ssl),
+			conn->info.peer_identity);
 	return STAGE_DONE;
 }

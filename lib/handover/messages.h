@@ -105,6 +105,7 @@ enum attr_type {
 	ATTR_PLAIN, /* 1: the program has no TLS at all */
 	ATTR_BOTH,  /* 1: the peer is asked for new keys of its own */
 	ATTR_KNOWS, /* of a worker: enum worker_knows, added up */
+	ATTR_PEER_IDENTITY,
 
 	/* secrets: to the broker only, and to the worker of a connection on the user path */
 	ATTR_RX_KEYS = 96,

@@ -160,6 +160,8 @@ int state_write(const struct sluice_conn *conn, struct wire *wire)
 	wire_put_text(wire, ATTR_SNI, info->sni);
 	wire_put_text(wire, ATTR_ALPN, info->alpn);
 	wire_put_text(wire, ATTR_HOST, conn->host);
+	if (info->peer_identity[0])
+		wire_put_text(wire, ATTR_PEER_IDENTITY, info->peer_identity);
 	write_peer(conn, wire);
 	wire_put_u64(wire, ATTR_CAN_REKEY, epoch_can_change(conn));
 	if (conn->early_len)
@@ -203,6 +205,8 @@ static bool read_attr(struct sluice_conn *conn, struct parts *parts, const struc
 		return attr_text(attr, conn->info.sni, sizeof(conn->info.sni));
 	case ATTR_ALPN:
 		return attr_text(attr, conn->info.alpn, sizeof(conn->info.alpn));
+	case ATTR_PEER_IDENTITY:
+		return attr_text(attr, conn->info.peer_identity, sizeof(conn->info.peer_identity));
 	case ATTR_CAN_REKEY:
 		parts->can_rekey = attr_u64(attr, &value) && value;
 		return true;

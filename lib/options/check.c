@@ -104,6 +104,28 @@ static int check_tickets(const struct sluice_options *opts, enum sluice_role rol
 	return 0;
 }
 
+/* Who is let in by identity must be seen to have it. */
+static int check_peers(const struct sluice_options *opts, enum sluice_role role,
+		       struct sluice_error *err)
+{
+	bool allow = option_is_set(opts, SLUICE_OPT_ALLOW_PEERS);
+	bool kind = option_number(opts, SLUICE_OPT_PEER_IDENTITY, role);
+	const char *name = allow ? "allow_peers" : kind ? "peer_identity" : "deny_peers";
+
+	if (!allow && !kind && !option_is_set(opts, SLUICE_OPT_DENY_PEERS))
+		return 0;
+	if (!option_number(opts, SLUICE_OPT_VERIFY, role))
+		return err_set(err, SLUICE_E_OPTION_CONFLICT, "%s: needs verify = verify_peer",
+			       name);
+	if (role == SLUICE_SERVER && (allow || kind) &&
+	    !option_number(opts, SLUICE_OPT_FAIL_IF_NO_PEER_CERT, role))
+		return err_set(err, SLUICE_E_OPTION_CONFLICT,
+			       "%s: needs fail_if_no_peer_cert = true, or whoever has no "
+			       "certificate gets in",
+			       name);
+	return 0;
+}
+
 int options_check(const struct sluice_options *opts, enum sluice_role role,
 		  struct sluice_error *ret_err)
 {
@@ -118,6 +140,8 @@ int options_check(const struct sluice_options *opts, enum sluice_role role,
 			    "secure_renegotiate: false would accept what RFC 5746 forbids");
 	if (!r)
 		r = check_tickets(opts, role, ret_err);
+	if (!r)
+		r = check_peers(opts, role, ret_err);
 	return r;
 }
 

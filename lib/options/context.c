@@ -187,6 +187,15 @@ static void hash_der(SHA256_CTX *sha, const CRYPTO_BUFFER *der)
 		SHA256_Update(sha, CRYPTO_BUFFER_data(der), len);
 }
 
+static void hash_value(SHA256_CTX *sha, const struct option_value *value)
+{
+	uint64_t len = value->len;
+
+	SHA256_Update(sha, &len, sizeof(len));
+	if (len)
+		SHA256_Update(sha, value->bytes, len);
+}
+
 /*
  * Sessions resume only where the peer would have been judged by the same rules and would have met
  * the same identity: a resumed handshake shows no certificate. Profiles are told apart by their
@@ -198,7 +207,7 @@ static int set_session_context(SSL_CTX *ctx, const struct credentials *creds,
 			       struct sluice_error *err)
 {
 	uint8_t digest[SHA256_DIGEST_LENGTH];
-	int64_t rules[4];
+	int64_t rules[10];
 	SHA256_CTX sha;
 	size_t i;
 
@@ -206,8 +215,18 @@ static int set_session_context(SSL_CTX *ctx, const struct credentials *creds,
 	rules[1] = option_number(opts, SLUICE_OPT_FAIL_IF_NO_PEER_CERT, role);
 	rules[2] = option_number(opts, SLUICE_OPT_DEPTH, role);
 	rules[3] = creds->trust && !creds->cas; /* the system's */
+	rules[4] = role == SLUICE_CLIENT
+			   ? option_number(opts, SLUICE_OPT_CUSTOMIZE_HOSTNAME_CHECK, role)
+			   : 0;
+	rules[5] = option_number(opts, SLUICE_OPT_PEER_IDENTITY, role);
+	rules[6] = (int64_t)(intptr_t)opts->hostname_check.name;
+	rules[7] = (int64_t)(intptr_t)opts->hostname_check.match;
+	rules[8] = (int64_t)(intptr_t)opts->hostname_check.arg;
+	rules[9] = option_number(opts, SLUICE_OPT_CRL_CHECK, role);
 	SHA256_Init(&sha);
 	SHA256_Update(&sha, rules, sizeof(rules));
+	hash_value(&sha, &opts->values[SLUICE_OPT_ALLOW_PEERS]);
+	hash_value(&sha, &opts->values[SLUICE_OPT_DENY_PEERS]);
 	hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->chain, 0));
 	for (i = 0; rules[0] && i < sk_CRYPTO_BUFFER_num(creds->cas); i++)
 		hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->cas, i));

@@ -19,6 +19,7 @@
 #include "core/sys.h"
 #include "options/options.h"
 #include "options/pem.h"
+#include "options/trust.h"
 
 #define MAX_CHAIN 16  /* certificates we send; longer ones meet a peer's depth limit */
 #define WHAT_LEN 140  /* option and path in an error text */
@@ -276,39 +277,22 @@ static int load_identity(struct credentials *creds, const struct sluice_options 
 
 /* --- trust ---------------------------------------------------------------------------------- */
 
-static int build_trust(struct credentials *creds, const STACK_OF(CRYPTO_BUFFER) * cas,
-		       struct sluice_error *err)
+static int new_trust(struct credentials *creds, struct sluice_error *err)
 {
-	X509_STORE *store = X509_STORE_new();
-	bool ok = store != NULL;
-	X509 *x509;
-	size_t i;
-
-	for (i = 0; ok && i < sk_CRYPTO_BUFFER_num(cas); i++) {
-		x509 = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(cas, i));
-		ok = x509 && X509_STORE_add_cert(store, x509);
-		X509_free(x509);
-	}
-	ERR_clear_error();
-	if (!ok) {
-		X509_STORE_free(store);
-		return err_set(err, SLUICE_E_NOMEM, "no memory for CA certificates");
-	}
-	creds->trust = store;
-	return 0;
+	creds->trust = X509_STORE_new();
+	return creds->trust ? 0 : err_set(err, SLUICE_E_NOMEM, "no memory for CA certificates");
 }
 
 static int load_system_trust(struct credentials *creds, struct sluice_error *err)
 {
-	STACK_OF(CRYPTO_BUFFER) *cas = NULL;
 	struct sluice_error why;
 	int r;
 
+	r = new_trust(creds, err);
+	if (r < 0)
+		return r;
 	err_clear(&why);
-	r = load_certs(&cas, SLUICE_OPT_CACERTFILE, CREDENTIALS_SYSTEM_CAS, true, &why);
-	if (!r)
-		r = build_trust(creds, cas, &why);
-	sk_CRYPTO_BUFFER_pop_free(cas, CRYPTO_BUFFER_free);
+	r = trust_add_system(creds->trust, option_row(SLUICE_OPT_CACERTFILE)->name, &why);
 	if (r < 0) {
 		err_set(err, -r, "%s; set cacertfile, or install package ca-certificates",
 			why.text);
@@ -333,7 +317,9 @@ static int load_trust(struct credentials *creds, const struct sluice_options *op
 	} else {
 		return 0;
 	}
-	return r < 0 ? r : build_trust(creds, creds->cas, err);
+	if (!r)
+		r = new_trust(creds, err);
+	return r < 0 ? r : trust_add_certs(creds->trust, creds->cas, err);
 }
 
 /* --- all of it ------------------------------------------------------------------------------ */

@@ -10,9 +10,6 @@
 
 #include <sluice/options.h>
 
-/* Where Debian's ca-certificates keeps what the administrator of this machine trusts. */
-#define CREDENTIALS_SYSTEM_CAS "/etc/ssl/certs/ca-certificates.crt"
-
 /* struct credentials - immutable once loaded; profiles that derive from each other share it. */
 struct credentials {
 	atomic_uint refs;

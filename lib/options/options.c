@@ -82,6 +82,10 @@ void option_replace(struct sluice_options *opts, enum sluice_option id, struct o
 	option_value_clear(&opts->values[id], option_row((int)id)->type);
 	opts->values[id] = *value;
 	opts->values[id].set = true;
+	if (id == SLUICE_OPT_CRL_CACHE) { /* a text replaces the operations of a program */
+		opts->crl_ops = NULL;
+		opts->crl_db = NULL;
+	}
 }
 
 int64_t option_number(const struct sluice_options *opts, enum sluice_option id,
@@ -154,6 +158,9 @@ int sluice_options_clone(struct sluice_options **ret_opts, const struct sluice_o
 		return r;
 	}
 	clone->signer = opts->signer;
+	clone->hostname_check = opts->hostname_check;
+	clone->crl_ops = opts->crl_ops;
+	clone->crl_db = opts->crl_db;
 	*ret_opts = clone;
 	return 0;
 }
@@ -201,6 +208,12 @@ int options_overlay(struct sluice_options *opts, const struct sluice_options *ex
 		other = (int)option_other_form((enum sluice_option)id);
 		if (!extra->values[other].set)
 			option_value_clear(&opts->values[other], option_row(other)->type);
+	}
+	if (extra->hostname_check.name || extra->hostname_check.match)
+		opts->hostname_check = extra->hostname_check;
+	if (extra->crl_ops) {
+		opts->crl_ops = extra->crl_ops;
+		opts->crl_db = extra->crl_db;
 	}
 	return 0;
 }
@@ -274,4 +287,13 @@ int sluice_options_set_data(struct sluice_options *opts, enum sluice_option id, 
 	if (!r)
 		option_replace(opts, id, &key);
 	return r;
+}
+
+int sluice_options_set_hostname_check(struct sluice_options *opts,
+				      const struct sluice_hostname_check *check)
+{
+	if (!opts)
+		return -SLUICE_E_INVALID;
+	opts->hostname_check = check ? *check : (struct sluice_hostname_check){ 0 };
+	return 0;
 }

@@ -13,6 +13,7 @@
 #include <sluice/options.h>
 
 struct signer;
+struct sluice_crl_cache_ops;
 
 #define OPTION_MAX_STRING 4095        /* bytes of a path or name: PATH_MAX without its NUL */
 #define OPTION_MAX_PASSWORD 1023      /* what PEM's password callback has room for */
@@ -48,7 +49,8 @@ const char *option_refused(const char *name, size_t name_len);
  *   ENUM         @number, the index of the word
  *   STRING       @bytes, NUL-terminated
  *   SECRET       @bytes, NUL-terminated, in secret memory
- *   LIST         @bytes: uint16_t code points, or of ALPN a ProtocolNameList (RFC 7301, 3.1)
+ *   LIST         @bytes: uint16_t code points, or of ALPN a ProtocolNameList (RFC 7301, 3.1), or of
+ *                peers the text, NUL-terminated
  *   DATA         @ders; of `key` @key: a key is parsed at once, so that its bytes live in
  *                BoringSSL's object only, which wipes what it frees
  */
@@ -64,6 +66,9 @@ struct option_value {
 struct sluice_options {
 	struct option_value values[SLUICE_OPTIONS];
 	const struct signer *signer; /* has the key of cert; NULL: key or keyfile is */
+	struct sluice_hostname_check hostname_check; /* no functions: none */
+	const struct sluice_crl_cache_ops *crl_ops;  /* NULL: the text of crl_cache tells */
+	void *crl_db;
 };
 
 static inline bool option_is_set(const struct sluice_options *opts, enum sluice_option id)
@@ -75,6 +80,12 @@ static inline bool option_is_set(const struct sluice_options *opts, enum sluice_
 static inline const char *option_text(const struct sluice_options *opts, enum sluice_option id)
 {
 	return opts->values[id].bytes;
+}
+
+/* option_is_peers() tells the LISTs of verify/rules.h. */
+static inline bool option_is_peers(int id)
+{
+	return id == SLUICE_OPT_ALLOW_PEERS || id == SLUICE_OPT_DENY_PEERS;
 }
 
 /* option_number() returns a BOOL, INT or ENUM: what is set, else the default of @role. */

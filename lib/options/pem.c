@@ -65,8 +65,8 @@ static bool grow(struct pem_file *file, size_t *size)
 	return true;
 }
 
-/* Reads @fd to its end. Returns 0 or an errno; EFBIG: more than PEM_MAX_FILE bytes. */
-static int read_all(int fd, struct pem_file *file)
+/* Reads @fd to its end. Returns 0 or an errno; EFBIG: more than @max bytes. */
+static int read_all(int fd, struct pem_file *file, size_t max)
 {
 	size_t size = 0;
 	ssize_t n;
@@ -82,7 +82,7 @@ static int read_all(int fd, struct pem_file *file)
 		if (n < 0)
 			return errno;
 		file->len += (size_t)n;
-		if (file->len > PEM_MAX_FILE)
+		if (file->len > max)
 			return EFBIG;
 	}
 }
@@ -92,14 +92,14 @@ int pem_file_read_fd(struct pem_file *ret_file, int fd)
 	int err;
 
 	*ret_file = (struct pem_file){ NULL };
-	err = read_all(fd, ret_file);
+	err = read_all(fd, ret_file, PEM_MAX_FILE);
 	if (err)
 		pem_file_free(ret_file);
 	return err;
 }
 
-int pem_file_read(struct pem_file *ret_file, const char *option, const char *path,
-		  struct sluice_error *ret_err)
+int pem_file_read_max(struct pem_file *ret_file, const char *option, const char *path, size_t max,
+		      struct sluice_error *ret_err)
 {
 	struct pem_file file = { 0 };
 	int fd, err_no;
@@ -109,7 +109,7 @@ int pem_file_read(struct pem_file *ret_file, const char *option, const char *pat
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return file_error(errno, option, path, ret_err);
-	err_no = read_all(fd, &file);
+	err_no = read_all(fd, &file, max);
 	sys->close(fd); /* only read from: nothing that a failure could lose */
 	if (err_no) {
 		pem_file_free(&file);
@@ -117,6 +117,12 @@ int pem_file_read(struct pem_file *ret_file, const char *option, const char *pat
 	}
 	*ret_file = file;
 	return 0;
+}
+
+int pem_file_read(struct pem_file *ret_file, const char *option, const char *path,
+		  struct sluice_error *ret_err)
+{
+	return pem_file_read_max(ret_file, option, path, PEM_MAX_FILE, ret_err);
 }
 
 /* --- BoringSSL's errors --------------------------------------------------------------------- */

@@ -25,6 +25,10 @@ struct pem_file {
  */
 int pem_file_read(struct pem_file *ret_file, const char *option, const char *path,
 		  struct sluice_error *ret_err);
+
+/* pem_file_read_max() does the same with at most @max bytes instead of PEM_MAX_FILE. */
+int pem_file_read_max(struct pem_file *ret_file, const char *option, const char *path, size_t max,
+		      struct sluice_error *ret_err);
 void pem_file_free(struct pem_file *file);
 
 /* pem_file_read_fd() reads an open file from where it stands. Returns 0 or an errno. */

@@ -3,7 +3,7 @@
  * Profiles: options checked, credentials loaded and a BoringSSL context built from both. Called by
  * programs, and by connections for options of their own. After sluice_profile_new() nothing changes
  * any more, so that any number of connections in any thread share a profile; a handshake must never
- * open a file because of it.
+ * open a file because of it, but for those of crl_cache = hash_dir.
  */
 #include "options/profile.h"
 
@@ -56,6 +56,32 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 	profile->alert_timeout_ms = (int)option_number(opts, SLUICE_OPT_ALERT_TIMEOUT, role);
 }
 
+static int read_peers(struct peer_rules **ret_rules, const struct sluice_options *opts,
+		      enum sluice_option id, struct sluice_error *err)
+{
+	const struct option_value *value = &opts->values[id];
+
+	if (!value->set)
+		return 0;
+	return rules_parse(ret_rules, option_row((int)id)->name, value->bytes, value->len, err);
+}
+
+/* What is asked of the names in the peer's certificate. */
+static int fill_names(struct sluice_profile *profile, struct sluice_error *err)
+{
+	const struct sluice_options *opts = profile->opts;
+	struct identity_policy *identity = &profile->identity;
+	int r;
+
+	profile->hostname_check = &opts->hostname_check;
+	profile->name_rule = (enum name_rule)option_number(
+		opts, SLUICE_OPT_CUSTOMIZE_HOSTNAME_CHECK, profile->role);
+	identity->kind =
+		(enum identity_kind)option_number(opts, SLUICE_OPT_PEER_IDENTITY, profile->role);
+	r = read_peers(&identity->allow, opts, SLUICE_OPT_ALLOW_PEERS, err);
+	return r ? r : read_peers(&identity->deny, opts, SLUICE_OPT_DENY_PEERS, err);
+}
+
 /* Takes what @extra does not change from @base: deriving for a connection opens no file then. */
 static int get_credentials(struct sluice_profile *profile, const struct sluice_profile *base,
 			   const struct sluice_options *extra, struct sluice_error *err)
@@ -79,6 +105,8 @@ static int build(struct sluice_profile *profile, const struct sluice_profile *ba
 	profile->settings = settings;
 	r = options_check(profile->opts, profile->role, err);
 	if (!r)
+		r = crl_check_get(&profile->crl, profile->opts, profile->role, err);
+	if (!r)
 		r = settings_get(settings, profile->opts, profile->role, err);
 	if (!r)
 		r = get_credentials(profile, base, extra, err);
@@ -88,6 +116,9 @@ static int build(struct sluice_profile *profile, const struct sluice_profile *ba
 	if (r < 0)
 		return r;
 	fill(profile, settings);
+	r = fill_names(profile, err);
+	if (r < 0)
+		return r;
 	return context_new(&profile->ctx, settings, profile->opts, profile->role, profile->creds,
 			   err);
 }
@@ -229,6 +260,8 @@ struct sluice_profile *sluice_profile_unref(struct sluice_profile *profile)
 	SSL_CTX_free(profile->ctx);
 	free(profile->settings);
 	credentials_unref(profile->creds);
+	rules_free(profile->identity.allow);
+	rules_free(profile->identity.deny);
 	sluice_options_free(profile->opts);
 	free(profile);
 	return NULL;

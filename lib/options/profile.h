@@ -10,6 +10,9 @@
 
 #include <sluice/options.h>
 
+#include "crl/check.h"
+#include "verify/identity.h"
+
 enum path_mode {
 	PATH_AUTO,
 	PATH_KERNEL,
@@ -36,6 +39,10 @@ struct sluice_profile {
 	bool verify_peer;
 	bool fail_if_no_peer_cert;
 	int depth;
+	enum name_rule name_rule;
+	const struct sluice_hostname_check *hostname_check; /* in opts */
+	struct identity_policy identity;
+	struct crl_check crl;
 	bool sni_disabled;             /* no server name, and no name check */
 	const char *sni;               /* NULL: the host of connect; in opts */
 	const uint8_t *alpn_preferred; /* ProtocolNameList of a server; in opts; NULL: none */
@@ -77,6 +84,13 @@ int profile_new_keyless(struct sluice_profile **ret_profile, const struct sluice
  */
 int profile_new_bare(struct sluice_profile **ret_profile, const struct sluice_options *opts,
 		     enum sluice_role role, struct sluice_error *ret_err);
+
+/*
+ * crl_check_get() takes what crl_check and crl_cache say; the arguments are those in @opts. Errors:
+ * OPTION, OPTION_CONFLICT, OPTION_RANGE, UNSUPPORTED, and what the operations of a program return.
+ */
+int crl_check_get(struct crl_check *ret_check, const struct sluice_options *opts,
+		  enum sluice_role role, struct sluice_error *ret_err);
 
 /* profile_set_ticket_keys() makes a server's tickets those of everyone with the same 48 bytes. */
 #define PROFILE_TICKET_KEYS_LEN 48

@@ -314,6 +314,60 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.def = "false",
 		.help = "server: keep what exporting keying material needs; a client always does",
 	},
+	[SLUICE_OPT_CUSTOMIZE_HOSTNAME_CHECK] = {
+		.name = "customize_hostname_check",
+		.type = SLUICE_TYPE_ENUM,
+		.roles = SLUICE_CLIENT,
+		.late = SLUICE_CLIENT,
+		.def = "strict",
+		.values = "strict|https|ldap",
+		.help = "what a wildcard in the server's certificate stands for: strict nothing, "
+			"https one left-most label before two others, ldap before any",
+	},
+	[SLUICE_OPT_PEER_IDENTITY] = {
+		.name = "peer_identity",
+		.type = SLUICE_TYPE_ENUM,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "none",
+		.values = "none|dns|email|uri|spiffe|ip",
+		.help = "kind of name in the peer's certificate that is its identity, and must be "
+			"there",
+	},
+	[SLUICE_OPT_ALLOW_PEERS] = {
+		.name = "allow_peers",
+		.type = SLUICE_TYPE_LIST,
+		.roles = BOTH,
+		.late = BOTH,
+		.help = "peers that may connect, and no others: dns:, email:, uri:, spiffe://, ip:, "
+			"issuer:, cert:, key:, issuer-key:",
+	},
+	[SLUICE_OPT_DENY_PEERS] = {
+		.name = "deny_peers",
+		.type = SLUICE_TYPE_LIST,
+		.roles = BOTH,
+		.late = BOTH,
+		.help = "peers that may not connect, even if allow_peers has them; rules as there",
+	},
+	[SLUICE_OPT_CRL_CHECK] = {
+		.name = "crl_check",
+		.type = SLUICE_TYPE_ENUM,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "false",
+		.values = "false|true|peer|best_effort",
+		.help = "which certificates must not be revoked: true: all but the trusted one; "
+			"peer: the peer's own; best_effort: all, where a CRL is known",
+	},
+	[SLUICE_OPT_CRL_CACHE] = {
+		.name = "crl_cache",
+		.type = SLUICE_TYPE_STRING,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "internal",
+		.help = "where CRLs are: internal: inserted by the program; hash_dir dir=PATH: "
+			"files named by c_rehash",
+	},
 };
 
 const struct option_row *option_row(int id)

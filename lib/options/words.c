@@ -15,6 +15,7 @@
 #include "config.h"
 #include "core/error.h"
 #include "record/suite.h"
+#include "verify/rules.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -389,6 +390,23 @@ static bool is_alpn(enum sluice_option id)
 	       id == SLUICE_OPT_ALPN_PREFERRED_PROTOCOLS;
 }
 
+/* Keeps the text: a profile reads it again, wherever it is built. */
+static int parse_peers(enum sluice_option id, const char *text, size_t text_len, void **ret_bytes,
+		       size_t *ret_len, struct sluice_error *err)
+{
+	struct peer_rules *rules;
+	int r = rules_parse(&rules, option_row(id)->name, text, text_len, err);
+
+	if (r < 0)
+		return r;
+	rules_free(rules);
+	*ret_bytes = option_bytes_new(SLUICE_TYPE_LIST, text, text_len);
+	if (!*ret_bytes)
+		return err_set(err, SLUICE_E_NOMEM, "%s: no memory", option_row(id)->name);
+	*ret_len = text_len;
+	return 0;
+}
+
 int words_parse(enum sluice_option id, const char *text, size_t text_len, void **ret_bytes,
 		size_t *ret_len, struct sluice_error *ret_err)
 {
@@ -399,6 +417,8 @@ int words_parse(enum sluice_option id, const char *text, size_t text_len, void *
 	if (text_len > OPTION_MAX_LIST)
 		return err_set(ret_err, SLUICE_E_OPTION_RANGE, "%s: longer than %d bytes",
 			       option_row(id)->name, OPTION_MAX_LIST);
+	if (option_is_peers(id))
+		return parse_peers(id, text, text_len, ret_bytes, ret_len, ret_err);
 	/* A name's comma becomes its length byte; the first has none. */
 	bytes = malloc(is_alpn(id) ? text_len + 1 : size);
 	if (!bytes)

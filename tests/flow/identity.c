@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "options/credentials.h"
+#include "options/trust.h"
 #include "support/certs.h"
 #include "support/leaks.h"
 #include "support/pair.h"
@@ -159,7 +159,7 @@ static unsigned int system_cas_read;
 
 static int open_system_cas(const char *path, int flags, mode_t mode)
 {
-	if (strcmp(path, CREDENTIALS_SYSTEM_CAS))
+	if (strcmp(path, TRUST_SYSTEM_FILE))
 		return sys_real.open(path, flags, mode);
 	system_cas_read++;
 	return sys_real.open(system_cas, flags, mode);

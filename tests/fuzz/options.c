@@ -74,7 +74,7 @@ static void check_value(enum sluice_option id, const struct option_value *value)
 	switch (row->type) {
 	case SLUICE_TYPE_BOOL:
 	case SLUICE_TYPE_ENUM:
-		REQUIRE(value->number >= 0 && value->number <= 2);
+		REQUIRE(value->number >= 0 && value->number <= 5);
 		break;
 	case SLUICE_TYPE_INT:
 		REQUIRE(value->number >= row->min && value->number <= row->max);
@@ -84,7 +84,9 @@ static void check_value(enum sluice_option id, const struct option_value *value)
 		REQUIRE(value->len > 0 && strlen(value->bytes) == value->len);
 		break;
 	case SLUICE_TYPE_LIST:
-		if (row->values)
+		if (option_is_peers(id))
+			REQUIRE(value->len > 0 && strlen(value->bytes) == value->len);
+		else if (row->values)
 			check_codes(id, value);
 		else
 			check_alpn(value);

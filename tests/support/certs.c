@@ -357,6 +357,7 @@ static void make_authority(struct authority *ca)
 	certs.ca = put_certs("ca.pem", ca->root, NULL, NULL);
 	certs.ca_key = put_key("ca-key.pem", ca->root_key, NULL);
 	certs.intermediate = put_certs("intermediate.pem", ca->inter, NULL, NULL);
+	certs.intermediate_key = put_key("intermediate-key.pem", ca->inter_key, NULL);
 
 	other.key = certs_key(CERT_KEY_P256);
 	x509 = certs_make(&other);

@@ -20,6 +20,7 @@ struct certs {
 	const char *ca_key;                              /* P-256 */
 	const char *other_ca;                            /* a root that issued nothing */
 	const char *intermediate;                        /* alone */
+	const char *intermediate_key;                    /* P-256 */
 	const char *server_rsa, *server_rsa_key;         /* RSA, 2048 bits */
 	const char *server_p256, *server_p256_key;       /* ECDSA */
 	const char *server_ed25519, *server_ed25519_key; /* Ed25519 */

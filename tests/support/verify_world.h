@@ -74,6 +74,7 @@ static inline void world_init(struct world *w, enum sluice_role role)
 	w->profile.role = role;
 	w->profile.verify_peer = true;
 	w->profile.depth = 10;
+	w->profile.name_rule = NAMES_HTTPS;
 	w->profile.trust = X509_STORE_new();
 	w->chain = sk_CRYPTO_BUFFER_new_null();
 	assert_true(w->profile.trust && w->chain);

@@ -18,6 +18,7 @@
 #include "core/sys.h"
 #include "options/options.h"
 #include "options/profile.h"
+#include "options/trust.h"
 #include "support/certs.h"
 #include "support/profiles.h"
 
@@ -197,7 +198,7 @@ static const char *system_cas; /* what stands in for the system's bundle; NULL: 
 
 static int open_other_cas(const char *path, int flags, mode_t mode)
 {
-	if (strcmp(path, CREDENTIALS_SYSTEM_CAS))
+	if (strcmp(path, TRUST_SYSTEM_FILE))
 		return sys_real.open(path, flags, mode);
 	if (!system_cas) {
 		errno = ENOENT;
@@ -229,7 +230,7 @@ static void CL_02_CL_05_a_verifying_client_trusts_what_the_system_trusts(void **
 
 	system_cas = NULL;
 	err = build_fails(SLUICE_CLIENT, PAIRS("depth", "3"), SLUICE_E_FILE,
-			  PAIRS(CREDENTIALS_SYSTEM_CAS, "No such file", "set cacertfile",
+			  PAIRS(TRUST_SYSTEM_FILE, "No such file", "set cacertfile",
 				"ca-certificates"));
 	assert_int_equal(err.sys_errno, ENOENT);
 

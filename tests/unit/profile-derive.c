@@ -14,6 +14,7 @@
 
 #include "core/sys.h"
 #include "options/credentials.h"
+#include "options/trust.h"
 #include "record/suite.h"
 #include "support/certs.h"
 #include "support/profile_pair.h"
@@ -150,7 +151,7 @@ static int no_open(const char *path, int flags, mode_t mode)
 /* Stands in for a system that trusts the test CA. */
 static int open_ca_instead(const char *path, int flags, mode_t mode)
 {
-	if (!strcmp(path, CREDENTIALS_SYSTEM_CAS))
+	if (!strcmp(path, TRUST_SYSTEM_FILE))
 		path = certs_get()->ca;
 	return sys_real.open(path, flags, mode);
 }

@@ -25,7 +25,7 @@ _sluice() {
 		return
 	fi
 	case $prev in
-	--cert | --key | --cacert | --config | --session-in | --session-out | --output | -O)
+	--cert | --key | --cacert | --config | --session-in | --session-out | --output | -O | --chain | --batch | --trust)
 		_filedir
 		return
 		;;

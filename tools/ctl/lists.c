@@ -65,6 +65,7 @@ static const struct column session_columns[] = {
 	{ "group", "Group" },
 	{ "resumed", "Resumed" },
 	{ "peer_verified", "Peer verified" },
+	{ "peer_identity", "Peer's identity" },
 	{ "peer_sha256", "Peer's certificate" },
 	{ "rx_path", "Receiving by" },
 	{ "rx_reason", "... because" },

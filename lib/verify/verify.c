@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A verdict on a peer's chain: a path is found (path.c), then the certificate is held against the
+ * name that was wanted. Called by stage VERIFY and by `sluice verify`. It must never accept where a
+ * check could not be made.
+ */
+#include "verify/verify.h"
+
+#include <string.h>
+
+#include <netinet/in.h>
+#include <openssl/err.h>
+
+#include "tls/control.h"
+#include "verify/path.h"
+
+/* What the peer is told (RFC 8446, 6.2); what is not listed is bad_certificate. */
+static const struct {
+	int x509_error;
+	uint8_t alert;
+	int code;
+} answers[] = {
+	{ X509_V_OK, 0, SLUICE_OK },
+	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, SLUICE_ALERT_UNKNOWN_CA, SLUICE_E_VERIFY },
+	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, SLUICE_ALERT_UNKNOWN_CA, SLUICE_E_VERIFY },
+	{ X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, SLUICE_ALERT_UNKNOWN_CA, SLUICE_E_VERIFY },
+	{ X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, SLUICE_ALERT_UNKNOWN_CA, SLUICE_E_VERIFY },
+	{ X509_V_ERR_CERT_UNTRUSTED, SLUICE_ALERT_UNKNOWN_CA, SLUICE_E_VERIFY },
+	{ X509_V_ERR_CERT_NOT_YET_VALID, SLUICE_ALERT_CERTIFICATE_EXPIRED, SLUICE_E_VERIFY },
+	{ X509_V_ERR_CERT_HAS_EXPIRED, SLUICE_ALERT_CERTIFICATE_EXPIRED, SLUICE_E_VERIFY },
+	{ X509_V_ERR_CERT_REVOKED, SLUICE_ALERT_CERTIFICATE_REVOKED, SLUICE_E_VERIFY },
+	{ X509_V_ERR_INVALID_PURPOSE, SLUICE_ALERT_UNSUPPORTED_CERTIFICATE, SLUICE_E_VERIFY },
+	{ X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION, SLUICE_ALERT_UNSUPPORTED_CERTIFICATE,
+	  SLUICE_E_VERIFY },
+	{ X509_V_ERR_HOSTNAME_MISMATCH, SLUICE_ALERT_BAD_CERTIFICATE, SLUICE_E_HOSTNAME },
+	{ X509_V_ERR_IP_ADDRESS_MISMATCH, SLUICE_ALERT_BAD_CERTIFICATE, SLUICE_E_HOSTNAME },
+	{ X509_V_ERR_OUT_OF_MEM, SLUICE_ALERT_INTERNAL_ERROR, SLUICE_E_NOMEM },
+	{ X509_V_ERR_UNSPECIFIED, SLUICE_ALERT_INTERNAL_ERROR, SLUICE_E_VERIFY },
+	{ X509_V_ERR_INVALID_CALL, SLUICE_ALERT_INTERNAL_ERROR, SLUICE_E_VERIFY },
+	{ X509_V_ERR_STORE_LOOKUP, SLUICE_ALERT_INTERNAL_ERROR, SLUICE_E_VERIFY },
+};
+
+/* Fills in what follows from the X.509 error. */
+static void answer(struct verify_verdict *verdict)
+{
+	size_t i;
+
+	verdict->code = SLUICE_E_VERIFY;
+	verdict->alert = SLUICE_ALERT_BAD_CERTIFICATE;
+	for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		if (answers[i].x509_error == verdict->x509_error) {
+			verdict->alert = answers[i].alert;
+			verdict->code = answers[i].code;
+		}
+	}
+	if (verdict->x509_error && !verdict->reason)
+		verdict->reason = X509_verify_cert_error_string(verdict->x509_error);
+}
+
+/* The zone of a link-local address is ours alone (RFC 4007, 11.2). Errors: HOSTNAME. */
+static int parse_reference(struct reference *ret_reference, const char *name)
+{
+	char address[INET6_ADDRSTRLEN];
+	size_t len = strcspn(name, "%");
+
+	if (name[len] && len < sizeof(address)) {
+		memcpy(address, name, len);
+		address[len] = '\0';
+		if (strchr(address, ':'))
+			name = address;
+	}
+	return reference_parse(ret_reference, name, NULL);
+}
+
+/* Is the peer's certificate for the name that was wanted, or for what a program makes of it? */
+static void check_name(struct verify_verdict *verdict, const struct verify_request *request)
+{
+	const struct sluice_hostname_check *hook = request->hook;
+	const char *name = request->name;
+	char derived[DNS_MAX_NAME + 2];
+	struct reference reference;
+	int r = 0;
+
+	verdict->x509_error = X509_V_ERR_HOSTNAME_MISMATCH;
+	if (hook && hook->name)
+		r = hook->name(hook->arg, name, derived, sizeof(derived));
+	if (r < 0)
+		return;
+	derived[sizeof(derived) - 1] = '\0';
+	name = r ? derived : name;
+	if (parse_reference(&reference, name) < 0)
+		return;
+	if (reference.kind == NAME_IP)
+		verdict->x509_error = X509_V_ERR_IP_ADDRESS_MISMATCH;
+	switch (names_match(sk_X509_value(request->certs, 0), &reference, request->rule, hook,
+			    name)) {
+	case NAMES_MATCH:
+		verdict->x509_error = X509_V_OK;
+		break;
+	case NAMES_WILDCARD:
+		verdict->by_wildcard = true;
+		break;
+	case NAMES_MALFORMED:
+		verdict->x509_error = X509_V_ERR_UNSUPPORTED_NAME_SYNTAX;
+		break;
+	default:
+		break;
+	}
+}
+
+void verify_run(struct verify_verdict *ret_verdict, const struct verify_request *request)
+{
+	struct verify_verdict verdict = { 0 };
+
+	path_find(&verdict, request);
+	if (!verdict.x509_error && request->name)
+		check_name(&verdict, request);
+	if (verdict.x509_error) {
+		sk_X509_pop_free(verdict.path, X509_free);
+		verdict.path = NULL;
+	}
+	ERR_clear_error();
+	answer(&verdict);
+	*ret_verdict = verdict;
+}
+
+void verify_verdict_refuse(struct verify_verdict *verdict, int x509_error, const char *reason,
+			   size_t index)
+{
+	sk_X509_pop_free(verdict->path, X509_free);
+	verdict->path = NULL;
+	verdict->x509_error = x509_error;
+	verdict->reason = reason;
+	verdict->index = index;
+	answer(verdict);
+}
+
+void verify_verdict_clear(struct verify_verdict *verdict)
+{
+	sk_X509_pop_free(verdict->path, X509_free);
+	*verdict = (struct verify_verdict){ 0 };
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Certificate path validation (RFC 5280, 6; names: RFC 9525): one request, one verdict. */
+#ifndef SLUICE_VERIFY_VERIFY_H
+#define SLUICE_VERIFY_VERIFY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <openssl/x509.h>
+
+#include <sluice/options.h>
+
+#include "verify/names.h"
+
+/* struct verify_request - a chain, and what is asked of it. Everything is the caller's. */
+struct verify_request {
+	STACK_OF(X509) * certs; /* the peer's own first, then any others in any order */
+	X509_STORE *trust;      /* trust anchors; NULL: none. Not changed while this is under way */
+	enum sluice_role peer;  /* as what the peer presents its certificate */
+	const char *name;    /* a DNS name or an address as text; NULL: for whom does not matter */
+	enum name_rule rule; /* what wildcards match */
+	const struct sluice_hostname_check *hook; /* of whoever asks; NULL: none */
+	int64_t now_s;                            /* the time to judge at, seconds of the epoch */
+	int depth;                                /* most intermediates that are not self-issued */
+	bool partial_chain; /* any trusted certificate ends a path, not only a self-signed one */
+};
+
+/* struct verify_verdict - what came of it. */
+struct verify_verdict {
+	int x509_error;        /* X509_V_ERR_*; X509_V_OK: accepted */
+	const char *reason;    /* a text that is never freed; NULL: accepted */
+	size_t index;          /* whose fault, counted from the peer's certificate: 0 */
+	int code;              /* SLUICE_E_*, or SLUICE_OK */
+	bool by_wildcard;      /* HOSTNAME: rule https would have accepted it */
+	uint8_t alert;         /* what the peer is to be told; of no meaning if accepted */
+	STACK_OF(X509) * path; /* accepted: the peer's certificate to the trust anchor; or NULL */
+	unsigned int n_paths;  /* paths that were tried */
+};
+
+/*
+ * verify_run() looks for a path from the peer's certificate to a trust anchor and judges it. The
+ * verdict is always filled in; verify_verdict_clear() frees its path. What it costs is bounded
+ * (verify/path.h), whatever the peer has sent.
+ */
+void verify_run(struct verify_verdict *ret_verdict, const struct verify_request *request);
+
+/*
+ * verify_verdict_refuse() turns a verdict that accepted into one that does not, and frees its path. @reason:
+ * static, or NULL for BoringSSL's text.
+ */
+void verify_verdict_refuse(struct verify_verdict *verdict, int x509_error, const char *reason,
+			   size_t index);
+void verify_verdict_clear(struct verify_verdict *verdict);
+
+#endif

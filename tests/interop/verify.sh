@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What `sluice verify` says of certificates that OpenSSL made, by its words and its exit status, and of
+# requests that are none.
+# shellcheck disable=SC2317 # the functions are called by the harness
+set -euo pipefail
+# shellcheck source=tests/interop/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# judged STATUS PATTERN OPTION...: how `sluice verify` must end, and the words on either output.
+judged() {
+  local wanted=$1 pattern=$2 status=0
+  shift 2
+  "$SLUICE" verify "$@" </dev/null >"$work/out" 2>&1 || status=$?
+  if [ "$status" -eq "$wanted" ] && grep -q -- "$pattern" "$work/out"; then return 0; fi
+  say "with $*: status $status instead of $wanted, or no '$pattern': $(head -n 1 "$work/out")"
+  return 1
+}
+
+make_chain() {
+  local ca=(-CA "$work/sub.pem" -CAkey "$work/sub.key" -days 2)
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=root" \
+    -keyout "$work/ca.key" -out "$work/ca.pem"
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=sub" \
+    -keyout "$work/sub.key" -out "$work/sub.csr"
+  openssl x509 -req -in "$work/sub.csr" -CA "$work/ca.pem" -CAkey "$work/ca.key" -set_serial 2 \
+    -days 2 -out "$work/sub.pem" -extfile <(printf 'basicConstraints=critical,CA:TRUE\n')
+  openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=leaf" \
+    -keyout "$work/leaf.key" -out "$work/leaf.csr"
+  openssl x509 -req -in "$work/leaf.csr" "${ca[@]}" -set_serial 3 -out "$work/leaf.pem" \
+    -extfile <(printf 'subjectAltName=DNS:www.example.test,IP:192.0.2.1,IP:2001:db8::1\nextendedKeyUsage=serverAuth\n')
+  cat "$work/leaf.pem" "$work/sub.pem" >"$work/chain.pem"
+  mkdir "$work/anchors" "$work/empty"
+  cp "$work/ca.pem" "$work/anchors/one.crt"
+  echo "not a certificate, and not named as one" >"$work/anchors/README"
+}
+
+accepted() {
+  local good=(--chain "$work/chain.pem" --trust "$work/ca.pem")
+  judged 0 '^2: CN=root' "${good[@]}" &&
+    judged 0 '^accepted' "${good[@]}" --host www.example.test &&
+    judged 0 '^accepted' "${good[@]}" --ip 192.0.2.1 &&
+    judged 0 '^accepted' "${good[@]}" --ip 2001:DB8:0::1 &&
+    judged 0 '^accepted' --chain "$work/chain.pem" --trust "$work/anchors" --depth 1 &&
+    judged 0 '"path":\["CN=leaf","CN=sub"\]' --chain "$work/leaf.pem" --trust "$work/sub.pem" \
+      --partial-chain --json
+}
+
+rejected() {
+  local good=(--chain "$work/chain.pem" --trust "$work/ca.pem")
+  judged 1 '^rejected: Hostname mismatch' "${good[@]}" --host example.test &&
+    judged 1 '^rejected: IP address mismatch' "${good[@]}" --ip 192.0.2.2 &&
+    judged 1 'purpose' "${good[@]}" --client &&
+    judged 1 'longer than option depth' "${good[@]}" --depth 0 &&
+    judged 1 'has expired' "${good[@]}" --time 2099-01-01T00:00:00Z &&
+    judged 1 'not yet valid' "${good[@]}" --time 1000000000 &&
+    judged 1 '"alert":"unknown_ca"' --chain "$work/leaf.pem" --trust "$work/ca.pem" --json &&
+    judged 1 'unable to get local issuer' --chain "$work/leaf.pem" --trust "$work/sub.pem" &&
+    judged 1 'rejected' --chain "$work/chain.pem" --trust "$work/leaf.pem"
+}
+
+unusable() {
+  local good=(--chain "$work/chain.pem" --trust "$work/ca.pem")
+  judged 2 'either --chain or --batch' &&
+    judged 2 '--trust or --system' --chain "$work/chain.pem" &&
+    judged 2 'No such file' --chain "$work/none.pem" --trust "$work/ca.pem" &&
+    judged 2 'No such file' --chain "$work/chain.pem" --trust "$work/none" &&
+    judged 2 'no file in' --chain "$work/chain.pem" --trust "$work/empty" &&
+    judged 2 'no PEM certificate' --chain "$work/anchors/README" --trust "$work/ca.pem" &&
+    judged 2 'not an address' "${good[@]}" --ip localhost &&
+    judged 2 'not a DNS name' "${good[@]}" --host 192.0.2.1 &&
+    judged 2 'exclude each other' "${good[@]}" --host a.test --ip 192.0.2.1 &&
+    judged 2 '--time' "${good[@]}" --time tomorrow &&
+    judged 2 '--depth' "${good[@]}" --depth -1 &&
+    judged 2 '--what' "${good[@]}" --what
+}
+
+# Requests with what this run has made, and what each verdict must be.
+batch() {
+  local status=0
+  python3 - "$work" >"$work/requests" <<-'END'
+	import json, sys
+	work = sys.argv[1]
+	read = lambda name: open(f"{work}/{name}.pem").read()
+	good = {"chain": read("chain"), "trust": read("ca")}
+	for wanted, request in [
+	    ("accepted", good),
+	    ("accepted", {**good, "name": "www.example.test", "peer": "server", "depth": 1}),
+	    ("rejected", {**good, "name": "www.example.com"}),
+	    ("rejected", {**good, "peer": "client"}),
+	    ("rejected", {**good, "depth": 0}),
+	    ("rejected", {**good, "time": "2099-01-01T00:00:00+01:00"}),
+	    ("rejected", {**good, "time": 0}),
+	    ("rejected", {**good, "trust": read("sub")}),
+	    ("accepted", {**good, "trust": read("sub"), "partial_chain": True}),
+	    ("rejected", {"chain": good["chain"]}),
+	    ("unusable", {"trust": good["trust"]}),
+	    ("unusable", {**good, "crls": []}),
+	    ("unusable", {**good, "name": "www.example.test\0.example.com"}),
+	    ("unusable", {**good, "name": 1}),
+	    ("unusable", {**good, "depth": 101}),
+	    ("unusable", {**good, "depth": "1"}),
+	    ("unusable", {**good, "peer": "both"}),
+	    ("unusable", {**good, "partial_chain": 1}),
+	    ("unusable", {**good, "time": "2099-01-01"}),
+	    ("unusable", {**good, "time": "2099-01-01T00:00:00+1:00"}),
+	    ("unusable", {**good, "trust": "nothing"}),
+	    ("unusable", {**good, "chain": ""}),
+	    ("unusable", []),
+	    ("unusable", None),
+	]:
+	    if isinstance(request, dict):
+	        request = {"id": wanted, **request}
+	    print(json.dumps(request))
+	print('{"id": "unusable", "chain"')
+	print('{} {}')
+	print()
+	print(json.dumps({"id": "accepted", **good}), end="")
+	END
+  "$SLUICE" verify --batch "$work/requests" >"$work/verdicts" || status=$?
+  [ "$status" -eq 2 ] || say "status $status instead of 2"
+  python3 - "$work/verdicts" <<-'END'
+	import json, sys
+	verdicts = [json.loads(line) for line in open(sys.argv[1])]
+	wrong = [v for v in verdicts if v["result"] != (v.get("id") or "unusable")]
+	for verdict in wrong:
+	    print("#", verdict)
+	sys.exit(len(verdicts) != 27 or bool(wrong))
+	END
+  grep -q '"result":"accepted"' "$work/verdicts" && [ "$status" -eq 2 ] &&
+    head -n 1 "$work/requests" | "$SLUICE" verify --batch - >"$work/out" &&
+    sed 's/"trust"/"id2"/;s/"id2": "[^"]*"/"depth": 5/' <(head -n 1 "$work/requests") |
+    "$SLUICE" verify --batch - --trust "$work/ca.pem" | grep -q '"result":"accepted"'
+}
+
+make_chain >"$work/certificates.log" 2>&1 || {
+  cat "$work/certificates.log" >&2
+  exit 1
+}
+ktap_plan 4
+# test: a good chain is accepted with status 0
+attempt "a good chain is accepted with status 0" accepted
+# test: what is wrong with a chain is named with status 1
+attempt "what is wrong with a chain is named with status 1" rejected
+# test: what is no chain, or no option, ends with status 2
+attempt "what is no chain, or no option, ends with status 2" unusable
+# test: a batch has a verdict for each line
+attempt "a batch has a verdict for each line" batch
+exit "$ktap_failed"

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What both ways of asking have in common: certificates and times read, a verdict as JSON. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <openssl/bio.h>
+#include <openssl/mem.h>
+
+#include <sluice/sluice.h>
+
+#include "core/error.h"
+#include "options/pem.h"
+#include "tls/control.h"
+#include "judge.h"
+
+#define NAME_LEN 512 /* a subject in a verdict */
+
+int verify_certs(STACK_OF(X509) * *ret_certs, const char *pem, size_t pem_len, const char *what,
+		 struct sluice_error *ret_err)
+{
+	const struct pem_file file = { (char *)pem, pem_len };
+	STACK_OF(CRYPTO_BUFFER) *ders = NULL;
+	STACK_OF(X509) *certs = sk_X509_new_null();
+	bool ok = certs != NULL;
+	X509 *x509;
+	size_t i;
+	int r;
+
+	r = pem_parse_certs(&ders, &file, what, false, ret_err);
+	for (i = 0; ok && !r && i < sk_CRYPTO_BUFFER_num(ders); i++) {
+		x509 = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(ders, i));
+		ok = x509 && sk_X509_push(certs, x509);
+		if (!ok)
+			X509_free(x509);
+	}
+	if (!r)
+		sk_CRYPTO_BUFFER_pop_free(ders, CRYPTO_BUFFER_free);
+	if (!r && !ok)
+		r = err_set(ret_err, SLUICE_E_NOMEM, "%s: no memory", what);
+	if (r < 0)
+		sk_X509_pop_free(certs, X509_free);
+	else
+		*ret_certs = certs;
+	return r;
+}
+
+/* The offset of RFC 3339, 5.6, in seconds; false: @text is none. */
+static bool parse_offset(const char *text, int64_t *ret_s)
+{
+	int hours, minutes, end = 0;
+
+	if (!strcmp(text, "Z") || !strcmp(text, "z")) {
+		*ret_s = 0;
+		return true;
+	}
+	if ((*text != '+' && *text != '-') || strlen(text) != 6 ||
+	    sscanf(text + 1, "%2d:%2d%n", &hours, &minutes, &end) != 2 || end != 5 || hours > 23 ||
+	    minutes > 59)
+		return false;
+	*ret_s = (*text == '-' ? -1 : 1) * (hours * 3600 + minutes * 60);
+	return true;
+}
+
+bool verify_time(const char *text, int64_t *ret_s)
+{
+	struct tm tm = { 0 };
+	int64_t offset_s;
+	const char *rest;
+	char *end;
+
+	*ret_s = strtoll(text, &end, 10);
+	if (end != text && !*end)
+		return true;
+	rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	if (!rest)
+		return false;
+	if (*rest == '.')
+		rest += 1 + strspn(rest + 1, "0123456789");
+	if (!parse_offset(rest, &offset_s))
+		return false;
+	*ret_s = timegm(&tm) - offset_s;
+	return true;
+}
+
+static struct json_object *name_json(const X509 *x509)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	struct json_object *name = NULL;
+	char text[NAME_LEN];
+	int len = -1;
+
+	if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(x509), 0, XN_FLAG_RFC2253) >= 0)
+		len = BIO_read(bio, text, sizeof(text));
+	/* An empty name prints nothing. */
+	name = json_object_new_string_len(text, len > 0 ? len : 0);
+	BIO_free(bio);
+	return name;
+}
+
+static void add_path(struct json_object *object, const STACK_OF(X509) * path)
+{
+	struct json_object *names = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < sk_X509_num(path); i++)
+		json_object_array_add(names, name_json(sk_X509_value(path, i)));
+	json_object_object_add(object, "path", names);
+}
+
+static void add_refusal(struct json_object *object, const struct verify_verdict *verdict)
+{
+	json_object_object_add(object, "reason", json_object_new_string(verdict->reason));
+	json_object_object_add(object, "index", json_object_new_int64((int64_t)verdict->index));
+	json_object_object_add(object, "x509_error", json_object_new_int(verdict->x509_error));
+	json_object_object_add(object, "error",
+			       json_object_new_string(sluice_error_name(verdict->code)));
+	json_object_object_add(object, "alert",
+			       json_object_new_string(sluice_alert_name(verdict->alert)));
+}
+
+struct json_object *verify_judge(const struct verify_request *request,
+				 enum verify_status *ret_status)
+{
+	struct json_object *object = json_object_new_object();
+	struct verify_verdict verdict;
+
+	verify_run(&verdict, request);
+	*ret_status = verdict.x509_error ? VERIFY_REJECTED : VERIFY_ACCEPTED;
+	json_object_object_add(object, "result",
+			       json_object_new_string(verdict.x509_error ? "rejected"
+									 : "accepted"));
+	if (verdict.x509_error)
+		add_refusal(object, &verdict);
+	else
+		add_path(object, verdict.path);
+	json_object_object_add(object, "paths_tried", json_object_new_int64(verdict.n_paths));
+	verify_verdict_clear(&verdict);
+	return object;
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `sluice verify` from the inside: certificates in, verdicts out. */
+#ifndef TOOLS_JUDGE_JUDGE_H
+#define TOOLS_JUDGE_JUDGE_H
+
+#include <stdio.h>
+
+#include <json-c/json.h>
+
+#include "verify/verify.h"
+
+/* Exit statuses, which scripts tell apart: those of openssl-verify(1) and grep(1). */
+enum verify_status {
+	VERIFY_ACCEPTED = 0,
+	VERIFY_REJECTED = 1,
+	VERIFY_UNUSABLE = 2, /* there was nothing to judge */
+};
+
+/*
+ * verify_certs() gives every certificate of a PEM text, in order; sk_X509_pop_free() them. @what names
+ * the text in errors. Errors: CERT_PARSE, NOMEM.
+ */
+int verify_certs(STACK_OF(X509) * *ret_certs, const char *pem, size_t pem_len, const char *what,
+		 struct sluice_error *ret_err);
+
+/*
+ * verify_time() reads seconds of the epoch, or a time of RFC 3339 ("2026-01-31T12:00:00Z"; fractions of
+ * a second are dropped). False: it is neither.
+ */
+bool verify_time(const char *text, int64_t *ret_s);
+
+/*
+ * verify_judge() judges @request and makes an object of the verdict. NULL: no memory. *@ret_status is
+ * VERIFY_ACCEPTED or VERIFY_REJECTED.
+ */
+struct json_object *verify_judge(const struct verify_request *request,
+				 enum verify_status *ret_status);
+
+/*
+ * verify_batch() reads one request in JSON per line from @in and prints one verdict per line. @defaults
+ * has what a request leaves out, but for the certificates. Returns an exit status: of the requests
+ * themselves only whether all were usable.
+ */
+enum verify_status verify_batch(FILE *in, const struct verify_request *defaults);
+
+#endif

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `sluice verify`: would this certificate be accepted, and if not, why? */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <sluice/sluice.h>
+
+#include "command.h"
+#include "core/error.h"
+#include "describe.h"
+#include "options/pem.h"
+#include "options/trust.h"
+#include "judge.h"
+
+struct settings {
+	const char *chain, *batch;
+	struct arg_list trust;
+	bool system;
+	const char *host, *ip, *time;
+	bool client, partial_chain, json;
+	int64_t depth;
+};
+
+static const struct arg verify_args[] = {
+	{ "chain", 0, ARG_TEXT, offsetof(struct settings, chain), "FILE",
+	  "the certificate in PEM, then any others that came with it" },
+	{ "batch", 0, ARG_TEXT, offsetof(struct settings, batch), "FILE",
+	  "requests in JSON, one per line; -: standard input" },
+	{ "trust", 0, ARG_LIST, offsetof(struct settings, trust), "PATH",
+	  "trusted certificates: a PEM file, or a directory of them; repeatable" },
+	{ "system", 0, ARG_FLAG, offsetof(struct settings, system), NULL,
+	  "trust what this machine trusts" },
+	{ "host", 0, ARG_TEXT, offsetof(struct settings, host), "NAME",
+	  "the DNS name that it must be for" },
+	{ "ip", 0, ARG_TEXT, offsetof(struct settings, ip), "ADDRESS",
+	  "the address that it must be for" },
+	{ "client", 0, ARG_FLAG, offsetof(struct settings, client), NULL,
+	  "it is a client's; otherwise a server's" },
+	{ "time", 0, ARG_TEXT, offsetof(struct settings, time), "TIME",
+	  "judge at this time (seconds of the epoch, or 2026-01-31T12:00:00Z)" },
+	{ "depth", 0, ARG_NUMBER, offsetof(struct settings, depth), "N",
+	  "intermediates allowed, not counting self-issued ones (10)", .min = 0, .max = 100 },
+	{ "partial-chain", 0, ARG_FLAG, offsetof(struct settings, partial_chain), NULL,
+	  "a trusted certificate need not be self-signed" },
+	{ "json", 0, ARG_FLAG, offsetof(struct settings, json), NULL, "print JSON" },
+	{ NULL },
+};
+
+static int unusable(const char *why)
+{
+	fprintf(stderr, "sluice verify: %s\n", why);
+	return VERIFY_UNUSABLE;
+}
+
+static int load_chain(struct verify_request *request, const char *path, struct sluice_error *err)
+{
+	struct pem_file file;
+	int r;
+
+	r = pem_file_read(&file, "--chain", path, err);
+	if (r < 0)
+		return r;
+	r = verify_certs(&request->certs, file.data, file.len, path, err);
+	pem_file_free(&file);
+	return r;
+}
+
+static int load_trust(struct verify_request *request, const struct settings *settings,
+		      struct sluice_error *err)
+{
+	size_t i;
+	int r = 0;
+
+	request->trust = X509_STORE_new();
+	if (!request->trust)
+		return err_set(err, SLUICE_E_NOMEM, "no memory for CA certificates");
+	for (i = 0; !r && i < settings->trust.n; i++)
+		r = trust_add_path(request->trust, "--trust", settings->trust.items[i], err);
+	if (!r && settings->system)
+		r = trust_add_system(request->trust, "--system", err);
+	return r;
+}
+
+static bool is_address(const char *text)
+{
+	uint8_t bytes[16];
+
+	return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
+}
+
+/* What of the command line contradicts itself; NULL: nothing. */
+static const char *check(const struct settings *settings)
+{
+	if (!settings->chain == !settings->batch)
+		return "either --chain or --batch is needed";
+	if (settings->host && settings->ip)
+		return "--host and --ip exclude each other";
+	if (settings->batch && (settings->host || settings->ip))
+		return "in a batch the name is in the request";
+	if (settings->ip && !is_address(settings->ip))
+		return "--ip is not an address";
+	if (settings->host && (is_address(settings->host) || !*settings->host))
+		return "--host is not a DNS name";
+	if (settings->chain && !settings->trust.n && !settings->system)
+		return "--trust or --system is needed";
+	return NULL;
+}
+
+static void print_text(struct json_object *verdict)
+{
+	struct json_object *member;
+	size_t i;
+
+	printf("%s", json_object_get_string(json_object_object_get(verdict, "result")));
+	if (json_object_object_get_ex(verdict, "reason", &member)) {
+		printf(": %s (certificate %s, X.509 error %s)\n", json_object_get_string(member),
+		       json_object_get_string(json_object_object_get(verdict, "index")),
+		       json_object_get_string(json_object_object_get(verdict, "x509_error")));
+		return;
+	}
+	putchar('\n');
+	member = json_object_object_get(verdict, "path");
+	for (i = 0; i < json_object_array_length(member); i++)
+		printf("%zu: %s\n", i,
+		       json_object_get_string(json_object_array_get_idx(member, i)));
+}
+
+static int run_one(const struct settings *settings, struct verify_request *request)
+{
+	struct json_object *verdict;
+	enum verify_status status;
+	struct sluice_error err;
+
+	err_clear(&err);
+	request->name = settings->host ? settings->host : settings->ip;
+	if (load_chain(request, settings->chain, &err) < 0)
+		return unusable(err.text);
+	verdict = verify_judge(request, &status);
+	if (!verdict)
+		return unusable("no memory");
+	if (settings->json) {
+		describe_print(verdict, stdout);
+		return (int)status;
+	}
+	print_text(verdict);
+	json_object_put(verdict);
+	return (int)status;
+}
+
+static int run_batch(const struct settings *settings, const struct verify_request *request)
+{
+	FILE *in = strcmp(settings->batch, "-") == 0 ? stdin : fopen(settings->batch, "re");
+	int r;
+
+	if (!in) {
+		perror("sluice verify: --batch");
+		return VERIFY_UNUSABLE;
+	}
+	r = (int)verify_batch(in, request);
+	if (in != stdin)
+		fclose(in);
+	return r;
+}
+
+static int verify_main(int argc, char **argv)
+{
+	struct settings settings = { .depth = 10 };
+	struct verify_request request = { .now_s = time(NULL), .rule = NAMES_HTTPS };
+	struct sluice_error err;
+	const char *wrong;
+	int r;
+
+	r = args_parse(verify_args, &settings, argc, argv);
+	if (r < 0)
+		return VERIFY_UNUSABLE;
+	wrong = r < argc ? "there are no operands" : check(&settings);
+	if (!wrong && settings.time && !verify_time(settings.time, &request.now_s))
+		wrong = "--time is neither seconds nor a time as 2026-01-31T12:00:00Z";
+	if (wrong)
+		return unusable(wrong);
+	request.peer = settings.client ? SLUICE_CLIENT : SLUICE_SERVER;
+	request.depth = (int)settings.depth;
+	request.partial_chain = settings.partial_chain;
+	err_clear(&err);
+	if (load_trust(&request, &settings, &err) < 0)
+		r = unusable(err.text);
+	else
+		r = settings.batch ? run_batch(&settings, &request) : run_one(&settings, &request);
+	X509_STORE_free(request.trust);
+	sk_X509_pop_free(request.certs, X509_free);
+	return r;
+}
+
+const struct command cmd_verify = {
+	.name = "verify",
+	.synopsis = "--chain FILE (--trust PATH | --system) [OPTION]... | --batch FILE [OPTION]...",
+	.summary = "judge a certificate as a handshake would",
+	.details =
+		"The exit status is 0 for a certificate that is accepted, 1 for one that is not, and 2\n"
+		"where there was nothing to judge. In a batch it is 0 or 2. A request of a batch has\n"
+		"chain and trust (PEM), name, time, peer (server or client), depth and partial_chain;\n"
+		"what it leaves out is taken from the command line. Its id comes back in the verdict.",
+	.args = verify_args,
+	.run = verify_main,
+};
