@@ -35,7 +35,7 @@ extern "C" {
 #define SLUICE_NOWAIT 0
 
 /* Positive outcomes of a handshake. */
-#define SLUICE_PAUSED 1 /* stopped after the peer's hello: continue or cancel */
+#define SLUICE_PAUSED 1 /* stopped until the program has decided: continue or cancel */
 
 struct sluice_listener;
 struct sluice_session;
@@ -140,7 +140,7 @@ int sluice_hello(const struct sluice_conn *conn, struct sluice_hello *ret_hello,
 
 /*
  * sluice_handshake_continue() goes on after SLUICE_PAUSED. @extra (may be NULL) may set what the
- * handshake has not used yet. Errors: OPTION_TOO_LATE, and those of sluice_handshake().
+ * handshake has not used yet; where sni_fun answers later, it is the answer. Errors: OPTION_TOO_LATE, and those of sluice_handshake().
  */
 int sluice_handshake_continue(struct sluice_conn *conn, const struct sluice_options *extra,
 			      int timeout_ms);

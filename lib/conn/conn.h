@@ -41,6 +41,7 @@ struct handshake {
 	struct addrinfo *addrs, *addr; /* client: what is still to be tried */
 	SSL_SESSION *offered;          /* client: the session to resume */
 	struct signer_job job;         /* the private key operation, where the key is elsewhere */
+	bool name_asked;               /* sni_fun: sluice_handshake_continue() brings the answer */
 	bool hello_passed;             /* the server's hello callback may let BoringSSL go on */
 	bool client_done;              /* client: the ServerHello went through the gate */
 	bool verify_known;             /* VERIFY has decided */

@@ -104,6 +104,14 @@ static int check_tickets(const struct sluice_options *opts, enum sluice_role rol
 	return 0;
 }
 
+static int check_names(const struct sluice_options *opts, struct sluice_error *err)
+{
+	if (option_is_set(opts, SLUICE_OPT_SNI_HOSTS) && option_is_set(opts, SLUICE_OPT_SNI_FUN))
+		return err_set(err, SLUICE_E_OPTION_CONFLICT,
+			       "sni_hosts: sni_fun says already what a name gets");
+	return 0;
+}
+
 int options_check(const struct sluice_options *opts, enum sluice_role role,
 		  struct sluice_error *ret_err)
 {
@@ -118,6 +126,8 @@ int options_check(const struct sluice_options *opts, enum sluice_role role,
 			    "secure_renegotiate: false would accept what RFC 5746 forbids");
 	if (!r)
 		r = check_tickets(opts, role, ret_err);
+	if (!r)
+		r = check_names(opts, ret_err);
 	return r;
 }
 

@@ -193,11 +193,9 @@ static void hash_der(SHA256_CTX *sha, const CRYPTO_BUFFER *der)
  * session ID context, servers that share ticket keys as well as clients that share sessions (which
  * add the server's name: session_bind()).
  */
-static int set_session_context(SSL_CTX *ctx, const struct credentials *creds,
-			       const struct sluice_options *opts, enum sluice_role role,
-			       struct sluice_error *err)
+static void hash_session_context(struct settings *settings, const struct credentials *creds,
+				 const struct sluice_options *opts, enum sluice_role role)
 {
-	uint8_t digest[SHA256_DIGEST_LENGTH];
 	int64_t rules[4];
 	SHA256_CTX sha;
 	size_t i;
@@ -211,18 +209,36 @@ static int set_session_context(SSL_CTX *ctx, const struct credentials *creds,
 	hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->chain, 0));
 	for (i = 0; rules[0] && i < sk_CRYPTO_BUFFER_num(creds->cas); i++)
 		hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->cas, i));
-	SHA256_Final(digest, &sha);
-	if (!SSL_CTX_set_session_id_context(ctx, digest, sizeof(digest)))
+	SHA256_Final(settings->session_context, &sha);
+}
+
+static int set_session_context(SSL_CTX *ctx, const uint8_t context[SHA256_DIGEST_LENGTH],
+			       struct sluice_error *err)
+{
+	if (!SSL_CTX_set_session_id_context(ctx, context, SHA256_DIGEST_LENGTH))
 		return refused(SLUICE_E_INTERNAL, "session context", err);
 	return 0;
 }
 
-static int set_role(SSL_CTX *ctx, const struct sluice_options *opts, enum sluice_role role,
-		    const struct credentials *creds, int verify_mode, struct sluice_error *err)
+int context_bind(SSL_CTX *ctx, const struct settings *settings, const char *host)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	SHA256_CTX sha;
+
+	SHA256_Init(&sha);
+	SHA256_Update(&sha, settings->session_context, sizeof(settings->session_context));
+	SHA256_Update(&sha, host, strlen(host));
+	SHA256_Final(digest, &sha);
+	return set_session_context(ctx, digest, NULL);
+}
+
+static int set_role(SSL_CTX *ctx, const struct settings *settings,
+		    const struct sluice_options *opts, enum sluice_role role,
+		    const struct credentials *creds, struct sluice_error *err)
 {
 	int r;
 
-	r = set_session_context(ctx, creds, opts, role, err);
+	r = set_session_context(ctx, settings->session_context, err);
 	if (r < 0)
 		return r;
 	if (role == SLUICE_CLIENT) {
@@ -234,7 +250,7 @@ static int set_role(SSL_CTX *ctx, const struct sluice_options *opts, enum sluice
 	/* Resumption is by ticket only: no state per client. */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(ctx, (size_t)option_number(opts, SLUICE_OPT_TICKET_COUNT, role));
-	if (verify_mode & SSL_VERIFY_PEER)
+	if (settings->verify_mode & SSL_VERIFY_PEER)
 		return set_client_cas(ctx, creds, err);
 	return 0;
 }
@@ -254,13 +270,13 @@ static int set_all(SSL_CTX *ctx, const struct settings *settings, const struct s
 	if (!r)
 		r = set_identity(ctx, creds, &settings->protocol, err);
 	if (!r)
-		r = set_role(ctx, opts, role, creds, settings->verify_mode, err);
+		r = set_role(ctx, settings, opts, role, creds, err);
 	return r;
 }
 
-int context_new(SSL_CTX **ret_ctx, const struct settings *settings,
-		const struct sluice_options *opts, enum sluice_role role,
-		const struct credentials *creds, struct sluice_error *ret_err)
+int context_new(SSL_CTX **ret_ctx, struct settings *settings, const struct sluice_options *opts,
+		enum sluice_role role, const struct credentials *creds,
+		struct sluice_error *ret_err)
 {
 	/*
 	 * Certificates are bytes to BoringSSL and are parsed once, where they are judged
@@ -269,6 +285,7 @@ int context_new(SSL_CTX **ret_ctx, const struct settings *settings,
 	SSL_CTX *ctx = SSL_CTX_new(TLS_with_buffers_method());
 	int r;
 
+	hash_session_context(settings, creds, opts, role);
 	r = ctx ? set_all(ctx, settings, opts, role, creds, ret_err)
 		: refused(SLUICE_E_NOMEM, "profile", ret_err);
 	ERR_clear_error();

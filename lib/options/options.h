@@ -12,6 +12,7 @@
 
 #include <sluice/options.h>
 
+struct host_list;
 struct signer;
 
 #define OPTION_MAX_STRING 4095        /* bytes of a path or name: PATH_MAX without its NUL */
@@ -20,6 +21,7 @@ struct signer;
 #define OPTION_MAX_DATA (1024 * 1024) /* bytes of one DER object */
 #define OPTION_MAX_OBJECTS 4096       /* DER objects of one option */
 #define OPTION_MAX_TEXT (1024 * 1024) /* bytes of a configuration text */
+#define OPTION_MAX_HOSTS 16384        /* rows of sni_hosts */
 #define OPTION_MAX_CODES 32           /* code points of one list; no list has so many words */
 
 /* struct option_row - one row of the table. */
@@ -51,6 +53,8 @@ const char *option_refused(const char *name, size_t name_len);
  *   LIST         @bytes: uint16_t code points, or of ALPN a ProtocolNameList (RFC 7301, 3.1)
  *   DATA         @ders; of `key` @key: a key is parsed at once, so that its bytes live in
  *                BoringSSL's object only, which wipes what it frees
+ *   TABLE        @hosts
+ *   CALL         @call, of the type that its setter takes, and @arg
  */
 struct option_value {
 	bool set;
@@ -59,6 +63,9 @@ struct option_value {
 	size_t len; /* of @bytes, without the NUL of a text */
 	STACK_OF(CRYPTO_BUFFER) * ders;
 	EVP_PKEY *key;
+	struct host_list *hosts;
+	void (*call)(void);
+	void *arg;
 };
 
 struct sluice_options {

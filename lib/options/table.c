@@ -314,6 +314,19 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.def = "false",
 		.help = "server: keep what exporting keying material needs; a client always does",
 	},
+	[SLUICE_OPT_SNI_HOSTS] = {
+		.name = "sni_hosts",
+		.type = SLUICE_TYPE_TABLE,
+		.roles = SLUICE_SERVER,
+		.help = "host names, each with options that apply to clients that ask for it; not "
+			"with sni_fun",
+	},
+	[SLUICE_OPT_SNI_FUN] = {
+		.name = "sni_fun",
+		.type = SLUICE_TYPE_CALL,
+		.roles = SLUICE_SERVER,
+		.help = "function that gives the options for the server name of a client",
+	},
 };
 
 const struct option_row *option_row(int id)
