@@ -125,6 +125,8 @@ struct sluice_conn_info {
 	char group_name[24];
 	char sni[256];
 	char alpn[256];
+	int bad_cert; /* enum sluice_bad_cert (verify.h) that verify_fun accepted first; 0: none */
+	int x509_error; /* X509_V_ERR_* of it, or 0 */
 };
 
 /*

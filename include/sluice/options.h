@@ -55,6 +55,8 @@ enum sluice_option {
 	SLUICE_OPT_EXPORTER, /* BOOL, default false; server: keep what exporters need */
 	SLUICE_OPT_SNI_HOSTS,
 	SLUICE_OPT_SNI_FUN,
+	SLUICE_OPT_VERIFY_FUN, /* verify.h */
+	SLUICE_OPT_VERIFY_TIMEOUT,
 	SLUICE_OPTIONS
 };
 

@@ -26,6 +26,7 @@
 #include <sluice/error.h>
 #include <sluice/info.h>
 #include <sluice/options.h>
+#include <sluice/verify.h>
 
 #ifdef __cplusplus
 extern "C" {

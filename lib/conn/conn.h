@@ -20,6 +20,7 @@
 #include "record/ktls.h"
 #include "record/record.h"
 #include "tls/control.h"
+#include "verify/hook.h"
 
 struct sluice {
 	atomic_uint refs;
@@ -47,6 +48,8 @@ struct handshake {
 	bool verify_known;             /* VERIFY has decided */
 	bool complete;                 /* SSL_do_handshake() returned success */
 	uint8_t verify_alert;          /* 0: accepted */
+	struct verify_walk *walk;      /* verify_fun is being asked */
+	uint64_t answer_us;            /* when the pause ends at the latest; 0: never */
 	uint64_t stage_since_us;
 	uint64_t paused_us; /* when the pause began; 0: not paused */
 	struct traffic *rx, *tx;

@@ -42,7 +42,7 @@ int handshake_first(struct sluice_conn *conn, int timeout_ms, struct sluice_conn
 /* A paused client's alert is under the keys that only the ServerHello gives. */
 static void end_handshake(struct sluice_conn *conn, int code, int alert, const char *text)
 {
-	if (conn->paused && conn->role == SLUICE_CLIENT)
+	if (conn->paused && conn->role == SLUICE_CLIENT && conn->stage < SLUICE_STAGE_VERIFY)
 		drive_hello(conn);
 	conn->paused = false;
 	conn_fail(conn, code, alert, 0, text);
@@ -134,7 +134,7 @@ int sluice_handshake_continue(struct sluice_conn *conn, const struct sluice_opti
 	struct sluice_error err;
 	int r;
 
-	if (!conn->paused)
+	if (!conn->paused || conn->stage >= SLUICE_STAGE_VERIFY)
 		return -SLUICE_E_STATE;
 	if (extra) {
 		err_clear(&err);
@@ -145,6 +145,22 @@ int sluice_handshake_continue(struct sluice_conn *conn, const struct sluice_opti
 		if (r < 0)
 			return r;
 	}
+	flow_resume(conn);
+	return handshake_wait(conn, timeout_ms);
+}
+
+int sluice_verify_continue(struct sluice_conn *conn, enum sluice_verify_ret answer, int reason,
+			   int timeout_ms)
+{
+	int r;
+
+	if (!conn->paused || conn->stage != SLUICE_STAGE_VERIFY)
+		return -SLUICE_E_STATE;
+	r = flow_run(conn); /* it may be too late */
+	if (r == SLUICE_PAUSED)
+		r = verify_walk_answer(conn->hs->walk, (int)answer, reason);
+	if (r < 0)
+		return r;
 	flow_resume(conn);
 	return handshake_wait(conn, timeout_ms);
 }

@@ -54,6 +54,11 @@ int options_check_late(const struct sluice_options *extra, enum sluice_role role
 static int check_verify(const struct sluice_options *opts, enum sluice_role role,
 			struct sluice_error *err)
 {
+	bool has_fun = option_is_set(opts, SLUICE_OPT_VERIFY_FUN);
+
+	if (option_is_set(opts, SLUICE_OPT_VERIFY_TIMEOUT) && !has_fun)
+		return err_set(err, SLUICE_E_OPTION_CONFLICT,
+			       "verify_timeout: needs verify_fun, a function of a program");
 	if (role == SLUICE_CLIENT)
 		return 0;
 	if (option_number(opts, SLUICE_OPT_VERIFY, role)) {
@@ -66,6 +71,9 @@ static int check_verify(const struct sluice_options *opts, enum sluice_role role
 	if (option_number(opts, SLUICE_OPT_FAIL_IF_NO_PEER_CERT, role))
 		return err_set(err, SLUICE_E_OPTION_CONFLICT,
 			       "fail_if_no_peer_cert: needs verify = verify_peer");
+	if (has_fun)
+		return err_set(err, SLUICE_E_OPTION_CONFLICT,
+			       "verify_fun: of a server needs verify = verify_peer");
 	return 0;
 }
 

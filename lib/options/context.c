@@ -6,11 +6,13 @@
  */
 #include "options/context.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <openssl/err.h>
 #include <openssl/mem.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
 
@@ -61,7 +63,9 @@ int settings_get(struct settings *ret_settings, const struct sluice_options *opt
 		      option_number(opts, SLUICE_OPT_SESSION_TICKETS, role) == TICKETS_DISABLED);
 	choose_option(&settings, SSL_OP_CIPHER_SERVER_PREFERENCE,
 		      option_number(opts, SLUICE_OPT_HONOR_CIPHER_ORDER, role));
-	if (option_number(opts, SLUICE_OPT_VERIFY, role))
+	/* To a client of BoringSSL that means only that a refusal counts. */
+	if (option_number(opts, SLUICE_OPT_VERIFY, role) ||
+	    option_is_set(opts, SLUICE_OPT_VERIFY_FUN))
 		settings.verify_mode = SSL_VERIFY_PEER;
 	if (option_number(opts, SLUICE_OPT_FAIL_IF_NO_PEER_CERT, role))
 		settings.verify_mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
@@ -187,6 +191,23 @@ static void hash_der(SHA256_CTX *sha, const CRYPTO_BUFFER *der)
 		SHA256_Update(sha, CRYPTO_BUFFER_data(der), len);
 }
 
+static uint8_t process_nonce[16];
+static pthread_once_t process_nonce_once = PTHREAD_ONCE_INIT;
+
+static void process_nonce_init(void)
+{
+	RAND_bytes(process_nonce, sizeof(process_nonce));
+}
+
+/* A function is the same one only in its process: sessions may come from a file. */
+static void hash_call(SHA256_CTX *sha, const struct option_value *value)
+{
+	pthread_once(&process_nonce_once, process_nonce_init);
+	SHA256_Update(sha, process_nonce, sizeof(process_nonce));
+	SHA256_Update(sha, &value->call, sizeof(value->call));
+	SHA256_Update(sha, &value->arg, sizeof(value->arg));
+}
+
 /*
  * Sessions resume only where the peer would have been judged by the same rules and would have met
  * the same identity: a resumed handshake shows no certificate. Profiles are told apart by their
@@ -196,6 +217,7 @@ static void hash_der(SHA256_CTX *sha, const CRYPTO_BUFFER *der)
 static void hash_session_context(struct settings *settings, const struct credentials *creds,
 				 const struct sluice_options *opts, enum sluice_role role)
 {
+	const struct option_value *fun = &opts->values[SLUICE_OPT_VERIFY_FUN];
 	int64_t rules[4];
 	SHA256_CTX sha;
 	size_t i;
@@ -207,8 +229,10 @@ static void hash_session_context(struct settings *settings, const struct credent
 	SHA256_Init(&sha);
 	SHA256_Update(&sha, rules, sizeof(rules));
 	hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->chain, 0));
-	for (i = 0; rules[0] && i < sk_CRYPTO_BUFFER_num(creds->cas); i++)
+	for (i = 0; (rules[0] || fun->set) && i < sk_CRYPTO_BUFFER_num(creds->cas); i++)
 		hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->cas, i));
+	if (fun->set)
+		hash_call(&sha, fun);
 	SHA256_Final(settings->session_context, &sha);
 }
 

@@ -12,6 +12,8 @@
 
 #include <openssl/evp.h>
 
+#include <sluice/verify.h>
+
 #include "core/error.h"
 #include "core/secret.h"
 #include "options/hosts.h"
@@ -338,4 +340,10 @@ int sluice_options_set_sni_fun(struct sluice_options *opts, sluice_sni_fun fun, 
 			       struct sluice_error *ret_err)
 {
 	return set_call(opts, SLUICE_OPT_SNI_FUN, (void (*)(void))fun, arg, ret_err);
+}
+
+int sluice_options_set_verify_fun(struct sluice_options *opts, sluice_verify_fun fun, void *state,
+				  struct sluice_error *ret_err)
+{
+	return set_call(opts, SLUICE_OPT_VERIFY_FUN, (void (*)(void))fun, state, ret_err);
 }

@@ -28,7 +28,7 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 
 	profile->trust = profile->creds ? profile->creds->trust : NULL;
 	profile->signer = opts->signer;
-	profile->verify_peer = settings->verify_mode & SSL_VERIFY_PEER;
+	profile->verify_peer = option_number(opts, SLUICE_OPT_VERIFY, role);
 	profile->fail_if_no_peer_cert = settings->verify_mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	profile->depth = (int)option_number(opts, SLUICE_OPT_DEPTH, role);
 	profile->sni = option_text(opts, SLUICE_OPT_SERVER_NAME_INDICATION);
@@ -57,6 +57,9 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 	profile->alert_timeout_ms = (int)option_number(opts, SLUICE_OPT_ALERT_TIMEOUT, role);
 	profile->sni_fun = (sluice_sni_fun)opts->values[SLUICE_OPT_SNI_FUN].call;
 	profile->sni_arg = opts->values[SLUICE_OPT_SNI_FUN].arg;
+	profile->verify_fun = (sluice_verify_fun)opts->values[SLUICE_OPT_VERIFY_FUN].call;
+	profile->verify_state = opts->values[SLUICE_OPT_VERIFY_FUN].arg;
+	profile->verify_timeout_ms = (int)option_number(opts, SLUICE_OPT_VERIFY_TIMEOUT, role);
 }
 
 /* Takes what @extra does not change from @base: deriving for a connection opens no file then. */

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 
 #include <sluice/options.h>
+#include <sluice/verify.h>
 
 enum path_mode {
 	PATH_AUTO,
@@ -58,6 +59,9 @@ struct sluice_profile {
 	bool hosts_are_older;     /* their profiles lack what this one was derived with */
 	sluice_sni_fun sni_fun;
 	void *sni_arg;
+	sluice_verify_fun verify_fun;
+	void *verify_state;
+	int verify_timeout_ms;
 };
 
 /*
