@@ -251,7 +251,7 @@ static bool suits(const struct scheme *scheme, const EVP_PKEY *key, uint16_t ver
 	return version == TLS12 || (scheme->tls13 && scheme->curve == curve_of(key));
 }
 
-static bool can_sign(const struct protocol *protocol, const EVP_PKEY *key, uint16_t version)
+bool protocol_can_sign(const struct protocol *protocol, const EVP_PKEY *key, uint16_t version)
 {
 	size_t i, j;
 
@@ -284,7 +284,7 @@ int protocol_check_key(const struct protocol *protocol, enum sluice_role role, c
 	uint16_t version;
 
 	for (version = protocol->min_version; version <= protocol->max_version; version++) {
-		if (!can_sign(protocol, key, version))
+		if (!protocol_can_sign(protocol, key, version))
 			return err_set(ret_err, SLUICE_E_OPTION_CONFLICT,
 				       "signature_algs: none that the private key can do in %s",
 				       words_name(SLUICE_OPT_VERSIONS, version));

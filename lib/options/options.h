@@ -168,6 +168,9 @@ int protocol_resolve(const struct sluice_options *opts, struct protocol *ret_pro
 int protocol_check_key(const struct protocol *protocol, enum sluice_role role, const EVP_PKEY *key,
 		       struct sluice_error *ret_err);
 
+/* protocol_can_sign() tells whether a key can sign with one of the signature algorithms in @version. */
+bool protocol_can_sign(const struct protocol *protocol, const EVP_PKEY *key, uint16_t version);
+
 /*
  * option_quote() copies a value for an error text: at most 47 bytes, printable, never of a SECRET.
  * Returns @out.

@@ -144,7 +144,7 @@ static void OC_23_a_server_asks_about_clients(void **state)
 	struct pair pair;
 	int fail;
 
-	snprintf(server, sizeof(server), "verify = verify_peer\ncacertfile = %s\n", c->other_ca);
+	snprintf(server, sizeof(server), "verify = verify_peer\ncacertfile = %s\n", c->namesake_ca);
 	snprintf(client, sizeof(client), "certfile = %s\nkeyfile = %s\n", c->client, c->client_key);
 	PAIR_FOR_EACH_VERSION(version)
 	{
