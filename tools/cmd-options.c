@@ -24,10 +24,15 @@ static const struct arg errors_args[] = {
 };
 
 static const char *const type_names[] = {
-	[SLUICE_TYPE_BOOL] = "true|false", [SLUICE_TYPE_INT] = "number",
-	[SLUICE_TYPE_ENUM] = "word",       [SLUICE_TYPE_STRING] = "text",
-	[SLUICE_TYPE_LIST] = "list",       [SLUICE_TYPE_DATA] = "bytes",
+	[SLUICE_TYPE_BOOL] = "true|false",
+	[SLUICE_TYPE_INT] = "number",
+	[SLUICE_TYPE_ENUM] = "word",
+	[SLUICE_TYPE_STRING] = "text",
+	[SLUICE_TYPE_LIST] = "list",
+	[SLUICE_TYPE_DATA] = "bytes",
 	[SLUICE_TYPE_SECRET] = "secret",
+	[SLUICE_TYPE_TABLE] = "table of a program",
+	[SLUICE_TYPE_CALL] = "function of a program",
 };
 
 static const char *role_name(int roles)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/catalog.h"
 
-#include <ctype.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,10 +14,10 @@
 #include "core/error.h"
 #include "handover/messages.h"
 #include "handover/options.h"
+#include "options/hostname.h"
 #include "options/profile.h"
 
 #define MAX_PROFILES 65536
-#define MAX_NAME 256
 #define ENTRY_HEAD 4
 #define BUCKETS 1024
 
@@ -382,22 +381,19 @@ static bool refuses(const struct catalog *catalog, size_t index)
 
 struct sluice_profile *catalog_host(struct catalog *catalog, size_t index, const char *sni)
 {
-	size_t i, len = sni ? strnlen(sni, MAX_NAME) : 0;
-	char name[MAX_NAME], *dot;
+	char name[HOST_NAME_LONGEST + 1];
+	size_t len = sni ? host_name_fold(name, sni) : 0;
+	const char *wildcard;
 	uint64_t entry = 0;
 
-	if (index >= catalog->head.n_profiles || len == sizeof(name))
+	if (index >= catalog->head.n_profiles)
 		return NULL;
-	for (i = 0; i < len; i++)
-		name[i] = (char)tolower((unsigned char)sni[i]);
 	if (len)
 		entry = find_host(catalog, index, name, len);
-	dot = entry || !len ? NULL : memchr(name, '.', len);
-	if (dot && dot > name) {
-		dot[-1] = '*';
-		entry = find_host(catalog, index, dot - 1, (size_t)(name + len - dot + 1));
-	}
-	if (!entry && len && refuses(catalog, index))
+	wildcard = entry || !len ? NULL : host_name_wildcard(name);
+	if (wildcard)
+		entry = find_host(catalog, index, wildcard, strlen(wildcard));
+	if (!entry && sni && sni[0] && refuses(catalog, index))
 		return NULL;
 	return profile_of(catalog, index, entry ? entry : profile_entry(catalog, index));
 }

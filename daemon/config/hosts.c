@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/hostname.h"
+#include "options/hostname.h"
 
 /* --- names ------------------------------------------------------------------------------------ */
 

@@ -9,13 +9,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Bytes and functions cannot come from a file. */
+static bool comes_from_text(const struct sluice_option_info *info)
+{
+	return info->type != SLUICE_TYPE_DATA && info->type != SLUICE_TYPE_TABLE &&
+	       info->type != SLUICE_TYPE_CALL;
+}
+
 void option_name_try(struct nearest *nearest)
 {
 	struct sluice_option_info info;
 	int id;
 
 	for (id = 0; !sluice_option_info(id, &info, sizeof(info)); id++)
-		if (info.type != SLUICE_TYPE_DATA) /* bytes cannot come from a file of text */
+		if (comes_from_text(&info))
 			nearest_try(nearest, info.name);
 }
 

@@ -15,11 +15,11 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include "common/hostname.h"
 #include "core/error.h"
 #include "core/secret.h"
 #include "handover/messages.h"
 #include "keeper/keys.h"
+#include "options/hostname.h"
 #include "options/pem.h"
 
 #define MAX_CHAIN 16

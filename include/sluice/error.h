@@ -186,6 +186,7 @@ struct sluice_error {
 	int alert_sent;      /* 1: sent by us; 0: received, or none */
 	int sys_errno;       /* errno, or 0 */
 	int x509_error;      /* X509_V_ERR_* of BoringSSL, or 0 */
+	int bad_cert;        /* enum sluice_bad_cert (verify.h), or 0 */
 	uint32_t bssl_error; /* packed BoringSSL error, or 0 */
 	char text[200];
 };

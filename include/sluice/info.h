@@ -126,6 +126,8 @@ struct sluice_conn_info {
 	char sni[256];
 	char alpn[256];
 	char peer_identity[256]; /* by peer_identity and allow_peers; "": none */
+	int bad_cert; /* enum sluice_bad_cert (verify.h) that verify_fun accepted first; 0: none */
+	int x509_error; /* X509_V_ERR_* of it, or 0 */
 };
 
 /*

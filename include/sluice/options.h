@@ -59,6 +59,10 @@ enum sluice_option {
 	SLUICE_OPT_DENY_PEERS,
 	SLUICE_OPT_CRL_CHECK,
 	SLUICE_OPT_CRL_CACHE, /* see crl.h */
+	SLUICE_OPT_SNI_HOSTS,
+	SLUICE_OPT_SNI_FUN,
+	SLUICE_OPT_VERIFY_FUN, /* verify.h */
+	SLUICE_OPT_VERIFY_TIMEOUT,
 	SLUICE_OPTIONS
 };
 
@@ -70,6 +74,8 @@ enum sluice_option_type {
 	SLUICE_TYPE_LIST,   /* words separated by commas */
 	SLUICE_TYPE_DATA,   /* bytes; only by sluice_options_set_data() */
 	SLUICE_TYPE_SECRET, /* a text that is never printed */
+	SLUICE_TYPE_TABLE,  /* option sets of a program; only by a setter of its own */
+	SLUICE_TYPE_CALL,   /* a function of a program; only by a setter of its own */
 };
 
 /* struct sluice_option_info - one row of the option table; everything is static storage. */
@@ -87,6 +93,7 @@ struct sluice_option_info {
 
 struct sluice_options;
 struct sluice_profile;
+struct sluice_conn;
 
 /* sluice_options_new() makes an empty option set: every option has its default. */
 int sluice_options_new(struct sluice_options **ret_opts);
@@ -119,6 +126,36 @@ int sluice_options_set_int(struct sluice_options *opts, enum sluice_option id, i
  */
 int sluice_options_set_data(struct sluice_options *opts, enum sluice_option id, const void *data,
 			    size_t data_len, struct sluice_error *ret_err);
+
+/*
+ * sluice_options_add_sni_host() adds a row to option sni_hosts of a server: to clients that ask for @host
+ * (a DNS name, or "*.example.org", whose star stands for one label), @host_opts apply over all options set
+ * before, be it here or for the connection. A name goes before a wildcard; a client that asks for another
+ * name, or for none, is served without any. Both are copied. @host_opts may set what a server can still
+ * change after the ClientHello; the profile of each host is built with the profile.
+ * Errors: OPTION (no name of a host), OPTION_RANGE, INVALID, NOMEM.
+ */
+int sluice_options_add_sni_host(struct sluice_options *opts, const char *host,
+				const struct sluice_options *host_opts,
+				struct sluice_error *ret_err);
+
+/*
+ * sluice_sni_fun - asked by a server which options apply to @server_name, over all options set before.
+ * It returns 0 with a new set in *@ret_extra, which the library frees (NULL as it comes: the options stay
+ * what they are), or SLUICE_PAUSED to answer later: the handshake returns that, and
+ * sluice_handshake_continue() brings the set. A negative code refuses the name: the client gets alert
+ * unrecognized_name. It is not asked where the client sends no name. What it may set is as above;
+ * sluice_hello() and sluice_conn_info() are the calls that it may make on @conn.
+ */
+typedef int (*sluice_sni_fun)(void *arg, struct sluice_conn *conn, const char *server_name,
+			      struct sluice_options **ret_extra);
+
+/*
+ * sluice_options_set_sni_fun() sets option sni_fun of a server. Whoever shares the profile among threads
+ * has @fun called by all of them; @arg must outlive the connections. Errors: INVALID.
+ */
+int sluice_options_set_sni_fun(struct sluice_options *opts, sluice_sni_fun fun, void *arg,
+			       struct sluice_error *ret_err);
 
 /*
  * sluice_options_parse() reads `name = value` lines over what @opts has; a bad line leaves it

@@ -26,6 +26,7 @@
 #include <sluice/error.h>
 #include <sluice/info.h>
 #include <sluice/options.h>
+#include <sluice/verify.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,7 +36,7 @@ extern "C" {
 #define SLUICE_NOWAIT 0
 
 /* Positive outcomes of a handshake. */
-#define SLUICE_PAUSED 1 /* stopped after the peer's hello: continue or cancel */
+#define SLUICE_PAUSED 1 /* stopped until the program has decided: continue or cancel */
 
 struct sluice_listener;
 struct sluice_session;
@@ -101,8 +102,8 @@ int sluice_transport_accept(struct sluice_listener *listener, int timeout_ms,
 /*
  * sluice_handshake() runs the server's handshake on an accepted connection, up to the installed
  * keys. @extra (may be NULL) is laid over the listener's options for this connection.
- * Returns 0, or SLUICE_PAUSED with option handshake = hello; sluice_hello() tells then what the
- * peer offered. With SLUICE_NOWAIT: -SLUICE_E_AGAIN, then call sluice_conn_dispatch().
+ * Returns 0, or SLUICE_PAUSED: with option handshake = hello, where sluice_hello() tells then what the
+ * peer offered, and where sni_fun or verify_fun answers later. With SLUICE_NOWAIT: -SLUICE_E_AGAIN, then call sluice_conn_dispatch().
  * On any other error the alert is out and only sluice_close() is left to do.
  */
 int sluice_handshake(struct sluice_conn *conn, const struct sluice_options *extra, int timeout_ms);
@@ -140,7 +141,9 @@ int sluice_hello(const struct sluice_conn *conn, struct sluice_hello *ret_hello,
 
 /*
  * sluice_handshake_continue() goes on after SLUICE_PAUSED. @extra (may be NULL) may set what the
- * handshake has not used yet. Errors: OPTION_TOO_LATE, and those of sluice_handshake().
+ * handshake has not used yet; where sni_fun answers later, it is the answer. After verify_fun has asked for
+ * time, sluice_verify_continue() goes on instead. Errors: STATE, OPTION_TOO_LATE, and those of
+ * sluice_handshake().
  */
 int sluice_handshake_continue(struct sluice_conn *conn, const struct sluice_options *extra,
 			      int timeout_ms);

@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "bssl/client-cert.h"
 #include "bssl/hello.h"
 #include "conn/conn.h"
 #include "core/error.h"
@@ -134,5 +135,6 @@ void hooks_install(SSL_CTX *ctx, enum sluice_role role, int verify_mode)
 		SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
 	} else {
 		SSL_CTX_sess_set_new_cb(ctx, on_new_session);
+		SSL_CTX_set_cert_cb(ctx, client_cert_choose, NULL);
 	}
 }

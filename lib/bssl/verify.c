@@ -5,13 +5,17 @@
  */
 #include "bssl/verify.h"
 
+#include <stdlib.h>
+
 #include <openssl/err.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "core/error.h"
 #include "core/sys.h"
 #include "tls/control.h"
 #include "verify/path.h"
+#include "verify/report.h"
 #include "verify/verify.h"
 
 static int refuse(const struct verify_verdict *verdict, const char *name, uint8_t *ret_alert,
@@ -31,8 +35,10 @@ static int refuse(const struct verify_verdict *verdict, const char *name, uint8_
 	} else {
 		err_set(err, verdict->code, "the peer's certificate: %s", verdict->reason);
 	}
-	if (err)
+	if (err) {
 		err->x509_error = verdict->x509_error;
+		err->bad_cert = bad_cert_of(verdict->x509_error);
+	}
 	return -verdict->code;
 }
 
@@ -54,7 +60,10 @@ static int parse_chain(STACK_OF(X509) * certs, const STACK_OF(CRYPTO_BUFFER) * c
 		x509 = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(chain, i));
 		if (!x509) {
 			verdict.index = i;
-			return refuse(&verdict, NULL, ret_alert, err);
+			refuse(&verdict, NULL, ret_alert, err);
+			if (err)
+				err->bad_cert = SLUICE_BAD_CERT_MALFORMED;
+			return -verdict.code;
 		}
 		if (!sk_X509_push(certs, x509)) {
 			X509_free(x509);
@@ -75,11 +84,12 @@ static void judge_revocation(struct verify_verdict *verdict, const struct sluice
 		verify_verdict_refuse(verdict, crl.x509_error, crl.reason, crl.index);
 }
 
-static int judge(const struct sluice_profile *profile, STACK_OF(X509) * certs, const char *name,
-		 uint8_t *ret_alert, struct sluice_error *err)
+static struct verify_request request_of(const struct sluice_profile *profile,
+					STACK_OF(X509) * certs, const char *name)
 {
 	bool client = profile->role == SLUICE_CLIENT;
-	struct verify_request request = {
+
+	return (struct verify_request){
 		.certs = certs,
 		.trust = profile->trust,
 		.peer = client ? SLUICE_SERVER : SLUICE_CLIENT,
@@ -89,18 +99,53 @@ static int judge(const struct sluice_profile *profile, STACK_OF(X509) * certs, c
 		.now_s = sys->wall_s(),
 		.depth = profile->depth,
 	};
+}
+
+static void decide(struct verify_verdict *ret_verdict, const struct sluice_profile *profile,
+		   const struct verify_request *request)
+{
+	verify_run(ret_verdict, request);
+	if (!ret_verdict->x509_error)
+		judge_revocation(ret_verdict, profile, request->now_s);
+}
+
+static int judge(const struct sluice_profile *profile, STACK_OF(X509) * certs, const char *name,
+		 uint8_t *ret_alert, struct sluice_error *err)
+{
+	struct verify_request request = request_of(profile, certs, name);
 	struct verify_verdict verdict;
 	int r;
 
-	verify_run(&verdict, &request);
-	if (!verdict.x509_error)
-		judge_revocation(&verdict, profile, request.now_s);
+	decide(&verdict, profile, &request);
 	if (verdict.x509_error)
 		r = refuse(&verdict, name, ret_alert, err);
 	else
 		r = identity_check(&profile->identity, verdict.path, ret_alert, err);
 	verify_verdict_clear(&verdict);
 	return r;
+}
+
+/* Returns 0: nobody has to have a certificate, 1: there is one. */
+static int expect_chain(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
+			uint8_t *ret_alert, struct sluice_error *err)
+{
+	if (chain && sk_CRYPTO_BUFFER_num(chain))
+		return 1;
+	if (profile->role == SLUICE_SERVER && !profile->fail_if_no_peer_cert)
+		return 0;
+	*ret_alert = SLUICE_ALERT_CERTIFICATE_REQUIRED;
+	return err_set(err, SLUICE_E_NO_PEERCERT, "the peer sent no certificate");
+}
+
+static STACK_OF(X509) * certs_new(uint8_t *ret_alert, struct sluice_error *err)
+{
+	STACK_OF(X509) *certs = sk_X509_new_null();
+
+	if (!certs) {
+		*ret_alert = SLUICE_ALERT_INTERNAL_ERROR;
+		err_set(err, SLUICE_E_NOMEM, "no memory for the peer's chain");
+	}
+	return certs;
 }
 
 int verify_chain(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
@@ -111,22 +156,103 @@ int verify_chain(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUF
 
 	if (!profile->verify_peer)
 		return 0;
-	if (!chain || !sk_CRYPTO_BUFFER_num(chain)) {
-		if (profile->role == SLUICE_SERVER && !profile->fail_if_no_peer_cert)
-			return 0;
-		*ret_alert = SLUICE_ALERT_CERTIFICATE_REQUIRED;
-		return err_set(ret_err, SLUICE_E_NO_PEERCERT, "the peer sent no certificate");
-	}
-	certs = sk_X509_new_null();
-	if (!certs) {
-		*ret_alert = SLUICE_ALERT_INTERNAL_ERROR;
-		return err_set(ret_err, SLUICE_E_NOMEM, "no memory for the peer's chain");
-	}
+	r = expect_chain(profile, chain, ret_alert, ret_err);
+	if (r <= 0)
+		return r;
+	certs = certs_new(ret_alert, ret_err);
+	if (!certs)
+		return -SLUICE_E_NOMEM;
 	r = parse_chain(certs, chain, ret_alert, ret_err);
 	if (!r)
 		r = judge(profile, certs, name, ret_alert, ret_err);
 	sk_X509_pop_free(certs, X509_free);
 	ERR_clear_error();
+	return r;
+}
+
+/* --- for a program that is asked ------------------------------------------------------------ */
+
+/* Is the verdict in @report already, or will each of the extensions be asked about? */
+static bool is_reported(const struct verify_report *report, const struct verify_verdict *verdict)
+{
+	X509 *x509 = sk_X509_value(report->path, verdict->index);
+	size_t i;
+
+	for (i = 0; i < report->n; i++) {
+		if (report->findings[i].x509_error == verdict->x509_error &&
+		    report->findings[i].index == verdict->index)
+			return true;
+	}
+	return verdict->x509_error == X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION && x509 &&
+	       !(report->anchored && verdict->index == sk_X509_num(report->path) - 1) &&
+	       (X509_get_extension_flags(x509) & EXFLAG_CRITICAL);
+}
+
+/* Finds out what else is wrong with a chain that is refused. */
+static void examine(struct verify_report *report, const struct sluice_profile *profile,
+		    const struct verify_request *request, const struct verify_verdict *verdict)
+{
+	struct crl_verdict crl = { 0 };
+
+	verify_examine(request, report);
+	if (report->path && crl_check_path(&profile->crl, report->path, request->now_s, &crl))
+		verify_note(report, bad_cert_of(crl.x509_error), crl.x509_error, crl.index,
+			    crl.reason);
+	if (!is_reported(report, verdict))
+		verify_note(report, bad_cert_of(verdict->x509_error), verdict->x509_error,
+			    verdict->index, verdict->reason);
+}
+
+/* Fills in @report. Refused is what nobody is asked about. */
+static int fill_report(struct verify_report *report, const struct sluice_profile *profile,
+		       STACK_OF(X509) * certs, const char *name, uint8_t *ret_alert,
+		       struct sluice_error *err)
+{
+	struct verify_request request = request_of(profile, certs, name);
+	struct verify_verdict verdict;
+
+	decide(&verdict, profile, &request);
+	if (verdict.x509_error) {
+		examine(report, profile, &request, &verdict);
+	} else {
+		report->path = verdict.path;
+		report->anchored = true;
+		verdict.path = NULL;
+	}
+	verify_verdict_clear(&verdict);
+	if (verify_fatal(report))
+		return bad_cert_refuse(verify_fatal(report), name, ret_alert, err);
+	return identity_check(&profile->identity, report->path, ret_alert, err);
+}
+
+int verify_report(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
+		  const char *name, struct verify_report **ret_report, uint8_t *ret_alert,
+		  struct sluice_error *ret_err)
+{
+	struct verify_report *report;
+	STACK_OF(X509) * certs;
+	int r = expect_chain(profile, chain, ret_alert, ret_err);
+
+	*ret_report = NULL;
+	if (r <= 0)
+		return r;
+	certs = certs_new(ret_alert, ret_err);
+	report = calloc(1, sizeof(*report));
+	if (!certs || !report) {
+		*ret_alert = SLUICE_ALERT_INTERNAL_ERROR;
+		r = err_set(ret_err, SLUICE_E_NOMEM, "no memory to verify the peer");
+	} else {
+		report->all = true;
+		r = parse_chain(certs, chain, ret_alert, ret_err);
+	}
+	if (!r)
+		r = fill_report(report, profile, certs, name, ret_alert, ret_err);
+	sk_X509_pop_free(certs, X509_free);
+	ERR_clear_error();
+	if (r < 0)
+		verify_report_free(report);
+	else
+		*ret_report = report;
 	return r;
 }
 

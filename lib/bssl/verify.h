@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "options/profile.h"
+#include "verify/hook.h"
 
 /*
  * verify_chain() validates @chain (leaf first) with the profile's trust anchors, depth and, for a
@@ -22,5 +23,14 @@ int verify_chain(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUF
  */
 void verify_identity(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
 		     char ret_text[IDENTITY_SIZE]);
+
+/*
+ * verify_report() does the same for a program that is asked, whatever option verify says: *@ret_report
+ * has everything that is wrong, and is the caller's; NULL: there is no certificate, and need not be. Refused
+ * at once is what nobody is asked about. Errors: as above.
+ */
+int verify_report(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
+		  const char *name, struct verify_report **ret_report, uint8_t *ret_alert,
+		  struct sluice_error *ret_err);
 
 #endif

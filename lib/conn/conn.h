@@ -20,6 +20,7 @@
 #include "record/ktls.h"
 #include "record/record.h"
 #include "tls/control.h"
+#include "verify/hook.h"
 
 struct sluice {
 	atomic_uint refs;
@@ -41,11 +42,14 @@ struct handshake {
 	struct addrinfo *addrs, *addr; /* client: what is still to be tried */
 	SSL_SESSION *offered;          /* client: the session to resume */
 	struct signer_job job;         /* the private key operation, where the key is elsewhere */
+	bool name_asked;               /* sni_fun: sluice_handshake_continue() brings the answer */
 	bool hello_passed;             /* the server's hello callback may let BoringSSL go on */
 	bool client_done;              /* client: the ServerHello went through the gate */
 	bool verify_known;             /* VERIFY has decided */
 	bool complete;                 /* SSL_do_handshake() returned success */
 	uint8_t verify_alert;          /* 0: accepted */
+	struct verify_walk *walk;      /* verify_fun is being asked */
+	uint64_t answer_us;            /* when the pause ends at the latest; 0: never */
 	uint64_t stage_since_us;
 	uint64_t paused_us; /* when the pause began; 0: not paused */
 	struct traffic *rx, *tx;

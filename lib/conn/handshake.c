@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "conn/host.h"
 #include "core/error.h"
 #include "core/sys.h"
 #include "flow/flow.h"
@@ -41,7 +42,7 @@ int handshake_first(struct sluice_conn *conn, int timeout_ms, struct sluice_conn
 /* A paused client's alert is under the keys that only the ServerHello gives. */
 static void end_handshake(struct sluice_conn *conn, int code, int alert, const char *text)
 {
-	if (conn->paused && conn->role == SLUICE_CLIENT)
+	if (conn->paused && conn->role == SLUICE_CLIENT && conn->stage < SLUICE_STAGE_VERIFY)
 		drive_hello(conn);
 	conn->paused = false;
 	conn_fail(conn, code, alert, 0, text);
@@ -62,8 +63,8 @@ int handshake_use_profile(struct sluice_conn *conn, struct sluice_profile *profi
 	return conn->ssl && is_new && conn->role == SLUICE_CLIENT ? session_bind(conn) : 0;
 }
 
-/* Lays @extra over the connection's profile. */
-static int derive(struct sluice_conn *conn, const struct sluice_options *extra)
+/* Lays @extra over the connection's profile, for @host alone (NULL: for any). */
+static int derive(struct sluice_conn *conn, const struct sluice_options *extra, const char *host)
 {
 	struct sluice_profile *profile = NULL;
 	struct sluice_error err;
@@ -71,6 +72,10 @@ static int derive(struct sluice_conn *conn, const struct sluice_options *extra)
 
 	err_clear(&err);
 	r = profile_derive(&profile, conn->profile, extra, &err);
+	if (!r && host && profile_bind(profile, host) < 0) {
+		sluice_profile_unref(profile);
+		r = err_set(&err, SLUICE_E_NOMEM, "no memory for a profile");
+	}
 	if (r == 0)
 		return handshake_use_profile(conn, profile);
 	err.stage = conn->stage;
@@ -78,6 +83,19 @@ static int derive(struct sluice_conn *conn, const struct sluice_options *extra)
 		conn->err = err;
 	end_handshake(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, "applying more options");
 	return r;
+}
+
+int handshake_lay_over(struct sluice_conn *conn, const struct sluice_options *extra,
+		       const char *host)
+{
+	struct sluice_error err;
+	int r;
+
+	err_clear(&err);
+	r = options_check_late(extra, conn->role, &err);
+	if (r < 0)
+		return conn_fail(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, 0, err.text);
+	return derive(conn, extra, host);
 }
 
 int sluice_handshake(struct sluice_conn *conn, const struct sluice_options *extra, int timeout_ms)
@@ -90,7 +108,7 @@ int sluice_handshake(struct sluice_conn *conn, const struct sluice_options *extr
 		if (conn->stage != SLUICE_STAGE_TCP)
 			return -SLUICE_E_STATE;
 		if (extra)
-			r = derive(conn, extra);
+			r = derive(conn, extra, NULL);
 		if (r == 0)
 			r = flow_begin(conn, NULL);
 		if (r < 0)
@@ -112,20 +130,37 @@ int sluice_handshake_fd(struct sluice *sluice, int fd, struct sluice_profile *pr
 int sluice_handshake_continue(struct sluice_conn *conn, const struct sluice_options *extra,
 			      int timeout_ms)
 {
+	char name[HOST_NAME_LONGEST + 1];
 	struct sluice_error err;
 	int r;
 
-	if (!conn->paused)
+	if (!conn->paused || conn->stage >= SLUICE_STAGE_VERIFY)
 		return -SLUICE_E_STATE;
 	if (extra) {
 		err_clear(&err);
 		r = options_check_late(extra, conn->role, &err);
 		if (r < 0)
 			return r; /* still paused: the caller may continue without it */
-		r = derive(conn, extra);
+		r = derive(conn, extra, conn->hs->name_asked ? host_name_of(conn, name) : NULL);
 		if (r < 0)
 			return r;
 	}
+	flow_resume(conn);
+	return handshake_wait(conn, timeout_ms);
+}
+
+int sluice_verify_continue(struct sluice_conn *conn, enum sluice_verify_ret answer, int reason,
+			   int timeout_ms)
+{
+	int r;
+
+	if (!conn->paused || conn->stage != SLUICE_STAGE_VERIFY)
+		return -SLUICE_E_STATE;
+	r = flow_run(conn); /* it may be too late */
+	if (r == SLUICE_PAUSED)
+		r = verify_walk_answer(conn->hs->walk, (int)answer, reason);
+	if (r < 0)
+		return r;
 	flow_resume(conn);
 	return handshake_wait(conn, timeout_ms);
 }

@@ -21,6 +21,13 @@ int handshake_first(struct sluice_conn *conn, int timeout_ms, struct sluice_conn
  */
 int handshake_use_profile(struct sluice_conn *conn, struct sluice_profile *profile);
 
+/*
+ * handshake_lay_over() lays what may still change after the peer's hello over the connection's options;
+ * with @host (NULL: for any) for that host alone. Returns 0, or fails the connection.
+ */
+int handshake_lay_over(struct sluice_conn *conn, const struct sluice_options *extra,
+		       const char *host);
+
 /* fd_conn_new() makes a connection of a connected socket; owns @fd only on success. */
 int fd_conn_new(struct sluice *sluice, int fd, const char *host, struct sluice_profile *profile,
 		struct sluice_session *session, enum sluice_role role,

@@ -38,6 +38,7 @@ struct handshake *handshake_free(struct handshake *hs)
 	if (hs->addrs)
 		freeaddrinfo(hs->addrs);
 	SSL_SESSION_free(hs->offered);
+	verify_walk_free(hs->walk);
 	traffic_free(hs->rx);
 	traffic_free(hs->tx);
 	free(hs);
@@ -66,8 +67,10 @@ uint64_t flow_deadline(const struct sluice_conn *conn)
 {
 	uint64_t budget_us, stage_us;
 
-	if (!conn->hs || conn->paused || conn->stage >= SLUICE_STAGE_LIVE)
+	if (!conn->hs || conn->stage >= SLUICE_STAGE_LIVE)
 		return UINT64_MAX;
+	if (conn->paused)
+		return conn->hs->answer_us ? conn->hs->answer_us : UINT64_MAX;
 	budget_us = 1000ull * stages[conn->stage].budget_ms;
 	stage_us = conn->hs->stage_since_us + budget_us;
 	return budget_us && stage_us < conn->deadline_us ? stage_us : conn->deadline_us;
@@ -78,6 +81,7 @@ void flow_resume(struct sluice_conn *conn)
 	uint64_t now = sys->now_us();
 
 	conn->paused = false;
+	conn->hs->answer_us = 0;
 	conn->deadline_us += now - conn->hs->paused_us;
 	conn->hs->stage_since_us = now;
 }
@@ -87,6 +91,16 @@ static void pause_flow(struct sluice_conn *conn)
 	conn->paused = true;
 	conn->hs->paused_us = sys->now_us();
 	conn->events = 0;
+}
+
+/* The program had a time for its answer. */
+static int check_pause(struct sluice_conn *conn)
+{
+	if (sys->now_us() < flow_deadline(conn))
+		return SLUICE_PAUSED;
+	conn->paused = false;
+	return conn_fail(conn, SLUICE_E_HANDSHAKE_TIMEOUT, SLUICE_ALERT_CERTIFICATE_UNKNOWN, 0,
+			 "verify_fun's answer did not come in time");
 }
 
 /* The stage that is done gives way to the next one. */
@@ -110,7 +124,7 @@ int flow_run(struct sluice_conn *conn)
 	if (conn->err.code)
 		return -conn->err.code;
 	if (conn->paused)
-		return SLUICE_PAUSED;
+		return check_pause(conn);
 	if (!conn->hs && conn->stage < SLUICE_STAGE_LIVE)
 		return -SLUICE_E_STATE; /* accepted, and sluice_handshake() was not called */
 	while (conn->stage < SLUICE_STAGE_LIVE) {
@@ -122,6 +136,10 @@ int flow_run(struct sluice_conn *conn)
 				return -SLUICE_E_AGAIN;
 			return conn_fail(conn, SLUICE_E_HANDSHAKE_TIMEOUT, -1, 0,
 					 "the peer used up the time for the handshake");
+		}
+		if (r == STAGE_HELD) {
+			pause_flow(conn);
+			return SLUICE_PAUSED;
 		}
 		next_stage(conn);
 		if (r == STAGE_PAUSED) {

@@ -15,7 +15,8 @@
 enum stage_result {
 	STAGE_DONE = 0,
 	STAGE_WAIT = 1,   /* for conn->events */
-	STAGE_PAUSED = 2, /* for sluice_handshake_continue() */
+	STAGE_PAUSED = 2, /* done, and the next one waits for sluice_handshake_continue() */
+	STAGE_HELD = 3,   /* for the program, which has until hs->answer_us */
 };
 
 int stage_tcp(struct sluice_conn *conn);

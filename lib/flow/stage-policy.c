@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * POLICY: the hello is held against the profile before BoringSSL answers it. What was changed
- * during a pause is in the profile already (sluice_handshake_continue()).
+ * during a pause is in the profile already (sluice_handshake_continue()); over it goes what a server has
+ * for the name that was asked for.
  */
+#include "conn/host.h"
 #include "core/error.h"
 #include "flow/flow.h"
 
@@ -33,7 +35,11 @@ int stage_policy(struct sluice_conn *conn)
 		if (conn->hello)
 			r = check_server_choice(conn);
 		gate_release(&conn->hs->gate);
+	} else {
+		r = host_choose(conn);
 	}
 	conn->hs->hello_passed = true;
-	return r < 0 ? r : STAGE_DONE;
+	if (r < 0)
+		return r;
+	return r == SLUICE_PAUSED ? STAGE_PAUSED : STAGE_DONE;
 }

@@ -9,25 +9,111 @@
 #include "core/sys.h"
 #include "flow/flow.h"
 
-static void judge(struct sluice_conn *conn)
+/* What the peer will be told; the first error stays. */
+static int refuse(struct sluice_conn *conn, struct sluice_error *err, uint8_t alert)
 {
 	struct handshake *hs = conn->hs;
+
+	hs->verify_known = true;
+	hs->verify_alert = alert ? alert : SLUICE_ALERT_INTERNAL_ERROR;
+	conn->err = *err;
+	conn->err.stage = conn->stage;
+	conn->err.alert = hs->verify_alert;
+	conn->err.alert_sent = 1;
+	return STAGE_DONE;
+}
+
+static int let_pass(struct sluice_conn *conn)
+{
+	conn->hs->verify_known = true;
+	conn->hs->verify_alert = 0;
+	conn->info.peer_verified = conn->profile->verify_peer && !conn->info.bad_cert;
+	return STAGE_DONE;
+}
+
+/* What the program let pass can be read from the connection. */
+static void keep_accepted(struct sluice_conn *conn, const struct verify_report *report)
+{
+	if (!report->n)
+		return;
+	conn->info.bad_cert = report->findings[0].reason;
+	conn->info.x509_error = report->findings[0].x509_error;
+}
+
+/* Asks the program on. */
+static int ask(struct sluice_conn *conn)
+{
+	struct handshake *hs = conn->hs;
+	struct verify_walk *walk = hs->walk;
+	int r = verify_walk_run(walk, conn);
 	struct sluice_error err;
+	uint8_t alert;
+
+	if (r == SLUICE_PAUSED) {
+		hs->answer_us = deadline_from(conn->profile->verify_timeout_ms);
+		return STAGE_HELD;
+	}
+	if (r < 0) {
+		err_clear(&err);
+		bad_cert_refuse(&walk->refused, conn_reference(conn), &alert, &err);
+		return refuse(conn, &err, alert);
+	}
+	keep_accepted(conn, walk->report);
+	return let_pass(conn);
+}
+
+/* Examines the chain for a program that is asked about it. */
+static int begin(struct sluice_conn *conn)
+{
+	const struct sluice_profile *profile = conn->profile;
+	struct verify_report *report;
+	struct sluice_error err;
+	uint8_t alert = 0;
 
 	err_clear(&err);
-	hs->verify_known = true;
+	if (verify_report(profile, SSL_get0_peer_certificates(conn->ssl), conn_reference(conn),
+			  &report, &alert, &err) < 0)
+		return refuse(conn, &err, alert);
+	if (!report)
+		return let_pass(conn);
+	conn->hs->walk = verify_walk_new(report, profile->verify_fun, profile->verify_state);
+	if (conn->hs->walk)
+		return ask(conn);
+	err_set(&err, SLUICE_E_NOMEM, "no memory to verify the peer");
+	return refuse(conn, &err, SLUICE_ALERT_INTERNAL_ERROR);
+}
+
+/* Returns STAGE_DONE: there is a verdict, or STAGE_HELD. */
+static int judge(struct sluice_conn *conn)
+{
+	struct sluice_error err;
+	uint8_t alert = 0;
+
+	if (conn->profile->verify_fun)
+		return conn->hs->walk ? ask(conn) : begin(conn);
+	err_clear(&err);
 	if (verify_chain(conn->profile, SSL_get0_peer_certificates(conn->ssl), conn_reference(conn),
-			 &hs->verify_alert, &err) < 0) {
-		if (!hs->verify_alert)
-			hs->verify_alert = SLUICE_ALERT_INTERNAL_ERROR;
-		conn->err = err;
-		conn->err.stage = conn->stage;
-		conn->err.alert = hs->verify_alert;
-		conn->err.alert_sent = 1;
-		return;
-	}
-	hs->verify_alert = 0;
-	conn->info.peer_verified = conn->profile->verify_peer;
+			 &alert, &err) < 0)
+		return refuse(conn, &err, alert);
+	return let_pass(conn);
+}
+
+/*
+ * A resumed session keeps the verdict of the handshake that made it; what a program had let pass then is
+ * found again.
+ */
+static void take_over(struct sluice_conn *conn)
+{
+	const STACK_OF(CRYPTO_BUFFER) *chain = SSL_get0_peer_certificates(conn->ssl);
+	struct sluice_error err;
+	uint8_t alert;
+
+	err_clear(&err);
+	if (conn->profile->verify_fun && chain)
+		verify_chain(conn->profile, chain, conn_reference(conn), &alert, &err);
+	conn->info.bad_cert = err.bad_cert;
+	conn->info.x509_error = err.x509_error;
+	conn->info.peer_verified = conn->profile->verify_peer && chain && !err.code;
 }
 
 int stage_verify(struct sluice_conn *conn)
@@ -37,8 +123,10 @@ int stage_verify(struct sluice_conn *conn)
 
 	if (r == DRIVE_VERIFY) {
 		began_us = sys->now_us();
-		judge(conn);
+		r = judge(conn);
 		conn->verify_us += sys->now_us() - began_us;
+		if (r == STAGE_HELD)
+			return STAGE_HELD;
 		r = drive(conn);
 	}
 	if (r < 0)
@@ -46,8 +134,7 @@ int stage_verify(struct sluice_conn *conn)
 	if (r == DRIVE_WAIT)
 		return STAGE_WAIT;
 	if (SSL_session_reused(conn->ssl))
-		conn->info.peer_verified = conn->profile->verify_peer &&
-					   SSL_get0_peer_certificates(conn->ssl) != NULL;
+		take_over(conn);
 	verify_identity(conn->profile, SSL_get0_peer_certificates(conn->ssl),
 			conn->info.peer_identity);
 	return STAGE_DONE;

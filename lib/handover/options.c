@@ -6,9 +6,16 @@
 #include "handover/messages.h"
 #include "options/options.h"
 
-/* Read where the files are, and by whom they may be read. */
+/* Read where the files are, and by whom they may be read; and what only a program has. */
 static bool stays(int id)
 {
+	switch (option_row(id)->type) {
+	case SLUICE_TYPE_TABLE:
+	case SLUICE_TYPE_CALL:
+		return true;
+	default:
+		break;
+	}
 	switch (id) {
 	case SLUICE_OPT_CERT:
 	case SLUICE_OPT_CERTFILE:
@@ -68,6 +75,8 @@ static int read_value(struct sluice_options *opts, int id, const struct attr *at
 			return -SLUICE_E_NOMEM;
 		break;
 	case SLUICE_TYPE_SECRET:
+	case SLUICE_TYPE_TABLE:
+	case SLUICE_TYPE_CALL:
 		return -SLUICE_E_PROTOCOL;
 	default:
 		if (!attr_u64(attr, &number))

@@ -54,6 +54,11 @@ int options_check_late(const struct sluice_options *extra, enum sluice_role role
 static int check_verify(const struct sluice_options *opts, enum sluice_role role,
 			struct sluice_error *err)
 {
+	bool has_fun = option_is_set(opts, SLUICE_OPT_VERIFY_FUN);
+
+	if (option_is_set(opts, SLUICE_OPT_VERIFY_TIMEOUT) && !has_fun)
+		return err_set(err, SLUICE_E_OPTION_CONFLICT,
+			       "verify_timeout: needs verify_fun, a function of a program");
 	if (role == SLUICE_CLIENT)
 		return 0;
 	if (option_number(opts, SLUICE_OPT_VERIFY, role)) {
@@ -66,6 +71,9 @@ static int check_verify(const struct sluice_options *opts, enum sluice_role role
 	if (option_number(opts, SLUICE_OPT_FAIL_IF_NO_PEER_CERT, role))
 		return err_set(err, SLUICE_E_OPTION_CONFLICT,
 			       "fail_if_no_peer_cert: needs verify = verify_peer");
+	if (has_fun)
+		return err_set(err, SLUICE_E_OPTION_CONFLICT,
+			       "verify_fun: of a server needs verify = verify_peer");
 	return 0;
 }
 
@@ -126,6 +134,14 @@ static int check_peers(const struct sluice_options *opts, enum sluice_role role,
 	return 0;
 }
 
+static int check_names(const struct sluice_options *opts, struct sluice_error *err)
+{
+	if (option_is_set(opts, SLUICE_OPT_SNI_HOSTS) && option_is_set(opts, SLUICE_OPT_SNI_FUN))
+		return err_set(err, SLUICE_E_OPTION_CONFLICT,
+			       "sni_hosts: sni_fun says already what a name gets");
+	return 0;
+}
+
 int options_check(const struct sluice_options *opts, enum sluice_role role,
 		  struct sluice_error *ret_err)
 {
@@ -142,6 +158,8 @@ int options_check(const struct sluice_options *opts, enum sluice_role role,
 		r = check_tickets(opts, role, ret_err);
 	if (!r)
 		r = check_peers(opts, role, ret_err);
+	if (!r)
+		r = check_names(opts, ret_err);
 	return r;
 }
 
@@ -257,7 +275,7 @@ static bool suits(const struct scheme *scheme, const EVP_PKEY *key, uint16_t ver
 	return version == TLS12 || (scheme->tls13 && scheme->curve == curve_of(key));
 }
 
-static bool can_sign(const struct protocol *protocol, const EVP_PKEY *key, uint16_t version)
+bool protocol_can_sign(const struct protocol *protocol, const EVP_PKEY *key, uint16_t version)
 {
 	size_t i, j;
 
@@ -290,7 +308,7 @@ int protocol_check_key(const struct protocol *protocol, enum sluice_role role, c
 	uint16_t version;
 
 	for (version = protocol->min_version; version <= protocol->max_version; version++) {
-		if (!can_sign(protocol, key, version))
+		if (!protocol_can_sign(protocol, key, version))
 			return err_set(ret_err, SLUICE_E_OPTION_CONFLICT,
 				       "signature_algs: none that the private key can do in %s",
 				       words_name(SLUICE_OPT_VERSIONS, version));

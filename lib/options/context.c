@@ -6,11 +6,13 @@
  */
 #include "options/context.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <openssl/err.h>
 #include <openssl/mem.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
 
@@ -61,7 +63,9 @@ int settings_get(struct settings *ret_settings, const struct sluice_options *opt
 		      option_number(opts, SLUICE_OPT_SESSION_TICKETS, role) == TICKETS_DISABLED);
 	choose_option(&settings, SSL_OP_CIPHER_SERVER_PREFERENCE,
 		      option_number(opts, SLUICE_OPT_HONOR_CIPHER_ORDER, role));
-	if (option_number(opts, SLUICE_OPT_VERIFY, role))
+	/* To a client of BoringSSL that means only that a refusal counts. */
+	if (option_number(opts, SLUICE_OPT_VERIFY, role) ||
+	    option_is_set(opts, SLUICE_OPT_VERIFY_FUN))
 		settings.verify_mode = SSL_VERIFY_PEER;
 	if (option_number(opts, SLUICE_OPT_FAIL_IF_NO_PEER_CERT, role))
 		settings.verify_mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
@@ -196,18 +200,35 @@ static void hash_value(SHA256_CTX *sha, const struct option_value *value)
 		SHA256_Update(sha, value->bytes, len);
 }
 
+static uint8_t process_nonce[16];
+static pthread_once_t process_nonce_once = PTHREAD_ONCE_INIT;
+
+static void process_nonce_init(void)
+{
+	RAND_bytes(process_nonce, sizeof(process_nonce));
+}
+
+/* A function is the same one only in its process: sessions may come from a file. */
+static void hash_call(SHA256_CTX *sha, void (*call)(void), const void *arg)
+{
+	pthread_once(&process_nonce_once, process_nonce_init);
+	SHA256_Update(sha, process_nonce, sizeof(process_nonce));
+	SHA256_Update(sha, &call, sizeof(call));
+	SHA256_Update(sha, &arg, sizeof(arg));
+}
+
 /*
  * Sessions resume only where the peer would have been judged by the same rules and would have met
  * the same identity: a resumed handshake shows no certificate. Profiles are told apart by their
  * session ID context, servers that share ticket keys as well as clients that share sessions (which
  * add the server's name: session_bind()).
  */
-static int set_session_context(SSL_CTX *ctx, const struct credentials *creds,
-			       const struct sluice_options *opts, enum sluice_role role,
-			       struct sluice_error *err)
+static void hash_session_context(struct settings *settings, const struct credentials *creds,
+				 const struct sluice_options *opts, enum sluice_role role)
 {
-	uint8_t digest[SHA256_DIGEST_LENGTH];
-	int64_t rules[10];
+	const struct sluice_hostname_check *check = &opts->hostname_check;
+	const struct option_value *fun = &opts->values[SLUICE_OPT_VERIFY_FUN];
+	int64_t rules[7];
 	SHA256_CTX sha;
 	size_t i;
 
@@ -219,29 +240,50 @@ static int set_session_context(SSL_CTX *ctx, const struct credentials *creds,
 			   ? option_number(opts, SLUICE_OPT_CUSTOMIZE_HOSTNAME_CHECK, role)
 			   : 0;
 	rules[5] = option_number(opts, SLUICE_OPT_PEER_IDENTITY, role);
-	rules[6] = (int64_t)(intptr_t)opts->hostname_check.name;
-	rules[7] = (int64_t)(intptr_t)opts->hostname_check.match;
-	rules[8] = (int64_t)(intptr_t)opts->hostname_check.arg;
-	rules[9] = option_number(opts, SLUICE_OPT_CRL_CHECK, role);
+	rules[6] = option_number(opts, SLUICE_OPT_CRL_CHECK, role);
 	SHA256_Init(&sha);
 	SHA256_Update(&sha, rules, sizeof(rules));
 	hash_value(&sha, &opts->values[SLUICE_OPT_ALLOW_PEERS]);
 	hash_value(&sha, &opts->values[SLUICE_OPT_DENY_PEERS]);
 	hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->chain, 0));
-	for (i = 0; rules[0] && i < sk_CRYPTO_BUFFER_num(creds->cas); i++)
+	for (i = 0; (rules[0] || fun->set) && i < sk_CRYPTO_BUFFER_num(creds->cas); i++)
 		hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->cas, i));
-	SHA256_Final(digest, &sha);
-	if (!SSL_CTX_set_session_id_context(ctx, digest, sizeof(digest)))
+	if (fun->set)
+		hash_call(&sha, fun->call, fun->arg);
+	if (check->name)
+		hash_call(&sha, (void (*)(void))check->name, check->arg);
+	if (check->match)
+		hash_call(&sha, (void (*)(void))check->match, check->arg);
+	SHA256_Final(settings->session_context, &sha);
+}
+
+static int set_session_context(SSL_CTX *ctx, const uint8_t context[SHA256_DIGEST_LENGTH],
+			       struct sluice_error *err)
+{
+	if (!SSL_CTX_set_session_id_context(ctx, context, SHA256_DIGEST_LENGTH))
 		return refused(SLUICE_E_INTERNAL, "session context", err);
 	return 0;
 }
 
-static int set_role(SSL_CTX *ctx, const struct sluice_options *opts, enum sluice_role role,
-		    const struct credentials *creds, int verify_mode, struct sluice_error *err)
+int context_bind(SSL_CTX *ctx, const struct settings *settings, const char *host)
+{
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	SHA256_CTX sha;
+
+	SHA256_Init(&sha);
+	SHA256_Update(&sha, settings->session_context, sizeof(settings->session_context));
+	SHA256_Update(&sha, host, strlen(host));
+	SHA256_Final(digest, &sha);
+	return set_session_context(ctx, digest, NULL);
+}
+
+static int set_role(SSL_CTX *ctx, const struct settings *settings,
+		    const struct sluice_options *opts, enum sluice_role role,
+		    const struct credentials *creds, struct sluice_error *err)
 {
 	int r;
 
-	r = set_session_context(ctx, creds, opts, role, err);
+	r = set_session_context(ctx, settings->session_context, err);
 	if (r < 0)
 		return r;
 	if (role == SLUICE_CLIENT) {
@@ -253,7 +295,7 @@ static int set_role(SSL_CTX *ctx, const struct sluice_options *opts, enum sluice
 	/* Resumption is by ticket only: no state per client. */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(ctx, (size_t)option_number(opts, SLUICE_OPT_TICKET_COUNT, role));
-	if (verify_mode & SSL_VERIFY_PEER)
+	if (settings->verify_mode & SSL_VERIFY_PEER)
 		return set_client_cas(ctx, creds, err);
 	return 0;
 }
@@ -273,13 +315,13 @@ static int set_all(SSL_CTX *ctx, const struct settings *settings, const struct s
 	if (!r)
 		r = set_identity(ctx, creds, &settings->protocol, err);
 	if (!r)
-		r = set_role(ctx, opts, role, creds, settings->verify_mode, err);
+		r = set_role(ctx, settings, opts, role, creds, err);
 	return r;
 }
 
-int context_new(SSL_CTX **ret_ctx, const struct settings *settings,
-		const struct sluice_options *opts, enum sluice_role role,
-		const struct credentials *creds, struct sluice_error *ret_err)
+int context_new(SSL_CTX **ret_ctx, struct settings *settings, const struct sluice_options *opts,
+		enum sluice_role role, const struct credentials *creds,
+		struct sluice_error *ret_err)
 {
 	/*
 	 * Certificates are bytes to BoringSSL and are parsed once, where they are judged
@@ -288,6 +330,7 @@ int context_new(SSL_CTX **ret_ctx, const struct settings *settings,
 	SSL_CTX *ctx = SSL_CTX_new(TLS_with_buffers_method());
 	int r;
 
+	hash_session_context(settings, creds, opts, role);
 	r = ctx ? set_all(ctx, settings, opts, role, creds, ret_err)
 		: refused(SLUICE_E_NOMEM, "profile", ret_err);
 	ERR_clear_error();

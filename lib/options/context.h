@@ -3,6 +3,7 @@
 #ifndef SLUICE_OPTIONS_CONTEXT_H
 #define SLUICE_OPTIONS_CONTEXT_H
 
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 
 #include "options/credentials.h"
@@ -18,6 +19,7 @@ struct settings {
 	uint32_t options, no_options; /* SSL_OP_* to set and to clear */
 	int verify_mode;              /* SSL_VERIFY_* */
 	size_t max_handshake_size;
+	uint8_t session_context[SHA256_DIGEST_LENGTH]; /* by context_new() */
 };
 
 /* settings_get() reads them from checked options. Errors: OPTION_CONFLICT. */
@@ -25,9 +27,15 @@ int settings_get(struct settings *ret_settings, const struct sluice_options *opt
 		 enum sluice_role role, struct sluice_error *ret_err);
 
 /* context_new() makes a context. Errors: OPTION_RANGE, UNSUPPORTED_*, NOMEM. */
-int context_new(SSL_CTX **ret_ctx, const struct settings *settings,
-		const struct sluice_options *opts, enum sluice_role role,
-		const struct credentials *creds, struct sluice_error *ret_err);
+int context_new(SSL_CTX **ret_ctx, struct settings *settings, const struct sluice_options *opts,
+		enum sluice_role role, const struct credentials *creds,
+		struct sluice_error *ret_err);
+
+/*
+ * context_bind() makes the sessions of a server's context those of one host: they do not resume at
+ * another, although it may have the same certificate and rules. Errors: NOMEM.
+ */
+int context_bind(SSL_CTX *ctx, const struct settings *settings, const char *host);
 
 /*
  * settings_apply() sets on a connection what SSL_new() has copied from another context, and

@@ -12,8 +12,11 @@
 
 #include <openssl/evp.h>
 
+#include <sluice/verify.h>
+
 #include "core/error.h"
 #include "core/secret.h"
+#include "options/hosts.h"
 #include "options/pem.h"
 
 /* --- values --------------------------------------------------------------------------------- */
@@ -27,6 +30,7 @@ void option_value_clear(struct option_value *value, enum sluice_option_type type
 	}
 	sk_CRYPTO_BUFFER_pop_free(value->ders, CRYPTO_BUFFER_free);
 	EVP_PKEY_free(value->key);
+	host_list_unref(value->hosts);
 	*value = (struct option_value){ 0 };
 }
 
@@ -56,7 +60,11 @@ static int append(STACK_OF(CRYPTO_BUFFER) * *ders, CRYPTO_BUFFER *der)
 static int value_copy(struct option_value *ret_value, const struct option_value *from,
 		      enum sluice_option_type type)
 {
-	struct option_value copy = { .set = from->set, .number = from->number, .len = from->len };
+	struct option_value copy = { .set = from->set,
+				     .number = from->number,
+				     .len = from->len,
+				     .call = from->call,
+				     .arg = from->arg };
 	size_t i, n = from->ders ? sk_CRYPTO_BUFFER_num(from->ders) : 0;
 	int r = 0;
 
@@ -73,6 +81,7 @@ static int value_copy(struct option_value *ret_value, const struct option_value 
 	if (from->key)
 		EVP_PKEY_up_ref(from->key);
 	copy.key = from->key;
+	copy.hosts = host_list_ref(from->hosts);
 	*ret_value = copy;
 	return 0;
 }
@@ -296,4 +305,67 @@ int sluice_options_set_hostname_check(struct sluice_options *opts,
 		return -SLUICE_E_INVALID;
 	opts->hostname_check = check ? *check : (struct sluice_hostname_check){ 0 };
 	return 0;
+}
+
+/* --- from programs -------------------------------------------------------------------------- */
+
+/* A name as it is kept, or why it is none. */
+static int read_host(char name[HOST_NAME_LONGEST + 1], const char *host, struct sluice_error *err)
+{
+	char quote[OPTION_QUOTE_LEN];
+	const char *fault = "is empty, or longer than a DNS name can be";
+
+	if (host_name_fold(name, host))
+		fault = host_name_fault(name);
+	if (fault)
+		return err_set(err, SLUICE_E_OPTION, "sni_hosts: \"%s\" %s",
+			       option_quote(quote, host, strlen(host)), fault);
+	return 0;
+}
+
+int sluice_options_add_sni_host(struct sluice_options *opts, const char *host,
+				const struct sluice_options *host_opts,
+				struct sluice_error *ret_err)
+{
+	struct option_value *value;
+	char name[HOST_NAME_LONGEST + 1];
+	int r;
+
+	err_clear(ret_err);
+	if (!opts || !host || !host_opts)
+		return err_set(ret_err, SLUICE_E_INVALID, "no option set, or no name");
+	value = &opts->values[SLUICE_OPT_SNI_HOSTS];
+	r = read_host(name, host, ret_err);
+	if (!r)
+		r = host_list_add(&value->hosts, name, host_opts);
+	if (r == -SLUICE_E_OPTION_RANGE)
+		return err_set(ret_err, -r, "sni_hosts: takes at most %d names", OPTION_MAX_HOSTS);
+	if (r < 0)
+		return err_set(ret_err, -r, "sni_hosts: no memory");
+	value->set = true;
+	return 0;
+}
+
+static int set_call(struct sluice_options *opts, enum sluice_option id, void (*call)(void),
+		    void *arg, struct sluice_error *err)
+{
+	struct option_value value = { .call = call, .arg = arg };
+
+	err_clear(err);
+	if (!opts || !call)
+		return err_set(err, SLUICE_E_INVALID, "no option set, or no function");
+	option_replace(opts, id, &value);
+	return 0;
+}
+
+int sluice_options_set_sni_fun(struct sluice_options *opts, sluice_sni_fun fun, void *arg,
+			       struct sluice_error *ret_err)
+{
+	return set_call(opts, SLUICE_OPT_SNI_FUN, (void (*)(void))fun, arg, ret_err);
+}
+
+int sluice_options_set_verify_fun(struct sluice_options *opts, sluice_verify_fun fun, void *state,
+				  struct sluice_error *ret_err)
+{
+	return set_call(opts, SLUICE_OPT_VERIFY_FUN, (void (*)(void))fun, state, ret_err);
 }

@@ -12,6 +12,7 @@
 
 #include <sluice/options.h>
 
+struct host_list;
 struct signer;
 struct sluice_crl_cache_ops;
 
@@ -21,6 +22,7 @@ struct sluice_crl_cache_ops;
 #define OPTION_MAX_DATA (1024 * 1024) /* bytes of one DER object */
 #define OPTION_MAX_OBJECTS 4096       /* DER objects of one option */
 #define OPTION_MAX_TEXT (1024 * 1024) /* bytes of a configuration text */
+#define OPTION_MAX_HOSTS 16384        /* rows of sni_hosts */
 #define OPTION_MAX_CODES 32           /* code points of one list; no list has so many words */
 
 /* struct option_row - one row of the table. */
@@ -53,6 +55,8 @@ const char *option_refused(const char *name, size_t name_len);
  *                peers the text, NUL-terminated
  *   DATA         @ders; of `key` @key: a key is parsed at once, so that its bytes live in
  *                BoringSSL's object only, which wipes what it frees
+ *   TABLE        @hosts
+ *   CALL         @call, of the type that its setter takes, and @arg
  */
 struct option_value {
 	bool set;
@@ -61,6 +65,9 @@ struct option_value {
 	size_t len; /* of @bytes, without the NUL of a text */
 	STACK_OF(CRYPTO_BUFFER) * ders;
 	EVP_PKEY *key;
+	struct host_list *hosts;
+	void (*call)(void);
+	void *arg;
 };
 
 struct sluice_options {
@@ -171,6 +178,9 @@ int protocol_resolve(const struct sluice_options *opts, struct protocol *ret_pro
  */
 int protocol_check_key(const struct protocol *protocol, enum sluice_role role, const EVP_PKEY *key,
 		       struct sluice_error *ret_err);
+
+/* protocol_can_sign() tells whether a key can sign with one of the signature algorithms in @version. */
+bool protocol_can_sign(const struct protocol *protocol, const EVP_PKEY *key, uint16_t version);
 
 /*
  * option_quote() copies a value for an error text: at most 47 bytes, printable, never of a SECRET.

@@ -16,6 +16,7 @@
 #include "core/secret.h"
 #include "options/context.h"
 #include "options/credentials.h"
+#include "options/hosts.h"
 #include "options/options.h"
 
 static void fill(struct sluice_profile *profile, const struct settings *settings)
@@ -27,7 +28,7 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 
 	profile->trust = profile->creds ? profile->creds->trust : NULL;
 	profile->signer = opts->signer;
-	profile->verify_peer = settings->verify_mode & SSL_VERIFY_PEER;
+	profile->verify_peer = option_number(opts, SLUICE_OPT_VERIFY, role);
 	profile->fail_if_no_peer_cert = settings->verify_mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	profile->depth = (int)option_number(opts, SLUICE_OPT_DEPTH, role);
 	profile->sni = option_text(opts, SLUICE_OPT_SERVER_NAME_INDICATION);
@@ -54,6 +55,11 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 		(int)option_number(opts, SLUICE_OPT_HANDSHAKE_TIMEOUT, role);
 	profile->max_handshake_size = settings->max_handshake_size;
 	profile->alert_timeout_ms = (int)option_number(opts, SLUICE_OPT_ALERT_TIMEOUT, role);
+	profile->sni_fun = (sluice_sni_fun)opts->values[SLUICE_OPT_SNI_FUN].call;
+	profile->sni_arg = opts->values[SLUICE_OPT_SNI_FUN].arg;
+	profile->verify_fun = (sluice_verify_fun)opts->values[SLUICE_OPT_VERIFY_FUN].call;
+	profile->verify_state = opts->values[SLUICE_OPT_VERIFY_FUN].arg;
+	profile->verify_timeout_ms = (int)option_number(opts, SLUICE_OPT_VERIFY_TIMEOUT, role);
 }
 
 static int read_peers(struct peer_rules **ret_rules, const struct sluice_options *opts,
@@ -93,6 +99,24 @@ static int get_credentials(struct sluice_profile *profile, const struct sluice_p
 	return credentials_load(&profile->creds, profile->opts, profile->role, err);
 }
 
+/*
+ * Builds the profiles of the hosts, and takes their options out of the profile's own: what is derived from
+ * it shares the table.
+ */
+static int build_hosts(struct sluice_profile *profile, struct sluice_error *err)
+{
+	struct option_value *value = &profile->opts->values[SLUICE_OPT_SNI_HOSTS];
+	struct option_value hosts = *value;
+	int r;
+
+	if (!hosts.set)
+		return 0;
+	*value = (struct option_value){ 0 };
+	r = host_table_new(&profile->hosts, hosts.hosts, profile, err);
+	option_value_clear(&hosts, SLUICE_TYPE_TABLE);
+	return r;
+}
+
 /* Builds what a profile with its options in place needs. */
 static int build(struct sluice_profile *profile, const struct sluice_profile *base,
 		 const struct sluice_options *extra, struct sluice_error *err)
@@ -119,8 +143,8 @@ static int build(struct sluice_profile *profile, const struct sluice_profile *ba
 	r = fill_names(profile, err);
 	if (r < 0)
 		return r;
-	return context_new(&profile->ctx, settings, profile->opts, profile->role, profile->creds,
-			   err);
+	r = context_new(&profile->ctx, settings, profile->opts, profile->role, profile->creds, err);
+	return r < 0 ? r : build_hosts(profile, err);
 }
 
 static int profile_alloc(struct sluice_profile **ret_profile, const struct sluice_options *opts,
@@ -212,6 +236,28 @@ static int share_ticket_keys(const struct sluice_profile *profile,
 	return ok ? 0 : err_set(err, SLUICE_E_NOMEM, "no memory for ticket keys");
 }
 
+int profile_bind(const struct sluice_profile *profile, const char *host)
+{
+	int r = context_bind(profile->ctx, profile->settings, host);
+
+	ERR_clear_error();
+	return r;
+}
+
+/* The hosts of @base are those of @profile, unless it has others. */
+static int share_hosts(struct sluice_profile *profile, const struct sluice_profile *base,
+		       struct sluice_error *err)
+{
+	if (profile->hosts || !base->hosts)
+		return 0;
+	if (profile->sni_fun)
+		return err_set(err, SLUICE_E_OPTION_CONFLICT,
+			       "sni_fun: sni_hosts says already what a name gets");
+	profile->hosts = host_table_ref(base->hosts);
+	profile->hosts_are_older = true;
+	return 0;
+}
+
 int profile_derive(struct sluice_profile **ret_profile, const struct sluice_profile *base,
 		   const struct sluice_options *extra, struct sluice_error *ret_err)
 {
@@ -228,6 +274,8 @@ int profile_derive(struct sluice_profile **ret_profile, const struct sluice_prof
 		r = build(profile, base, extra, ret_err);
 	if (!r)
 		r = share_ticket_keys(profile, base, ret_err);
+	if (!r)
+		r = share_hosts(profile, base, ret_err);
 	if (r < 0) {
 		sluice_profile_unref(profile);
 		return r;
@@ -257,6 +305,7 @@ struct sluice_profile *sluice_profile_unref(struct sluice_profile *profile)
 {
 	if (!profile || atomic_fetch_sub_explicit(&profile->refs, 1, memory_order_acq_rel) != 1)
 		return NULL;
+	host_table_unref(profile->hosts);
 	SSL_CTX_free(profile->ctx);
 	free(profile->settings);
 	credentials_unref(profile->creds);

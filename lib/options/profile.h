@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 
 #include <sluice/options.h>
+#include <sluice/verify.h>
 
 #include "crl/check.h"
 #include "verify/identity.h"
@@ -61,6 +62,13 @@ struct sluice_profile {
 	int handshake_timeout_ms;
 	size_t max_handshake_size;
 	int alert_timeout_ms;
+	struct host_table *hosts; /* option sni_hosts; NULL: none */
+	bool hosts_are_older;     /* their profiles lack what this one was derived with */
+	sluice_sni_fun sni_fun;
+	void *sni_arg;
+	sluice_verify_fun verify_fun;
+	void *verify_state;
+	int verify_timeout_ms;
 };
 
 /*
@@ -69,6 +77,12 @@ struct sluice_profile {
  */
 int profile_derive(struct sluice_profile **ret_profile, const struct sluice_profile *base,
 		   const struct sluice_options *extra, struct sluice_error *ret_err);
+
+/*
+ * profile_bind() makes a derived profile one of @host alone, before it is used: sessions do not resume
+ * across hosts. Errors: NOMEM, INTERNAL.
+ */
+int profile_bind(const struct sluice_profile *profile, const char *host);
 
 /*
  * profile_new_keyless() builds a profile whose private key @signer has; @signer must outlive it. The

@@ -368,6 +368,36 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.help = "where CRLs are: internal: inserted by the program; hash_dir dir=PATH: "
 			"files named by c_rehash",
 	},
+	[SLUICE_OPT_SNI_HOSTS] = {
+		.name = "sni_hosts",
+		.type = SLUICE_TYPE_TABLE,
+		.roles = SLUICE_SERVER,
+		.help = "host names, each with options that apply to clients that ask for it; not "
+			"with sni_fun",
+	},
+	[SLUICE_OPT_SNI_FUN] = {
+		.name = "sni_fun",
+		.type = SLUICE_TYPE_CALL,
+		.roles = SLUICE_SERVER,
+		.help = "function that gives the options for the server name of a client",
+	},
+	[SLUICE_OPT_VERIFY_FUN] = {
+		.name = "verify_fun",
+		.type = SLUICE_TYPE_CALL,
+		.roles = BOTH,
+		.late = BOTH,
+		.help = "function that decides about what is wrong with the peer's certificates",
+	},
+	[SLUICE_OPT_VERIFY_TIMEOUT] = {
+		.name = "verify_timeout",
+		.type = SLUICE_TYPE_INT,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "60000",
+		.min = 1,
+		.max = 3600000,
+		.help = "milliseconds that verify_fun may take for an answer that it gives later",
+	},
 };
 
 const struct option_row *option_row(int id)

@@ -165,6 +165,11 @@ int text_parse(enum sluice_option id, const char *text, size_t text_len,
 		r = err_set(ret_err, SLUICE_E_OPTION, "%s: takes bytes; %s takes a path", row->name,
 			    option_row((int)option_other_form(id))->name);
 		break;
+	case SLUICE_TYPE_TABLE:
+	case SLUICE_TYPE_CALL:
+		r = err_set(ret_err, SLUICE_E_OPTION, "%s: is set by programs, not by text",
+			    row->name);
+		break;
 	}
 	if (!r)
 		*ret_value = value;

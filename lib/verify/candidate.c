@@ -27,7 +27,7 @@ static struct verify_verdict refused(int x509_error, const char *reason, size_t 
  * critical extension that is not evaluated to be refused. Policy constraints must be critical
  * (4.2.1.11), and newer versions hold to them in any case: they are refused in any case.
  */
-static bool has_policy_constraints(const X509 *x509)
+bool candidate_has_policies(const X509 *x509)
 {
 	static const int nids[] = { NID_policy_constraints, NID_inhibit_any_policy,
 				    NID_policy_mappings };
@@ -52,11 +52,11 @@ static bool is_self_issued(const X509 *x509)
  * BoringSSL looks at no extension of an anchor. One that nobody understands may forbid what is being
  * done with it (RFC 5937, 3.2), and one that says of itself that it is no CA's has issued nothing.
  */
-static struct verify_verdict check_anchor(X509 *anchor, size_t index)
+struct verify_verdict candidate_check_anchor(X509 *anchor, size_t index)
 {
 	uint32_t flags = X509_get_extension_flags(anchor);
 
-	if ((flags & EXFLAG_CRITICAL) || has_policy_constraints(anchor))
+	if ((flags & EXFLAG_CRITICAL) || candidate_has_policies(anchor))
 		return refused(X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION, NULL, index);
 	if (flags & EXFLAG_INVALID)
 		return refused(X509_V_ERR_INVALID_EXTENSION, NULL, index);
@@ -76,11 +76,11 @@ static struct verify_verdict check_certificates(X509 *const *path, size_t n, int
 		if (weakness)
 			return refused(X509_V_ERR_CERT_REJECTED, weakness, i);
 		if (i == n - 1) /* trusted as it is: its signature proves nothing */
-			return check_anchor(path[i], i);
+			return candidate_check_anchor(path[i], i);
 		if (!strength_is_strong_signature(path[i]))
 			return refused(X509_V_ERR_CERT_REJECTED,
 				       "its signature algorithm is too weak", i);
-		if (has_policy_constraints(path[i]))
+		if (candidate_has_policies(path[i]))
 			return refused(X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION, NULL, i);
 		n_intermediates += i > 0 && !is_self_issued(path[i]);
 		if (n_intermediates > depth)

@@ -12,4 +12,10 @@
 struct verify_verdict candidate_judge(const struct verify_request *request, X509 *const *path,
 				      size_t n);
 
+/* candidate_check_anchor() tells what a trust anchor may not be; the last of a path, at @index. */
+struct verify_verdict candidate_check_anchor(X509 *anchor, size_t index);
+
+/* candidate_has_policies() tells whether policies are demanded, which nobody here evaluates. */
+bool candidate_has_policies(const X509 *x509);
+
 #endif

@@ -72,8 +72,7 @@ static int parse_reference(struct reference *ret_reference, const char *name)
 	return reference_parse(ret_reference, name, NULL);
 }
 
-/* Is the peer's certificate for the name that was wanted, or for what a program makes of it? */
-static void check_name(struct verify_verdict *verdict, const struct verify_request *request)
+void verify_check_name(struct verify_verdict *verdict, const struct verify_request *request)
 {
 	const struct sluice_hostname_check *hook = request->hook;
 	const char *name = request->name;
@@ -114,7 +113,7 @@ void verify_run(struct verify_verdict *ret_verdict, const struct verify_request 
 
 	path_find(&verdict, request);
 	if (!verdict.x509_error && request->name)
-		check_name(&verdict, request);
+		verify_check_name(&verdict, request);
 	if (verdict.x509_error) {
 		sk_X509_pop_free(verdict.path, X509_free);
 		verdict.path = NULL;

@@ -46,6 +46,12 @@ struct verify_verdict {
 void verify_run(struct verify_verdict *ret_verdict, const struct verify_request *request);
 
 /*
+ * verify_check_name() puts into @verdict whether the peer's certificate is for @request->name, or for what a
+ * program makes of it; no path is looked for.
+ */
+void verify_check_name(struct verify_verdict *verdict, const struct verify_request *request);
+
+/*
  * verify_verdict_refuse() turns a verdict that accepted into one that does not, and frees its path. @reason:
  * static, or NULL for BoringSSL's text.
  */

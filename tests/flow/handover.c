@@ -114,6 +114,7 @@ static void data_go_both_ways_after_the_move(void **state)
 	PAIR_FOR_EACH_VERSION(version)
 	{
 		open_pair(&pair, path, version, NULL);
+		strcpy(pair.server->info.peer_identity, "spiffe://example.test/client");
 		before = check_info(pair.server);
 		move(&pair);
 		after = check_info(pair.server);
@@ -127,6 +128,7 @@ static void data_go_both_ways_after_the_move(void **state)
 		assert_string_equal(before.suite_name, after.suite_name);
 		assert_string_equal(before.version_name, after.version_name);
 		assert_string_equal(before.sni, after.sni);
+		assert_string_equal(before.peer_identity, after.peer_identity);
 		pair_exchange(&pair, 100000);
 		pair_close(&pair);
 	}

@@ -155,8 +155,9 @@ static void SV_08_AL_08_AL_09_AL_23_a_client_certificate_of_an_unknown_ca(void *
 	const struct certs *certs = certs_get();
 	char server[600], client[600];
 
+	/* By its name the client takes it for its own. */
 	snprintf(server, sizeof(server), "verify = verify_peer\ncacertfile = %s\n",
-		 certs->other_ca);
+		 certs->namesake_ca);
 	snprintf(client, sizeof(client), "certfile = %s\nkeyfile = %s\n", certs->client,
 		 certs->client_key);
 	PAIR_FOR_EACH_VERSION(version)

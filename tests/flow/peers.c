@@ -25,7 +25,8 @@ static struct sluice_profile *client_profile(const char *text,
 	struct sluice_error err;
 	char whole[1024];
 
-	snprintf(whole, sizeof(whole), "cacertfile = %s\n%s\n", certs_get()->ca, text);
+	snprintf(whole, sizeof(whole), "cacertfile = %s\nalert_timeout = 0\n%s\n", certs_get()->ca,
+		 text);
 	assert_int_equal(sluice_options_new(&opts), 0);
 	assert_int_equal(sluice_options_set_hostname_check(opts, check), 0);
 	assert_int_equal(sluice_options_parse(opts, whole, strlen(whole), &err), 0);

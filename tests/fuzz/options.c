@@ -92,7 +92,9 @@ static void check_value(enum sluice_option id, const struct option_value *value)
 			check_alpn(value);
 		break;
 	case SLUICE_TYPE_DATA:
-		abort(); /* bytes cannot come from text */
+	case SLUICE_TYPE_TABLE:
+	case SLUICE_TYPE_CALL:
+		abort(); /* they cannot come from text */
 	}
 }
 

@@ -364,6 +364,10 @@ static void make_authority(struct authority *ca)
 	certs.other_ca = put_certs("other-ca.pem", x509, NULL, NULL);
 	certs.mismatched_key = put_key("mismatched-key.pem", other.key, NULL);
 	X509_free(x509);
+	root.key = other.key;
+	x509 = certs_make(&root);
+	certs.namesake_ca = put_certs("namesake-ca.pem", x509, NULL, NULL);
+	X509_free(x509);
 	EVP_PKEY_free(other.key);
 }
 

@@ -19,6 +19,7 @@ struct certs {
 	const char *ca;                                  /* the root: cacertfile */
 	const char *ca_key;                              /* P-256 */
 	const char *other_ca;                            /* a root that issued nothing */
+	const char *namesake_ca;                         /* the same, with the name of the root */
 	const char *intermediate;                        /* alone */
 	const char *intermediate_key;                    /* P-256 */
 	const char *server_rsa, *server_rsa_key;         /* RSA, 2048 bits */

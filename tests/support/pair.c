@@ -19,7 +19,8 @@
 
 const char *const pair_versions[2] = { "tlsv1.3", "tlsv1.2" };
 
-struct sluice_profile *pair_profile(enum sluice_role role, const char *text)
+static struct sluice_profile *make_profile(enum sluice_role role, const char *text,
+					   const struct pair_setup *setup)
 {
 	struct sluice_profile *profile = NULL;
 	struct sluice_options *opts;
@@ -33,6 +34,8 @@ struct sluice_profile *pair_profile(enum sluice_role role, const char *text)
 			 0);
 	/* Whoever drives both ends cannot wait for one of them. */
 	assert_int_equal(sluice_options_set_int(opts, SLUICE_OPT_ALERT_TIMEOUT, 0, &err), 0);
+	if (setup && setup->set)
+		setup->set(opts, role, setup->arg);
 	if (sluice_options_parse(opts, text, strlen(text), &err) < 0 ||
 	    sluice_profile_new(&profile, opts, role, &err) < 0) {
 		sluice_format_error(&err, line, sizeof(line));
@@ -40,6 +43,11 @@ struct sluice_profile *pair_profile(enum sluice_role role, const char *text)
 	}
 	sluice_options_free(opts);
 	return profile;
+}
+
+struct sluice_profile *pair_profile(enum sluice_role role, const char *text)
+{
+	return make_profile(role, text, NULL);
 }
 
 static void common_options(char *text, size_t size, const struct pair_setup *setup)
@@ -62,10 +70,10 @@ void pair_open(struct pair *pair, const struct pair_setup *setup)
 		 setup->cert ? setup->cert : certs->server_p256,
 		 setup->key ? setup->key : certs->server_p256_key,
 		 setup->server_options ? setup->server_options : "");
-	pair->server_profile = pair_profile(SLUICE_SERVER, text);
+	pair->server_profile = make_profile(SLUICE_SERVER, text, setup);
 	snprintf(text, sizeof(text), "%scacertfile = %s\nserver_name_indication = localhost\n%s\n",
 		 common, certs->ca, setup->client_options ? setup->client_options : "");
-	pair->client_profile = pair_profile(SLUICE_CLIENT, text);
+	pair->client_profile = make_profile(SLUICE_CLIENT, text, setup);
 	assert_int_equal(sluice_listen(pair->sluice, pair->host, 0, pair->server_profile,
 				       &pair->listener, &err),
 			 0);

@@ -23,6 +23,9 @@ struct pair_setup {
 	const char *client_options; /* the client trusts the test CA already */
 	const char *cert, *key;     /* the server's; NULL: P-256 */
 	const char *bind;           /* NULL: 127.0.0.1 */
+	/* What text cannot set; NULL: nothing. */
+	void (*set)(struct sluice_options *opts, enum sluice_role role, void *arg);
+	void *arg;
 };
 
 struct pair {

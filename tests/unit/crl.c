@@ -84,6 +84,7 @@ static void is_revoked(struct revocation *r, const char *says)
 {
 	refuses(&r->u.w, NULL, SLUICE_E_VERIFY, SLUICE_ALERT_CERTIFICATE_REVOKED,
 		X509_V_ERR_CERT_REVOKED);
+	assert_int_equal(r->u.w.err.bad_cert, SLUICE_BAD_CERT_REVOKED);
 	if (!strstr(r->u.w.err.text, says))
 		fail_msg("\"%s\" in \"%s\"", says, r->u.w.err.text);
 }
@@ -94,6 +95,7 @@ static void is_open(struct revocation *r, int x509_error, const char *says)
 	enum crl_mode mode = r->u.w.profile.crl.mode;
 
 	refuses(&r->u.w, NULL, SLUICE_E_VERIFY, SLUICE_ALERT_BAD_CERTIFICATE, x509_error);
+	assert_int_equal(r->u.w.err.bad_cert, SLUICE_BAD_CERT_REVOCATION_UNDETERMINED);
 	if (!strstr(r->u.w.err.text, "undetermined: ") || !strstr(r->u.w.err.text, says))
 		fail_msg("\"%s\" in \"%s\"", says, r->u.w.err.text);
 	set_mode(r, CRL_CHECK_BEST_EFFORT);
@@ -114,7 +116,7 @@ static void CR_02_without_crl_check_nothing_is_looked_up(void **state)
 	deinit(&r);
 }
 
-static void CR_03_every_certificate_but_the_anchor_is_checked(void **state)
+static void CR_03_CR_06_every_certificate_but_the_anchor_is_checked(void **state)
 {
 	struct revocation r;
 
@@ -142,7 +144,7 @@ static void CR_03_the_anchor_needs_no_crl_and_no_crl_revokes_it(void **state)
 	deinit(&r);
 }
 
-static void CR_04_peer_checks_the_peer_alone(void **state)
+static void CR_04_CR_06_peer_checks_the_peer_alone(void **state)
 {
 	struct revocation r;
 
@@ -499,13 +501,34 @@ static void CR_05_a_cache_that_fails_leaves_it_open(void **state)
 	deinit(&r);
 }
 
+/* A program that is asked hears of it, whatever else is wrong, and is not asked about the rest. */
+static void a_program_is_told(void **state)
+{
+	struct verify_report *report;
+	struct revocation r;
+	size_t i, n = 0;
+
+	init(&r, CRL_CHECK_PEER, 0, NULL);
+	put(&r, &r.u.intermediate, (struct crl_spec){ .revoked = r.u.server.cert });
+	assert_int_equal(verify_report(&r.u.w.profile, r.u.w.chain, "elsewhere.test", &report,
+				       &r.u.w.alert, &r.u.w.err),
+			 0);
+	assert_int_equal(report->n, 2);
+	for (i = 0; i < report->n; i++)
+		n += report->findings[i].reason == SLUICE_BAD_CERT_REVOKED ||
+		     report->findings[i].reason == SLUICE_BAD_CERT_HOSTNAME;
+	assert_int_equal(n, 2);
+	verify_report_free(report);
+	deinit(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(CR_02_without_crl_check_nothing_is_looked_up),
-		cmocka_unit_test(CR_03_every_certificate_but_the_anchor_is_checked),
+		cmocka_unit_test(CR_03_CR_06_every_certificate_but_the_anchor_is_checked),
 		cmocka_unit_test(CR_03_the_anchor_needs_no_crl_and_no_crl_revokes_it),
-		cmocka_unit_test(CR_04_peer_checks_the_peer_alone),
+		cmocka_unit_test(CR_04_CR_06_peer_checks_the_peer_alone),
 		cmocka_unit_test(CR_05_best_effort_accepts_what_is_open_but_not_what_is_revoked),
 		cmocka_unit_test(CR_04_the_reason_is_told),
 		cmocka_unit_test(CR_25_a_crl_by_another_key_is_no_evidence),
@@ -521,6 +544,7 @@ int main(void)
 		cmocka_unit_test(CR_21_what_is_no_evidence_replaces_nothing),
 		cmocka_unit_test(any_crl_that_lists_it_is_enough),
 		cmocka_unit_test(CR_05_a_cache_that_fails_leaves_it_open),
+		cmocka_unit_test(a_program_is_told),
 	};
 
 	return cmocka_run_group_tests_name("unit/crl", tests, NULL, NULL);

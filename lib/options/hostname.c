@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "common/hostname.h"
+#include "options/hostname.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
-#include <stdbool.h>
 #include <string.h>
 
 #define MAX_LABEL 63
@@ -45,4 +44,26 @@ const char *host_name_fault(const char *host)
 	if (strchr(host, '*'))
 		return "has a \"*\" that is not all of the first label; write \"*.example.org\"";
 	return is_dns_name(host) ? NULL : "is not a DNS name; write one like \"www.example.org\"";
+}
+
+size_t host_name_fold(char out[HOST_NAME_LONGEST + 1], const char *name)
+{
+	size_t i, len = strnlen(name, HOST_NAME_LONGEST + 1);
+
+	if (len > HOST_NAME_LONGEST)
+		len = 0;
+	for (i = 0; i < len; i++)
+		out[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] - 'A' + 'a') : name[i];
+	out[len] = '\0';
+	return len;
+}
+
+const char *host_name_wildcard(char *name)
+{
+	char *dot = strchr(name, '.');
+
+	if (!dot || dot == name)
+		return NULL;
+	dot[-1] = '*';
+	return dot - 1;
 }

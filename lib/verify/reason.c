@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "verify/reason.h"
+
+#include <openssl/x509.h>
+
+#include "core/error.h"
+
+/* What the peer is told (RFC 8446, 6.2). */
+static const struct {
+	const char *name;
+	uint8_t alert;
+} reasons[SLUICE_BAD_CERTS] = {
+	[SLUICE_BAD_CERT_NONE] = { "none", SLUICE_ALERT_CERTIFICATE_UNKNOWN },
+	[SLUICE_BAD_CERT_UNKNOWN_CA] = { "unknown_ca", SLUICE_ALERT_UNKNOWN_CA },
+	[SLUICE_BAD_CERT_SELFSIGNED_PEER] = { "selfsigned_peer", SLUICE_ALERT_BAD_CERTIFICATE },
+	[SLUICE_BAD_CERT_EXPIRED] = { "expired", SLUICE_ALERT_CERTIFICATE_EXPIRED },
+	[SLUICE_BAD_CERT_NOT_YET] = { "not_yet", SLUICE_ALERT_CERTIFICATE_EXPIRED },
+	[SLUICE_BAD_CERT_INVALID_ISSUER] = { "invalid_issuer", SLUICE_ALERT_BAD_CERTIFICATE },
+	[SLUICE_BAD_CERT_INVALID_SIGNATURE] = { "invalid_signature", SLUICE_ALERT_BAD_CERTIFICATE },
+	[SLUICE_BAD_CERT_NAME_NOT_PERMITTED] = { "name_not_permitted",
+						 SLUICE_ALERT_BAD_CERTIFICATE },
+	[SLUICE_BAD_CERT_KEY_USAGE] = { "key_usage", SLUICE_ALERT_BAD_CERTIFICATE },
+	[SLUICE_BAD_CERT_EXT_KEY_USAGE] = { "ext_key_usage", SLUICE_ALERT_UNSUPPORTED_CERTIFICATE },
+	[SLUICE_BAD_CERT_MAX_PATH_LENGTH] = { "max_path_length", SLUICE_ALERT_BAD_CERTIFICATE },
+	[SLUICE_BAD_CERT_CRITICAL_EXT] = { "critical_ext", SLUICE_ALERT_UNSUPPORTED_CERTIFICATE },
+	[SLUICE_BAD_CERT_HOSTNAME] = { "hostname", SLUICE_ALERT_BAD_CERTIFICATE },
+	[SLUICE_BAD_CERT_REVOKED] = { "revoked", SLUICE_ALERT_CERTIFICATE_REVOKED },
+	[SLUICE_BAD_CERT_WEAK_KEY] = { "weak_key", SLUICE_ALERT_BAD_CERTIFICATE },
+	[SLUICE_BAD_CERT_WEAK_SIGNATURE] = { "weak_signature", SLUICE_ALERT_BAD_CERTIFICATE },
+	[SLUICE_BAD_CERT_OTHER] = { "other", SLUICE_ALERT_BAD_CERTIFICATE },
+	[SLUICE_BAD_CERT_MALFORMED] = { "malformed", SLUICE_ALERT_BAD_CERTIFICATE },
+	[SLUICE_BAD_CERT_NOT_CHECKED] = { "not_checked", SLUICE_ALERT_INTERNAL_ERROR },
+	[SLUICE_BAD_CERT_APPLICATION] = { "application", SLUICE_ALERT_CERTIFICATE_UNKNOWN },
+	[SLUICE_BAD_CERT_REVOCATION_UNDETERMINED] = { "revocation_undetermined",
+						      SLUICE_ALERT_BAD_CERTIFICATE },
+};
+
+const char *sluice_bad_cert_name(int reason)
+{
+	return reason >= 0 && reason < SLUICE_BAD_CERTS ? reasons[reason].name : "unknown";
+}
+
+enum sluice_bad_cert bad_cert_of(int x509_error)
+{
+	switch (x509_error) {
+	case X509_V_OK:
+		return SLUICE_BAD_CERT_NONE;
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+	case X509_V_ERR_CERT_UNTRUSTED:
+		return SLUICE_BAD_CERT_UNKNOWN_CA;
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+		return SLUICE_BAD_CERT_SELFSIGNED_PEER;
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		return SLUICE_BAD_CERT_EXPIRED;
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		return SLUICE_BAD_CERT_NOT_YET;
+	case X509_V_ERR_INVALID_CA:
+	case X509_V_ERR_SUBJECT_ISSUER_MISMATCH:
+		return SLUICE_BAD_CERT_INVALID_ISSUER;
+	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+	case X509_V_ERR_UNABLE_TO_DECRYPT_CERT_SIGNATURE:
+		return SLUICE_BAD_CERT_INVALID_SIGNATURE;
+	case X509_V_ERR_PERMITTED_VIOLATION:
+	case X509_V_ERR_EXCLUDED_VIOLATION:
+	case X509_V_ERR_SUBTREE_MINMAX:
+		return SLUICE_BAD_CERT_NAME_NOT_PERMITTED;
+	case X509_V_ERR_KEYUSAGE_NO_CERTSIGN:
+		return SLUICE_BAD_CERT_KEY_USAGE;
+	case X509_V_ERR_INVALID_PURPOSE:
+		return SLUICE_BAD_CERT_EXT_KEY_USAGE;
+	case X509_V_ERR_PATH_LENGTH_EXCEEDED:
+	case X509_V_ERR_CERT_CHAIN_TOO_LONG:
+		return SLUICE_BAD_CERT_MAX_PATH_LENGTH;
+	case X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION:
+		return SLUICE_BAD_CERT_CRITICAL_EXT;
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+	case X509_V_ERR_IP_ADDRESS_MISMATCH:
+		return SLUICE_BAD_CERT_HOSTNAME;
+	case X509_V_ERR_CERT_REVOKED:
+		return SLUICE_BAD_CERT_REVOKED;
+	case X509_V_ERR_UNABLE_TO_GET_CRL:
+	case X509_V_ERR_CRL_NOT_YET_VALID:
+	case X509_V_ERR_CRL_HAS_EXPIRED:
+	case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+	case X509_V_ERR_KEYUSAGE_NO_CRL_SIGN:
+	case X509_V_ERR_DIFFERENT_CRL_SCOPE:
+		return SLUICE_BAD_CERT_REVOCATION_UNDETERMINED;
+	case X509_V_ERR_OUT_OF_MEM:
+	case X509_V_ERR_UNSPECIFIED:
+	case X509_V_ERR_INVALID_CALL:
+	case X509_V_ERR_STORE_LOOKUP:
+		return SLUICE_BAD_CERT_NOT_CHECKED;
+	default:
+		return SLUICE_BAD_CERT_OTHER;
+	}
+}
+
+int bad_cert_refuse(const struct verify_finding *finding, const char *name, uint8_t *ret_alert,
+		    struct sluice_error *ret_err)
+{
+	const char *text = finding->text;
+	int code = SLUICE_E_VERIFY;
+
+	*ret_alert = reasons[finding->reason].alert;
+	if (!text)
+		text = finding->x509_error ? X509_verify_cert_error_string(finding->x509_error)
+					   : sluice_bad_cert_name(finding->reason);
+	if (finding->x509_error == X509_V_ERR_OUT_OF_MEM)
+		code = SLUICE_E_NOMEM;
+	if (finding->reason == SLUICE_BAD_CERT_HOSTNAME && name) {
+		code = SLUICE_E_HOSTNAME;
+		err_set(ret_err, code, "the peer's certificate is not for %.120s", name);
+	} else if (finding->index) {
+		err_set(ret_err, code, "issuer %zu of the peer's certificate: %s", finding->index,
+			text);
+	} else {
+		err_set(ret_err, code, "the peer's certificate: %s", text);
+	}
+	if (ret_err) {
+		ret_err->x509_error = finding->x509_error;
+		ret_err->bad_cert = finding->reason;
+	}
+	return -code;
+}

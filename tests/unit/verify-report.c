@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a program that is asked hears of a chain: everything, by the rules that hold without one. */
+#include "support/verify_world.h"
+
+static struct verify_report *examine(struct world *w, const char *name)
+{
+	struct verify_report *report;
+
+	if (verify_report(&w->profile, w->chain, name, &report, &w->alert, &w->err) < 0)
+		fail_msg("%s", w->err.text);
+	assert_non_null(report);
+	assert_non_null(report->path);
+	return report;
+}
+
+static bool has(const struct verify_report *report, int reason)
+{
+	size_t i;
+
+	for (i = 0; i < report->n; i++)
+		if (report->findings[i].reason == reason)
+			return true;
+	return false;
+}
+
+static void nothing_is_wrong_with_a_valid_chain(void **state)
+{
+	struct verify_report *report;
+	struct usual u;
+
+	usual_init(&u);
+	report = examine(&u.w, "a.example.test");
+	assert_int_equal(report->n, 0);
+	assert_true(report->anchored);
+	assert_int_equal(sk_X509_num(report->path), 3);
+	verify_report_free(report);
+	usual_deinit(&u);
+}
+
+/* Who lets an unknown CA pass has not said what wildcards stand for. */
+static void names_are_compared_by_the_rule_of_the_profile(void **state)
+{
+	struct verify_report *report;
+	struct world w;
+	struct usual u;
+
+	usual_init(&u);
+	world_init(&w, SLUICE_CLIENT);
+	send_cert(&w, &u.server);
+	send_cert(&w, &u.intermediate);
+	report = examine(&w, "a.example.test");
+	assert_true(has(report, SLUICE_BAD_CERT_UNKNOWN_CA));
+	assert_false(has(report, SLUICE_BAD_CERT_HOSTNAME));
+	verify_report_free(report);
+	w.profile.name_rule = NAMES_STRICT;
+	report = examine(&w, "a.example.test");
+	assert_true(has(report, SLUICE_BAD_CERT_UNKNOWN_CA));
+	assert_true(has(report, SLUICE_BAD_CERT_HOSTNAME));
+	verify_report_free(report);
+	world_deinit(&w);
+	usual_deinit(&u);
+}
+
+static void a_name_that_is_none_is_told(void **state)
+{
+	static const char *const names[] = { "", ".", "127.1", "a..example.test" };
+	struct verify_report *report;
+	struct usual u;
+	size_t i;
+
+	usual_init(&u);
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		report = examine(&u.w, names[i]);
+		assert_int_equal(report->n, 1);
+		assert_true(has(report, SLUICE_BAD_CERT_HOSTNAME));
+		verify_report_free(report);
+	}
+	usual_deinit(&u);
+}
+
+/* Nobody can be asked about it: there is no certificate to ask about. */
+static void what_is_about_no_certificate_is_refused(void **state)
+{
+	struct verify_report report = { .all = true };
+
+	assert_null(verify_fatal(&report));
+	verify_note(&report, SLUICE_BAD_CERT_HOSTNAME, X509_V_ERR_HOSTNAME_MISMATCH, 0, NULL);
+	assert_ptr_equal(verify_fatal(&report), &report.findings[0]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(nothing_is_wrong_with_a_valid_chain),
+		cmocka_unit_test(names_are_compared_by_the_rule_of_the_profile),
+		cmocka_unit_test(a_name_that_is_none_is_told),
+		cmocka_unit_test(what_is_about_no_certificate_is_refused),
+	};
+
+	return cmocka_run_group_tests_name("unit/verify-report", tests, NULL, NULL);
+}
