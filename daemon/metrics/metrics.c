@@ -271,8 +271,11 @@ static void end_waiting(uint64_t now)
 
 static void tick(struct loop *loop, void *arg)
 {
-	end_waiting(loop->now_ms);
-	end_slow(loop->now_ms);
+	uint64_t now =
+		loop_clock_ms(); /* not the loop's, which may be behind those of connections */
+
+	end_waiting(now);
+	end_slow(now);
 	turn_all();
 }
 
