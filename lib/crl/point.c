@@ -146,14 +146,26 @@ static bool has_directory(const GENERAL_NAMES *names, const X509_NAME *directory
 	return false;
 }
 
+/* GENERAL_NAME_cmp() is not in every BoringSSL: the encodings tell as much. */
+static bool are_equal(const GENERAL_NAME *a, const GENERAL_NAME *b)
+{
+	uint8_t *a_der = NULL, *b_der = NULL;
+	int a_len = i2d_GENERAL_NAME((GENERAL_NAME *)a, &a_der);
+	int b_len = i2d_GENERAL_NAME((GENERAL_NAME *)b, &b_der);
+	bool equal = a_len > 0 && a_len == b_len && !memcmp(a_der, b_der, (size_t)a_len);
+
+	OPENSSL_free(a_der);
+	OPENSSL_free(b_der);
+	return equal;
+}
+
 static bool have_common(const GENERAL_NAMES *a, const GENERAL_NAMES *b)
 {
 	size_t i, j, n = a && b ? sk_GENERAL_NAME_num(a) : 0;
 
 	for (i = 0; i < n; i++)
 		for (j = 0; j < sk_GENERAL_NAME_num(b); j++)
-			if (!GENERAL_NAME_cmp(sk_GENERAL_NAME_value(a, i),
-					      sk_GENERAL_NAME_value(b, j)))
+			if (are_equal(sk_GENERAL_NAME_value(a, i), sk_GENERAL_NAME_value(b, j)))
 				return true;
 	return false;
 }
