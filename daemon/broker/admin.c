@@ -11,10 +11,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <sluice/error.h>
+
+#include "core/sys.h"
 
 #define MAX_CLIENTS 64
 #define MAX_READERS 48 /* of these: root finds room whatever others do */
@@ -113,18 +114,10 @@ static void drop(struct admin_client *client)
 	free(client);
 }
 
-static uint64_t clock_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 /* Goes on with an answer, or with the next line, while there is room and time: its share of a turn. */
 static void work(struct admin_client *client)
 {
-	uint64_t until = clock_us() + TURN_US / client->broker->admin.n_clients;
+	uint64_t until = sys->now_us() + TURN_US / client->broker->admin.n_clients;
 
 	while (!client->broken && client->out_len - client->out_at < ADMIN_LOW_QUEUE) {
 		if (client->job.waiting)
@@ -137,7 +130,7 @@ static void work(struct admin_client *client)
 		} else if (!next_line(client)) {
 			return;
 		}
-		if (clock_us() >= until)
+		if (sys->now_us() >= until)
 			return;
 	}
 }

@@ -4,17 +4,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "core/sys.h"
 
 #define QUIET_MS 1000
 
 uint64_t loop_clock_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+	return sys->now_us() / 1000;
 }
 
 int loop_init(struct loop *loop, void (*tick)(struct loop *loop, void *arg), void *arg)

@@ -2,8 +2,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/sys.h"
 #include "handover/channel.h"
 #include "handover/messages.h"
 #include "handover/wire.h"
@@ -20,14 +20,10 @@ struct event {
 
 static void begin(struct event *event, uint64_t session, enum trace_event type)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
 	wire_begin(&event->wire, event->buf, sizeof(event->buf), MSG_TRACE, 0);
 	wire_put_u64(&event->wire, ATTR_SESSION, session);
 	wire_put_u64(&event->wire, ATTR_EVENT, type);
-	wire_put_u64(&event->wire, ATTR_TIME_US,
-		     (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000);
+	wire_put_u64(&event->wire, ATTR_TIME_US, sys->now_us());
 }
 
 /* A broker that is behind misses it. */

@@ -161,7 +161,7 @@ static void broker_ready(struct watch *watch, uint32_t events)
 static enum MHD_Result wait_for_counts(struct MHD_Connection *connection, struct request *request)
 {
 	request->connection = connection;
-	request->since_ms = loop_clock_ms();
+	request->since_ms = self.loop.now_ms;
 	request->is_waiting = true;
 	LIST_INSERT_HEAD(&self.waiting, request, waiting);
 	MHD_suspend_connection(connection);
@@ -212,7 +212,7 @@ static void request_over(void *arg, struct MHD_Connection *connection, void **co
 	struct request *request = *context;
 
 	if (client)
-		client->since_ms = loop_clock_ms();
+		client->since_ms = self.loop.now_ms;
 	if (request && request->is_waiting)
 		LIST_REMOVE(request, waiting);
 	free(request);
@@ -230,7 +230,7 @@ static void connection_changed(void *arg, struct MHD_Connection *connection, voi
 		if (!client)
 			return; /* it has its idle time, and no other limit */
 		client->connection = connection;
-		client->since_ms = loop_clock_ms();
+		client->since_ms = self.loop.now_ms;
 		LIST_INSERT_HEAD(&self.clients, client, all);
 	} else if (client) {
 		LIST_REMOVE(client, all);
@@ -271,11 +271,8 @@ static void end_waiting(uint64_t now)
 
 static void tick(struct loop *loop, void *arg)
 {
-	uint64_t now =
-		loop_clock_ms(); /* not the loop's, which may be behind those of connections */
-
-	end_waiting(now);
-	end_slow(now);
+	end_waiting(loop->now_ms);
+	end_slow(loop->now_ms);
 	turn_all();
 }
 
