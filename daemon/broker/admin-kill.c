@@ -12,14 +12,8 @@
 
 int admin_destroy(struct broker *broker, struct session *session)
 {
-	struct sockaddr_storage local = { 0 }, peer = { 0 };
-	int r;
+	int r = session_destroy_socket(broker, session);
 
-	if (!broker->diag || !session->cookie)
-		return -EOPNOTSUPP;
-	memcpy(&local, &session->local, sizeof(session->local));
-	memcpy(&peer, &session->peer, sizeof(session->peer));
-	r = diag_destroy(broker->diag, &local, &peer, session->cookie);
 	if (r < 0)
 		return r;
 	log_line(broker, CONFIG_LOG_INFO, "session %llu: the administrator ends it",

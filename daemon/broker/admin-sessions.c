@@ -65,17 +65,11 @@ static void count_all(struct broker *broker)
 	broker->admin.counted_ms = broker->loop.now_ms;
 }
 
-/* The kernel takes mapped addresses for IPv4. Returns 0 or -errno. */
+/* Returns 0 or -errno. */
 static int count_one(struct broker *broker, struct session *session, struct diag_socket *ret_socket)
 {
-	struct sockaddr_storage local = { 0 }, peer = { 0 };
-	int r;
+	int r = session_find_socket(broker, session, ret_socket);
 
-	if (!broker->diag || !session->cookie)
-		return -EOPNOTSUPP;
-	memcpy(&local, &session->local, sizeof(session->local));
-	memcpy(&peer, &session->peer, sizeof(session->peer));
-	r = diag_find(broker->diag, &local, &peer, session->cookie, ret_socket);
 	if (r == 0)
 		take_counts(session, ret_socket);
 	return r;

@@ -9,16 +9,6 @@
 
 #include "broker/admin.h"
 
-static size_t count_workers(const struct pool *pool)
-{
-	const struct worker *worker;
-	size_t n = 0;
-
-	LIST_FOREACH(worker, &pool->workers, in_pool)
-	n++;
-	return n;
-}
-
 static const char *state_of(const struct broker *broker)
 {
 	if (broker->stopping)
@@ -38,7 +28,7 @@ bool admin_status(struct admin_client *client)
 
 	for (i = 0; i < broker->n_pools; i++) {
 		queued += broker->pools[i].n_queued;
-		workers += count_workers(&broker->pools[i]);
+		workers += pool_workers(&broker->pools[i]);
 	}
 	put_text(row, "version", SLUICE_VERSION);
 	put_text(row, "state", state_of(broker));

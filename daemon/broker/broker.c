@@ -60,14 +60,10 @@ static void socket_lives(void *arg, const struct diag_socket *socket)
 /* Not in the list, and not to be found by itself either. */
 static bool is_gone(struct broker *broker, const struct session *session)
 {
-	struct sockaddr_storage local = { 0 }, peer = { 0 };
 	struct diag_socket socket;
 
-	if (session->state != SESSION_LIVE || session->seen == broker->polls)
-		return false;
-	memcpy(&local, &session->local, sizeof(session->local));
-	memcpy(&peer, &session->peer, sizeof(session->peer));
-	return diag_find(broker->diag, &local, &peer, session->cookie, &socket) == -ENOENT;
+	return session->state == SESSION_LIVE && session->seen != broker->polls &&
+	       session_find_socket(broker, session, &socket) == -ENOENT;
 }
 
 /* Where the kernel does not tell of ends, or they were too many to be told. */

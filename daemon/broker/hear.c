@@ -14,6 +14,7 @@
 
 #include "broker/broker.h"
 #include "common/rules.h"
+#include "core/error.h"
 #include "core/secret.h"
 #include "core/sys.h"
 #include "handover/messages.h"
@@ -157,72 +158,57 @@ static void plain(struct broker *broker, struct session *session, struct wire_re
 	hand_on(broker, session, session->plain_pool, reader);
 }
 
-/* struct failure - what a handshaker tells of a handshake that failed. */
-struct failure {
-	uint64_t code, alert, alert_sent, stage;
-	char text[200];
-};
-
-static void read_failure(struct failure *failure, struct session *session,
+/* What a handshaker tells of a handshake that failed; what cannot be is left out. */
+static void read_failure(struct sluice_error *err, struct session *session,
 			 struct wire_reader reader)
 {
+	uint64_t code = 0, alert = UINT64_MAX, alert_sent = 0, stage = SLUICE_STAGE_NONE;
 	struct attr attr;
 
-	*failure = (struct failure){ .alert = UINT64_MAX };
+	err_clear(err);
 	while (wire_next(&reader, &attr) == 1) {
 		if (attr.type == ATTR_ERROR)
-			attr_u64(&attr, &failure->code);
+			attr_u64(&attr, &code);
 		else if (attr.type == ATTR_ALERT)
-			attr_u64(&attr, &failure->alert);
+			attr_u64(&attr, &alert);
 		else if (attr.type == ATTR_ALERT_SENT)
-			attr_u64(&attr, &failure->alert_sent);
+			attr_u64(&attr, &alert_sent);
 		else if (attr.type == ATTR_STAGE)
-			attr_u64(&attr, &failure->stage);
+			attr_u64(&attr, &stage);
 		else if (attr.type == ATTR_TEXT)
-			attr_text(&attr, failure->text, sizeof(failure->text));
+			attr_text(&attr, err->text, sizeof(err->text));
 		else if (attr.type == ATTR_SNI)
 			session_take_sni(session, &attr);
 		else
 			session_take_time(session, &attr);
 	}
-}
-
-/* What a program that waits is told. */
-static void keep_error(struct upgrade *upgrade, const struct failure *failure)
-{
-	struct sluice_error *err = &upgrade->err;
-
-	err->code = failure->code <= INT8_MAX ? (int)failure->code : SLUICE_E_INTERNAL;
-	err->alert = failure->alert <= UINT8_MAX ? (int)failure->alert : -1;
-	err->alert_sent = failure->alert_sent == 1;
-	err->stage = failure->stage < SLUICE_STAGES ? (int)failure->stage : SLUICE_STAGE_NONE;
-	snprintf(err->text, sizeof(err->text), "%s", failure->text);
+	err->code = code && code <= SLUICE_E_INTERNAL ? (int)code : SLUICE_E_INTERNAL;
+	err->alert = alert <= UINT8_MAX ? (int)alert : -1;
+	err->alert_sent = alert_sent == 1;
+	err->stage = stage < SLUICE_STAGES ? (int)stage : SLUICE_STAGE_NONE;
 }
 
 static void failed(struct broker *broker, struct session *session, struct wire_reader reader)
 {
-	struct failure failure;
+	struct sluice_error err;
 	char text[300];
 
-	read_failure(&failure, session, reader);
-	snprintf(text, sizeof(text), "%s%s%s%s", failure.text,
-		 failure.alert <= UINT8_MAX ? ", alert " : "",
-		 failure.alert <= UINT8_MAX ? sluice_alert_name((int)failure.alert) : "",
-		 failure.alert > UINT8_MAX ? ""
-		 : failure.alert_sent      ? " sent"
-					   : " received");
+	read_failure(&err, session, reader);
+	session->stage = (uint8_t)err.stage;
+	session->has_alert = err.alert >= 0;
+	if (session->has_alert) {
+		session->alert = (uint8_t)err.alert;
+		session->alert_sent = err.alert_sent;
+		snprintf(text, sizeof(text), "%s, alert %s %s", err.text,
+			 sluice_alert_name(err.alert), err.alert_sent ? "sent" : "received");
+		trace_failed(broker, session, err.alert, err.alert_sent);
+	} else {
+		snprintf(text, sizeof(text), "%s", err.text);
+	}
 	broker->stats.failed++;
-	session->stage = failure.stage < SLUICE_STAGES ? (uint8_t)failure.stage : SLUICE_STAGE_NONE;
-	session->has_alert = failure.alert <= UINT8_MAX;
-	session->alert = (uint8_t)failure.alert;
-	session->alert_sent = failure.alert_sent == 1;
-	if (session->has_alert)
-		trace_failed(broker, session, (int)failure.alert, failure.alert_sent);
 	if (session->upgrade)
-		keep_error(session->upgrade, &failure);
-	session_end_of(broker, session, END_ERROR,
-		       failure.code <= SLUICE_E_INTERNAL ? (int)failure.code : SLUICE_E_INTERNAL,
-		       text);
+		session->upgrade->err = err; /* the program that waits is told */
+	session_end_of(broker, session, END_ERROR, err.code, text);
 }
 
 /* Of a session that it has. Returns NULL, or what cannot be. */

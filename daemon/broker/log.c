@@ -125,35 +125,37 @@ static bool allowed(const struct broker *broker, enum config_log_level level)
 	return false;
 }
 
-void log_fields(const struct broker *broker, enum config_log_level level,
-		const struct text_field *fields, size_t n_fields, const char *format, ...)
+/* What is quoted in a message makes no line of its own, and no escape sequence. */
+static void say(const struct broker *broker, enum config_log_level level,
+		const struct text_field *fields, size_t n_fields, const char *format, va_list args)
 {
-	char message[MAX_MESSAGE];
-	va_list args;
+	char message[MAX_MESSAGE], *p;
 
 	if (!allowed(broker, level))
 		return;
-	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
-	va_end(args);
+	for (p = message; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
 	if (put(broker, level, message, fields, n_fields) < 0)
 		state.dropped[LOG_LOSS_BLOCKED]++;
 }
 
-void log_line(const struct broker *broker, enum config_log_level level, const char *format, ...)
+void log_fields(const struct broker *broker, enum config_log_level level,
+		const struct text_field *fields, size_t n_fields, const char *format, ...)
 {
-	char message[MAX_MESSAGE], *p;
 	va_list args;
 
-	if (!allowed(broker, level))
-		return;
 	va_start(args, format);
-	vsnprintf(message, sizeof(message), format, args);
+	say(broker, level, fields, n_fields, format, args);
 	va_end(args);
-	for (p = message; *p;
-	     p++) /* what is quoted in it: no line of its own, no escape sequence */
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	if (put(broker, level, message, NULL, 0) < 0)
-		state.dropped[LOG_LOSS_BLOCKED]++;
+}
+
+void log_line(const struct broker *broker, enum config_log_level level, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(broker, level, NULL, 0, format, args);
+	va_end(args);
 }

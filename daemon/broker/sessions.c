@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The table of sessions, from accept to the end, by number and by socket cookie. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -71,6 +72,37 @@ struct session *session_find_cookie(struct broker *broker, uint64_t cookie)
 	if (session->cookie == cookie)
 		return session;
 	return NULL;
+}
+
+/* Addresses as diag has them: it takes mapped ones for IPv4. */
+static void session_ends(const struct session *session, struct sockaddr_storage *ret_local,
+			 struct sockaddr_storage *ret_peer)
+{
+	memset(ret_local, 0, sizeof(*ret_local));
+	memset(ret_peer, 0, sizeof(*ret_peer));
+	memcpy(ret_local, &session->local, sizeof(session->local));
+	memcpy(ret_peer, &session->peer, sizeof(session->peer));
+}
+
+int session_find_socket(struct broker *broker, const struct session *session,
+			struct diag_socket *ret_socket)
+{
+	struct sockaddr_storage local, peer;
+
+	if (!broker->diag || !session->cookie)
+		return -EOPNOTSUPP;
+	session_ends(session, &local, &peer);
+	return diag_find(broker->diag, &local, &peer, session->cookie, ret_socket);
+}
+
+int session_destroy_socket(struct broker *broker, const struct session *session)
+{
+	struct sockaddr_storage local, peer;
+
+	if (!broker->diag || !session->cookie)
+		return -EOPNOTSUPP;
+	session_ends(session, &local, &peer);
+	return diag_destroy(broker->diag, &local, &peer, session->cookie);
 }
 
 void session_set_cookie(struct broker *broker, struct session *session, uint64_t cookie)

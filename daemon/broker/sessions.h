@@ -15,6 +15,7 @@
 
 struct ask;
 struct broker;
+struct diag_socket;
 struct handshaker;
 struct trace;
 struct upgrade;
@@ -121,6 +122,14 @@ struct session *session_new(struct broker *broker);
 struct session *session_find(struct broker *broker, uint64_t id);
 struct session *session_find_cookie(struct broker *broker, uint64_t cookie);
 void session_set_cookie(struct broker *broker, struct session *session, uint64_t cookie);
+
+/*
+ * session_find_socket() asks the kernel for the socket of a session, session_destroy_socket() has it end
+ * the socket. Errors: those of diag_find() and diag_destroy(), -EOPNOTSUPP without diag or cookie.
+ */
+int session_find_socket(struct broker *broker, const struct session *session,
+			struct diag_socket *ret_socket);
+int session_destroy_socket(struct broker *broker, const struct session *session);
 
 /* session_restored() makes one that a worker has since before this broker was started. */
 struct session *session_restored(struct broker *broker, uint64_t id, uint64_t cookie);

@@ -372,7 +372,7 @@ static bool may_attach(const struct pool *pool, int fd, const struct ucred *cred
 	return false;
 }
 
-static size_t count_workers(const struct pool *pool)
+size_t pool_workers(const struct pool *pool)
 {
 	const struct worker *worker;
 	size_t n = 0;
@@ -399,7 +399,7 @@ static void pool_ready(struct watch *watch, uint32_t events)
 		offer_refuse(fd, "this user may not attach here");
 		return;
 	}
-	worker = count_workers(pool) < MAX_WORKERS ? calloc(1, sizeof(*worker)) : NULL;
+	worker = pool_workers(pool) < MAX_WORKERS ? calloc(1, sizeof(*worker)) : NULL;
 	if (!worker) {
 		offer_refuse(fd, "too many are attached");
 		return;

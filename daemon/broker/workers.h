@@ -60,6 +60,9 @@ struct worker {
 	bool slowed; /* it has been without one since it last had all */
 };
 
+/* pool_workers() counts who is attached to it. */
+size_t pool_workers(const struct pool *pool);
+
 int pools_open(struct broker *broker, struct config_error *ret_err);
 void pools_tick(struct broker *broker);
 void pools_close(struct broker *broker);
