@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@
 #define DAY 86400
 
 static struct crl_server server;
-static X509 *ca, *other;
+static X509 *ca;
 static EVP_PKEY *ca_key, *leaf_key;
 
 /* --- certificates and CRLs -------------------------------------------------------------------- */
@@ -384,6 +385,31 @@ static void CR_10_a_process_that_dies_is_replaced(void **state)
 	assert_int_equal(waitpid(killed, NULL, WNOHANG), -1); /* nothing is left of it */
 }
 
+static void CR_10_a_process_that_hangs_is_replaced(void **state)
+{
+	char args[100], uri[100];
+	struct looker looker = { .args = args, .uri = uri };
+	pid_t hung;
+	int i;
+
+	serve_crl("hung.crl", NULL, 0, 0);
+	snprintf(args, sizeof(args), "http=20000 hosts=127.0.0.1:%u", server.port);
+	snprintf(uri, sizeof(uri), "http://127.0.0.1:%u/slow/300/hung.crl", server.port);
+	fault_install();
+	assert_int_equal(pthread_create(&looker.thread, NULL, look_up, &looker), 0);
+	for (i = 0; i < 500 && !crl_server_asked(&server, "/slow/300/hung.crl "); i++)
+		usleep(10000);
+	hung = find_fetch();
+	assert_true(hung > 0);
+	assert_int_equal(kill(hung, SIGSTOP), 0);
+	fault_advance_us(60000000);
+	pthread_join(looker.thread, NULL);
+	assert_int_equal(looker.result, 0);
+	assert_true(find_fetch() != hung);
+	fault_uninstall();
+	fetch_end();
+}
+
 static void CR_10_a_program_that_is_not_there_costs_no_time(void **state)
 {
 	struct pair pair;
@@ -404,7 +430,6 @@ static void CR_10_a_program_that_is_not_there_costs_no_time(void **state)
 static void CR_10_a_crl_is_fetched_again_before_it_ends(void **state)
 {
 	struct pair pair;
-	X509 *leaf;
 	unsigned int before;
 	int i;
 
@@ -417,12 +442,10 @@ static void CR_10_a_crl_is_fetched_again_before_it_ends(void **state)
 	/* Nine tenths of its life later: a handshake goes on with what there is, and it is asked again. */
 	fault_install();
 	fault_advance_us(9ull * 3600 * 1000000 + 60000000);
-	leaf = NULL;
 	assert_int_equal(handshake(&pair), 0);
 	for (i = 0; i < 200 && crl_server_asked(&server, "/tag/fresh.crl conditional") == 0; i++)
 		usleep(20000);
 	assert_int_equal(crl_server_asked(&server, "/tag/fresh.crl conditional"), 1);
-	X509_free(leaf);
 	fault_uninstall();
 	pair_close(&pair);
 	fetch_end();
@@ -461,7 +484,6 @@ static int setup(void **state)
 		return -1;
 	fetch_set_program(fetch_program(), NULL);
 	ca = read_cert(c->ca);
-	other = read_cert(c->other_ca);
 	ca_key = read_key(c->ca_key);
 	leaf_key = read_key(c->server_p256_key);
 	return leaks_setup(state);
@@ -472,7 +494,6 @@ static int teardown(void **state)
 	int r = leaks_teardown(state);
 
 	X509_free(ca);
-	X509_free(other);
 	EVP_PKEY_free(ca_key);
 	EVP_PKEY_free(leaf_key);
 	crl_server_stop(&server);
@@ -490,6 +511,7 @@ int main(void)
 		cmocka_unit_test(CR_10_other_hosts_are_not_asked),
 		cmocka_unit_test(CR_10_fifty_at_once_are_one_fetch),
 		cmocka_unit_test(CR_10_a_process_that_dies_is_replaced),
+		cmocka_unit_test(CR_10_a_process_that_hangs_is_replaced),
 		cmocka_unit_test(CR_10_a_program_that_is_not_there_costs_no_time),
 		cmocka_unit_test(CR_10_a_crl_is_fetched_again_before_it_ends),
 		cmocka_unit_test(CR_10_after_a_fork_it_begins_anew),
