@@ -19,8 +19,9 @@
 
 #define MAX_CHANNELS 4
 #define NOBODY 65534
-#define MAX_MEMORY (1 << 30) /* bytes of a child's own */
-#define ABOVE_CHANNELS 64    /* room to move descriptors in without treading on one */
+#define MAX_MEMORY (1 << 30)         /* bytes of a child's own */
+#define MAX_FETCH_MEMORY (128 << 20) /* bodies are in files */
+#define ABOVE_CHANNELS 64            /* room to move descriptors in without treading on one */
 
 /* The program beside this one. */
 static int sibling(const char *program, char *out, size_t out_size)
@@ -126,6 +127,12 @@ static const int metrics_calls[] = {
 	SCMP_SYS(writev),  SCMP_SYS(sendfile), SCMP_SYS(pread64),
 };
 
+/* Besides the first two: HTTP and DNS as a client, and an answer in a file that has no name. */
+static const int fetch_calls[] = {
+	SCMP_SYS(connect), SCMP_SYS(recvfrom),     SCMP_SYS(sendto),
+	SCMP_SYS(writev),  SCMP_SYS(memfd_create), SCMP_SYS(ftruncate),
+};
+
 static int allow(scmp_filter_ctx ctx, const int *calls, size_t n)
 {
 	size_t i;
@@ -146,6 +153,19 @@ static int allow_relay(scmp_filter_ctx ctx)
 				SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 }
 
+static int allow_fetch(scmp_filter_ctx ctx)
+{
+	int r = allow(ctx, fetch_calls, sizeof(fetch_calls) / sizeof(fetch_calls[0]));
+
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				     SCMP_A0(SCMP_CMP_EQ, AF_INET));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				     SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+	return r;
+}
+
 static int filter(enum confinement confinement)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -161,6 +181,8 @@ static int filter(enum confinement confinement)
 		r = allow_relay(ctx);
 	if (r == 0 && confinement == CONFINE_METRICS)
 		r = allow(ctx, metrics_calls, sizeof(metrics_calls) / sizeof(metrics_calls[0]));
+	if (r == 0 && confinement == CONFINE_FETCH)
+		r = allow_fetch(ctx);
 	if (r == 0)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);
@@ -189,9 +211,10 @@ static int empty_root(void)
 }
 
 /* Beyond it an allocation fails, and with it one handshake. */
-static int limit_memory(void)
+static int limit_memory(enum confinement confinement)
 {
-	const struct rlimit memory = { MAX_MEMORY, MAX_MEMORY };
+	const rlim_t max = confinement == CONFINE_FETCH ? MAX_FETCH_MEMORY : MAX_MEMORY;
+	const struct rlimit memory = { max, max };
 
 #ifdef __SANITIZE_ADDRESS__ /* its own memory alone is more */
 	return 0;
@@ -220,7 +243,7 @@ int process_confine(enum confinement confinement, uid_t uid, gid_t gid)
 	if (r == 0 && geteuid() == 0)
 		r = drop_user(uid, gid);
 	if (r == 0 && is_child)
-		r = limit_memory();
+		r = limit_memory(confinement);
 	if (r < 0)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0) ||

@@ -5,6 +5,7 @@
 
 #define SMALL 512
 #define TEXT 2048 /* with a text for people */
+#define FETCH_LEN (16 * 1024)
 #define SIGN_LEN (SIGNER_MAX_INPUT + 256)
 #define SIGNED_LEN (SIGNER_MAX_OUTPUT + 64)
 
@@ -62,6 +63,10 @@ static const struct rule rules[] = {
 
 	{ ROUTE_METRICS_TO_BROKER, MSG_SCRAPE, WHEN_EVER, SMALL, 0, 0 },
 	{ ROUTE_BROKER_TO_METRICS, MSG_SCRAPED, WHEN_EVER, SMALL, 0, 1 },
+
+	{ ROUTE_OWNER_TO_FETCH, MSG_FETCH_ALLOW, WHEN_FIRST, FETCH_LEN, 0, 0 },
+	{ ROUTE_OWNER_TO_FETCH, MSG_FETCH, WHEN_LATER, FETCH_LEN, 0, 0 },
+	{ ROUTE_FETCH_TO_OWNER, MSG_FETCHED, WHEN_EVER, TEXT, 0, 1 },
 };
 
 const struct rule *rule_at(size_t i)

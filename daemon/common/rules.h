@@ -28,6 +28,8 @@ enum route {
 	ROUTE_KEEPER_TO_HANDSHAKER,
 	ROUTE_METRICS_TO_BROKER,
 	ROUTE_BROKER_TO_METRICS,
+	ROUTE_OWNER_TO_FETCH, /* the owner: a program with libsluice */
+	ROUTE_FETCH_TO_OWNER,
 	ROUTES
 };
 

@@ -2,7 +2,8 @@
 /*
  * Certificate revocation lists (RFC 5280, 5 and 6.3). Option crl_check says which certificates of a
  * peer's path are looked up, option crl_cache where the CRLs come from: the built-in cache, a
- * directory, or operations of the program. Nothing here goes to the network.
+ * directory, or operations of the program. Nothing goes to the network unless the built-in cache is
+ * told to.
  *
  * What can be evaluated are complete CRLs of the CA that issued the certificate, also such as are
  * limited to a distribution point, to a kind of certificate or to some reasons. Delta and indirect
@@ -116,7 +117,15 @@ struct sluice_crl_cache_ops {
 
 /*
  * sluice_crl_internal_ops is the built-in cache: @db is a struct sluice_crl_db, NULL the database
- * of this process. It has no arguments; `http` is refused with UNSUPPORTED.
+ * of this process. Without arguments, "", it has what the program inserts. "http=MS hosts=LIST" lets it
+ * fetch what it does not have from the http URIs of distribution points: all CRLs of a path are waited
+ * for at most MS milliseconds, 1 to 30000, and not longer than the program's call may take
+ * (SLUICE_NOWAIT: not at all); what comes later the next handshake finds. LIST says from where, with
+ * commas: NAME[:PORT], ADDRESS[/BITS][:PORT]; without a port 80. A name must lead to addresses of the public
+ * internet, or to such as are listed. Errors, when a profile is built: OPTION, OPTION_RANGE (MS).
+ * Fetching is done by a process sluice-fetch, one for each list and four at most, which the program has as a
+ * child (sluice-fetch(8)); what it got is kept until the next update, fetched again before that, and
+ * stays out of @db: 256 URIs and 64 MiB.
  *
  * sluice_crl_hash_dir_ops reads files named as c_rehash(1) does. @args is "dir=PATH", without which
  * a profile is refused with OPTION. Files are read when a certificate is looked up, again only

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conn/handshake.h"
 #include "core/error.h"
 #include "core/secret.h"
 #include "core/sys.h"
@@ -251,7 +252,7 @@ int sluice_conn_dispatch(struct sluice_conn *conn)
 	int r;
 
 	if (conn->stage < SLUICE_STAGE_LIVE)
-		return flow_run(conn);
+		return handshake_wait(conn, SLUICE_NOWAIT);
 	conn_enter(conn);
 	r = conn_flush(conn);
 	r = conn->dead ? -conn->err.code : r;

@@ -7,7 +7,19 @@
 #include "conn/host.h"
 #include "core/error.h"
 #include "core/sys.h"
+#include "fetch/fetch.h"
 #include "flow/flow.h"
+
+/* Where CRLs are fetched, VERIFY may wait for them: not longer than the call may. */
+static int flow_run_within(struct sluice_conn *conn, int timeout_ms)
+{
+	int r;
+
+	fetch_may_wait(timeout_ms);
+	r = flow_run(conn);
+	fetch_may_wait(-1);
+	return r;
+}
 
 int handshake_wait(struct sluice_conn *conn, int timeout_ms)
 {
@@ -15,7 +27,8 @@ int handshake_wait(struct sluice_conn *conn, int timeout_ms)
 	uint64_t deadline;
 	int r;
 
-	while ((r = flow_run(conn)) == -SLUICE_E_AGAIN && timeout_ms != SLUICE_NOWAIT) {
+	while ((r = flow_run_within(conn, timeout_ms)) == -SLUICE_E_AGAIN &&
+	       timeout_ms != SLUICE_NOWAIT) {
 		deadline = flow_deadline(conn);
 		r = conn_wait(conn, conn->events, call < deadline ? call : deadline);
 		if (r < 0 && r != -SLUICE_E_TIMEOUT)
@@ -156,7 +169,7 @@ int sluice_verify_continue(struct sluice_conn *conn, enum sluice_verify_ret answ
 
 	if (!conn->paused || conn->stage != SLUICE_STAGE_VERIFY)
 		return -SLUICE_E_STATE;
-	r = flow_run(conn); /* it may be too late */
+	r = handshake_wait(conn, SLUICE_NOWAIT); /* it may be too late */
 	if (r == SLUICE_PAUSED)
 		r = verify_walk_answer(conn->hs->walk, (int)answer, reason);
 	if (r < 0)

@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "crl/crl.h"
 #include "crl/point.h"
+#include "fetch/fetch.h"
 #include "verify/strength.h"
 
 #define UNDETERMINED(why) "its revocation status is undetermined: " why
@@ -309,6 +310,7 @@ int crl_check_path(const struct crl_check *check, const STACK_OF(X509) * path, i
 
 	if (check->mode == CRL_CHECK_FALSE)
 		return 0;
+	fetch_budget_begin();
 	n = n ? n - 1 : 0; /* no CRL is demanded for the trust anchor */
 	if (check->mode == CRL_CHECK_PEER && n > 1)
 		n = 1;

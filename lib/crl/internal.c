@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "crl/crl.h"
+#include "fetch/fetch.h"
 
 #define MAX_TEXT 4095 /* bytes of a path or URI */
 
@@ -263,12 +264,7 @@ int sluice_crl_delete_der(struct sluice_crl_db *db, const void *der, size_t der_
 
 static int check_args(void *db, const char *args, struct sluice_error *ret_err)
 {
-	if (!strncmp(args, "http", 4))
-		return err_set(ret_err, SLUICE_E_UNSUPPORTED,
-			       "crl_cache: http: CRLs are not fetched from the network");
-	if (args[0])
-		return err_set(ret_err, SLUICE_E_OPTION, "crl_cache: internal takes no arguments");
-	return 0;
+	return args[0] ? fetch_args_check(args, ret_err) : 0;
 }
 
 static bool has_uri(const struct sluice_dist_point *point, const char *uri)
@@ -297,7 +293,9 @@ static int lookup(void *handle, const char *args, const struct sluice_dist_point
 		any = true;
 	}
 	pthread_rwlock_unlock(&db->lock);
-	return r < 0 || any ? r : SLUICE_CRL_NOT_AVAILABLE;
+	if (any || !args[0])
+		return r < 0 || any ? r : SLUICE_CRL_NOT_AVAILABLE;
+	return fetch_crl_wait(args, point, found);
 }
 
 static int add_by_issuer(const struct sluice_crl_db *db, X509_NAME *issuer,

@@ -53,6 +53,10 @@ enum message_type {
 	/* sluice-metrics -> broker, and the answer */
 	MSG_SCRAPE = 112,
 	MSG_SCRAPED, /* with a sealed memfd: all counts; without: there was no memory */
+	/* owner -> sluice-fetch, and the answer */
+	MSG_FETCH_ALLOW = 128, /* first: which hosts may be fetched from */
+	MSG_FETCH,             /* a URL */
+	MSG_FETCHED,           /* with a sealed memfd: the body; without: why not */
 };
 
 enum attr_type {
@@ -151,6 +155,19 @@ enum attr_type {
 	ATTR_SIGN_US,           /* waiting for the keeper */
 	ATTR_VERIFY_US,         /* judging the peer's chain */
 
+	/* what sluice-fetch is asked for, and its answer */
+	ATTR_FETCH_HOSTS = 176, /* lib/fetch/hosts.h */
+	ATTR_FETCH_DNS,         /* "127.0.0.1:53": name servers instead of the system's */
+	ATTR_FETCH_KIND,        /* enum fetch_kind */
+	ATTR_FETCH_URL,
+	ATTR_FETCH_BODY,     /* of a POST */
+	ATTR_FETCH_MS,       /* from the request to its answer */
+	ATTR_FETCH_MAX,      /* bytes of the body */
+	ATTR_FETCH_ETAG,     /* both ways: what is known already, what was got */
+	ATTR_FETCH_MODIFIED, /* the same: a date of HTTP */
+	ATTR_FETCH_REASON,   /* enum fetch_reason */
+	ATTR_FETCH_STATUS,   /* of HTTP; missing: there was no answer */
+
 	/* an option set: the option's number is added */
 	ATTR_OPTION = 1024,
 };
@@ -159,6 +176,31 @@ enum attr_type {
 enum expects {
 	EXPECTS_PROXY = 1, /* a PROXY header */
 	EXPECTS_PLAIN = 2, /* not TLS */
+};
+
+/* What is fetched. */
+enum fetch_kind {
+	FETCH_CRL = 1, /* GET */
+	FETCH_OCSP,    /* POST, RFC 6960, A.1 */
+};
+
+/* How a fetch ended. */
+enum fetch_reason {
+	FETCH_OK,
+	FETCH_NOT_MODIFIED, /* what the request says is known is still so */
+	FETCH_URL,     /* it is no URL, or one that is never fetched: https, file, user:password@ */
+	FETCH_HOST,    /* the host, or its port, is not allowed */
+	FETCH_ADDRESS, /* none of its addresses is */
+	FETCH_RESOLVE, /* it has none */
+	FETCH_CONNECT,
+	FETCH_TIME,
+	FETCH_SIZE, /* body or head is too long */
+	FETCH_HTTP, /* the server answered with a status other than 200, or without HTTP */
+	FETCH_REDIRECTS,
+	FETCH_BUSY,      /* too many are waiting */
+	FETCH_RESOURCES, /* memory, descriptors */
+	FETCH_PROCESS,   /* there is no sluice-fetch; never sent */
+	FETCH_CONTENT,   /* what came is no CRL; never sent */
 };
 
 #define ENDPOINT_LEN 18 /* bytes of ATTR_SOURCE and ATTR_DESTINATION */

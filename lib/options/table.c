@@ -365,8 +365,8 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.roles = BOTH,
 		.late = BOTH,
 		.def = "internal",
-		.help = "where CRLs are: internal: inserted by the program; hash_dir dir=PATH: "
-			"files named by c_rehash",
+		.help = "where CRLs are: internal: inserted by the program, with http=MS "
+			"hosts=LIST also fetched; hash_dir dir=PATH: files named by c_rehash",
 	},
 	[SLUICE_OPT_SNI_HOSTS] = {
 		.name = "sni_hosts",

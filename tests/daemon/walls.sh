@@ -203,6 +203,18 @@ a_relay_has_local_sockets() {
   allowed relay getsockopt && allowed relay local && forbidden relay ring
 }
 
+# It connects to the network and to nothing on this machine; nobody connects to it.
+fetch_has_the_network() {
+  local call result=0
+  for call in socket udp connect; do
+    allowed fetch "$call" || result=1
+  done
+  for call in open local accept ptrace execve fork kill ring; do
+    { dies fetch "$call" || result=1; } 2>/dev/null
+  done
+  return "$result"
+}
+
 # Whoever starts it as root says whom it is to become, and that is not root.
 relay_is_not_root() {
   local who status
@@ -229,7 +241,7 @@ another_user() {
 
 prepare_daemon
 configure
-ktap_plan 15
+ktap_plan 16
 attempt "the daemon starts, and signs with each key" starts
 attempt "private keys are in the keeper's memory" keys_are_in_the_keeper
 attempt "private keys are in nobody else's" keys_are_nowhere_else
@@ -243,6 +255,7 @@ attempt "what they need is allowed" allowed keeper
 attempt "only handshakers may ask sockets" handshakers_have_sockets_only
 attempt "only sluice-metrics may accept, of the daemon's" metrics_accepts
 attempt "a relay may make local sockets and use its ring, no more" a_relay_has_local_sockets
+attempt "sluice-fetch may connect to the network, no more" fetch_has_the_network
 attempt "a relay is not root" relay_is_not_root
 attempt "they are whom option user names" another_user
 exit "$ktap_failed"

@@ -2,8 +2,8 @@
 /*
  * Confines itself as a process of sluiced does and then makes a system call, for tests/daemon/walls.sh:
  *
- *	confined keeper|handshaker|relay|metrics
- *		open|socket|local|ptrace|execve|fork|kill|connect|ring|time|getsockopt|accept
+ *	confined keeper|handshaker|relay|metrics|fetch
+ *		open|socket|udp|local|ptrace|execve|fork|kill|connect|ring|time|getsockopt|accept
  *
  * Prints "confined", then "survived" if the call did not end the process.
  */
@@ -30,6 +30,8 @@ static void make_call(const char *name)
 		open("/etc/passwd", O_RDONLY);
 	else if (!strcmp(name, "socket"))
 		socket(AF_INET, SOCK_STREAM, 0);
+	else if (!strcmp(name, "udp"))
+		socket(AF_INET6, SOCK_DGRAM, 0);
 	else if (!strcmp(name, "local"))
 		socket(AF_UNIX, SOCK_STREAM, 0);
 	else if (!strcmp(name, "ring"))
@@ -58,6 +60,8 @@ static enum confinement confinement_of(const char *name)
 		return CONFINE_KEEPER;
 	if (!strcmp(name, "metrics"))
 		return CONFINE_METRICS;
+	if (!strcmp(name, "fetch"))
+		return CONFINE_FETCH;
 	return strcmp(name, "relay") ? CONFINE_HANDSHAKER : CONFINE_RELAY;
 }
 
