@@ -266,7 +266,7 @@ static void drop_service(struct config_verify *verify)
 
 static int read_service(struct parse *p, const struct node *node, struct config_verify *verify)
 {
-	struct service service = { .timeout_ms = 2000, .questions = 1024 };
+	struct service service = { .timeout_ms = 2000, .questions = 256 };
 	int r;
 
 	drop_service(verify);
@@ -330,6 +330,10 @@ static int check_service(struct parse *p, const struct node *where,
 		return parse_fail(p, SLUICE_E_OPTION_CONFLICT, where->place,
 				  "verify_socket: nobody is asked about a session that resumes; "
 				  "set session_tickets to disabled");
+	if (role == SLUICE_SERVER && !option_number(options, SLUICE_OPT_FAIL_IF_NO_PEER_CERT, role))
+		return parse_fail(p, SLUICE_E_OPTION_CONFLICT, where->place,
+				  "verify_socket: nobody is asked about a client without a "
+				  "certificate; set fail_if_no_peer_cert to true");
 	return 0;
 }
 

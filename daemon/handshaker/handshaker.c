@@ -566,6 +566,8 @@ static int prepare(void)
 	self.signer = (struct signer){ ask_keeper, NULL };
 	self.buf = wire_buffer_new();
 	r = self.buf ? loop_init(&self.loop, tick, NULL) : -ENOMEM;
+	if (r == 0 && !question_prepare())
+		r = -ENOMEM;
 	if (r == 0 && sluice_start(&self.sluice, SLUICE_PERMANENT, &err) < 0)
 		r = -ENOMEM;
 	self.broker = (struct watch){ .fd = CHILD_BROKER_FD, .ready = broker_ready };

@@ -107,6 +107,9 @@ int policy_verify(struct sluice_conn *conn, const struct sluice_verify_event *ev
 /* policy_decided() is for MSG_DECIDED. */
 void policy_decided(uint32_t slot, struct wire_reader *reader);
 
+/* question_prepare() does what opens files, before the process may not any more. False: no memory. */
+bool question_prepare(void);
+
 /* question_send() asks the broker about the peer whose certificate @event has. False: it could not be. */
 bool question_send(const struct session *session, const struct policy *policy,
 		   const struct sluice_verify_event *event);

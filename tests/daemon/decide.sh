@@ -34,7 +34,7 @@ configure() {
 	    hosts:
 	      - {names: [free.test], verify_socket: none}
 	      - names: [patient.test]
-	        verify_socket: {path: $work/decide.sock, timeout: 2000, send_chain: true, on_failure: refuse}
+	        verify_socket: {path: $work/decide.sock, timeout: 2000, questions: 1000, send_chain: true, on_failure: refuse}
 	      - names: [expired.test]
 	        verify_socket: {path: $work/decide.sock, timeout: 600, ask_on: [expired]}
 	      - {names: [few.test], verify_socket: {path: $work/decide.sock, timeout: 1500, questions: 2}}
@@ -247,7 +247,7 @@ reloads() {
   with client patient.test >"$work/waiting" &
   waiting=$!
   sleep 0.5
-  sed -i "s/timeout: 2000, send_chain: true/timeout: 1900, send_chain: true/" "$work/sluiced.conf"
+  sed -i "s/timeout: 2000, questions: 1000/timeout: 1900, questions: 1000/" "$work/sluiced.conf"
   kill -HUP "$daemon"
   told 'the configuration is new' || return 1
   wait "$waiting"
@@ -274,9 +274,30 @@ as_client() {
   answers 'failed *HOSTNAME*' via asked other.test
 }
 
+# Whoever goes while the service is asked leaves nothing behind.
+gone() {
+  local before program
+  before=$(handshakers | sort | tr '\n' ' ')
+  how hang
+  "$PEERS/via" "$work/tls.sock" client asked localhost "$echo_port" 5 hold >/dev/null 2>&1 &
+  program=$!
+  pids+=("$program")
+  with client patient.test >/dev/null &
+  await 5 eval "[ \$(grep -c patient.test $work/questions) -gt 2 ]" || true
+  sleep 0.3
+  kill -9 "$program"
+  wait "$program" 2>/dev/null || true
+  sleep 0.2
+  [ "$(handshakers | sort | tr '\n' ' ')" = "$before" ] || { say "a handshaker has ended"; return 1; }
+  for program in $(handshakers); do kill -9 "$program"; done
+  how accept
+  await 5 is_served client localhost || { say "it does not go on"; return 1; }
+  answers '* verified=1 *' with client patient.test
+}
+
 prepare_peers
 configure
-ktap_plan 12
+ktap_plan 13
 attempt "the daemon starts" starts
 attempt "a decision service accepts and refuses" decides
 attempt "it is asked last" asks_last
@@ -287,6 +308,7 @@ attempt "late, piecemeal and doubled answers" odd
 attempt "a service that is dead, and comes back" dead
 attempt "too many questions" too_many
 attempt "$HELD handshakes wait, and nobody else" held
+attempt "programs and handshakers that are gone meanwhile" gone
 attempt "the example" example
 attempt "a reload ends what it does not have any more" reloads
 exit "$ktap_failed"

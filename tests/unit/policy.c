@@ -131,7 +131,8 @@ static struct config *parse(const char *profile)
 	snprintf(text, sizeof(text),
 		 "listeners: [{name: a, address: ':1', profile: p, pool: w}]\n"
 		 "pools: {w: {socket: /s}}\n"
-		 "profiles: {p: {certfile: /c, verify: verify_peer, cacertfile: /d, %s}}\n",
+		 "profiles: {p: {certfile: /c, verify: verify_peer, cacertfile: /d, "
+		 "fail_if_no_peer_cert: true, %s}}\n",
 		 profile);
 	if (config_parse(&config, "f", text, strlen(text), &err) < 0)
 		fail_msg("%s", err.text);
@@ -168,12 +169,12 @@ static void no_policy_is_none(void **state)
 
 static void hosts_have_those_of_their_profile_or_their_own(void **state)
 {
-	struct config *config =
-		parse("verify_policy: {expired: accept, extensions: {1.2.3: accept}}, "
-		      "verify_socket: {path: /d.sock, ask_on: [not_yet], send_chain: true}, "
-		      "hosts: [{names: [a.b]}, {names: [c.d], verify_policy: {hostname: accept}}, "
-		      "{names: [e.f], verify_socket: none}, {names: [g.h], verify: verify_none}, "
-		      "{names: [i.j], verify_socket: {path: /e.sock, timeout: 1, questions: 2}}]");
+	struct config *config = parse(
+		"verify_policy: {expired: accept, extensions: {1.2.3: accept}}, "
+		"verify_socket: {path: /d.sock, ask_on: [not_yet], send_chain: true}, "
+		"hosts: [{names: [a.b]}, {names: [c.d], verify_policy: {hostname: accept}}, "
+		"{names: [e.f], verify_socket: none}, {names: [g.h], verify: verify_none, fail_if_no_peer_cert: false}, "
+		"{names: [i.j], verify_socket: {path: /e.sock, timeout: 1, questions: 2}}]");
 	const struct config_host *hosts = config->profiles[0].hosts;
 	struct policy policy;
 
@@ -182,7 +183,7 @@ static void hosts_have_those_of_their_profile_or_their_own(void **state)
 	assert_int_equal(policy.ask, BIT(NOT_YET));
 	assert_true(policy.asks && policy.send_chain);
 	assert_int_equal(policy.timeout_ms, 2000);
-	assert_int_equal(policy.service, decision_service_id("/d.sock", 2000, 1024));
+	assert_int_equal(policy.service, decision_service_id("/d.sock", 2000, 256));
 	assert_int_equal(policy_extension(&policy, "1.2.3", true), POLICY_ACCEPT);
 	config_verify_policy(&hosts[1].verify, true, "p", &policy);
 	assert_int_equal(policy.accept, BIT(HOSTNAME) | BIT(NOT_YET));
@@ -279,8 +280,10 @@ static const struct mistake {
 	  "f:3:102: ask_on: verify_policy has decided about expired; take it out of one" },
 	{ PEERS("session_tickets: stateless, verify_socket: {path: /s}"), SLUICE_E_OPTION_CONFLICT,
 	  "f:3:96: verify_socket: nobody is asked about a session that resumes; set session_" },
-	{ PEERS("verify_socket: {path: /s}, hosts: [{names: [a.b], session_tickets: stateless}]"),
-	  SLUICE_E_OPTION_CONFLICT, "f:3:88: verify_socket: nobody is asked about a session" },
+	{ PEERS("fail_if_no_peer_cert: true, verify_socket: {path: /s}, hosts: [{names: [a.b], session_tickets: stateless}]"),
+	  SLUICE_E_OPTION_CONFLICT, "f:3:116: verify_socket: nobody is asked about a session" },
+	{ PEERS("verify_socket: {path: /s}"), SLUICE_E_OPTION_CONFLICT,
+	  "f:3:68: verify_socket: nobody is asked about a client without a certificate; set" },
 };
 
 static void mistakes_have_their_place_and_words(void **state)
