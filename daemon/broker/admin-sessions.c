@@ -12,6 +12,7 @@
 #include <sluice/sluice.h>
 
 #include "broker/admin.h"
+#include "common/policy.h"
 #include "core/sys.h"
 #include "options/options.h"
 #include "record/suite.h"
@@ -135,6 +136,8 @@ static void put_times(struct json_object *row, const struct session *session)
 	put_number(row, "network_us", times->network);
 	put_number(row, "sign_us", times->sign);
 	put_number(row, "verify_us", times->verify);
+	if (times->decision)
+		put_number(row, "decision_us", times->decision);
 	put_number(row, "total_us", times->total);
 	if (times->handover)
 		put_number(row, "handover_us", times->handover);
@@ -143,10 +146,15 @@ static void put_times(struct json_object *row, const struct session *session)
 static void describe_more(struct json_object *row, const struct broker *broker,
 			  const struct session *session)
 {
+	char names[POLICY_NAMES_LEN];
+
 	put_group(row, session->group);
 	put_bool(row, "resumed", session->resumed);
 	put_bool(row, "peer_verified", session->peer_verified);
-	put_peer_text(row, "peer_identity", session->identity);
+	put_peer_words(row, "peer_identity", session->identity);
+	put_peer_words(row, "peer_attributes", session->decided.attributes);
+	put_text(row, "accepted",
+		 session->bad_certs ? policy_names(names, session->bad_certs) : NULL);
 	if (session->has_peer)
 		put_hex(row, "peer_sha256", session->peer_sha256, sizeof(session->peer_sha256));
 	put_reason(row, "rx_reason", session->rx_reason);

@@ -167,6 +167,7 @@ static void tick(struct loop *loop, void *arg)
 	broker_read_ends(broker);
 	poll_sockets(broker);
 	asks_tick(broker);
+	decide_tick(broker);
 	admin_tick(broker);
 	scrape_tick(broker);
 	log_tick(broker);
@@ -327,6 +328,7 @@ static int run(struct broker *broker, bool only_check)
 	broker->handing_on = true;
 	pools_close(broker);
 	children_stop(broker);
+	decide_close(broker);
 	certs_close(broker);
 	sources_free(broker);
 	metrics_close(broker);

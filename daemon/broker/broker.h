@@ -215,6 +215,7 @@ struct broker {
 	TAILQ_HEAD(, ask) asks;
 	size_t n_asks;
 	uint32_t last_ask;
+	struct deciders deciders;
 	struct memory *memory;
 	bool handing_on; /* the end of this process is not that of its workers' sessions */
 	struct admin admin;

@@ -10,6 +10,7 @@
 #include <openssl/rand.h>
 
 #include "broker/certs.h"
+#include "common/policy.h"
 #include "core/error.h"
 #include "core/secret.h"
 #include "handover/options.h"
@@ -30,8 +31,10 @@ struct source {
 	enum catalog_entry type;
 	struct config_place place;
 	enum sluice_role role;
-	struct cert *cert;                    /* NULL: none */
-	const struct sluice_options *opts;    /* NULL: the profile's */
+	struct cert *cert;                 /* NULL: none */
+	const struct sluice_options *opts; /* NULL: the profile's, as @verify */
+	const struct config_verify *verify;
+	const char *profile_name;
 	const struct config_profile *profile; /* CATALOG_PROFILE */
 	char *const *names;                   /* CATALOG_HOST */
 	struct cert_file *file;               /* CATALOG_FILE */
@@ -95,6 +98,17 @@ static void put_public(struct source *source, struct wire *wire)
 	wire->len += cert->public_len;
 }
 
+/* config/verify.c has held it within its bounds. */
+static void put_policy(const struct source *source, struct wire *wire)
+{
+	bool verify_peer = option_number(source->opts, SLUICE_OPT_VERIFY, source->role);
+	uint8_t buf[POLICY_MAX_BYTES];
+	struct policy policy;
+
+	if (config_verify_policy(source->verify, verify_peer, source->profile_name, &policy))
+		wire_put(wire, ATTR_POLICY, buf, policy_write(&policy, buf, sizeof(buf)));
+}
+
 static int fill_entry(struct broker *broker, struct source *source, struct wire *wire, uint8_t *buf,
 		      size_t size)
 {
@@ -112,6 +126,7 @@ static int fill_entry(struct broker *broker, struct source *source, struct wire 
 	if (!source->opts)
 		return 0;
 	option_set_write(source->opts, wire);
+	put_policy(source, wire);
 	return put_cas(broker, source, wire);
 }
 
@@ -234,6 +249,8 @@ static int write_next(struct broker *broker, const struct config_profile *profil
 							     .role = profile->role,
 							     .cert = certs->own,
 							     .opts = profile->options,
+							     .verify = &profile->verify,
+							     .profile_name = profile->name,
 							     .profile = profile });
 	if (at <= profile->n_hosts)
 		return write_entry(broker,
@@ -242,6 +259,8 @@ static int write_next(struct broker *broker, const struct config_profile *profil
 						     .role = profile->role,
 						     .cert = certs->hosts[at - 1],
 						     .opts = profile->hosts[at - 1].options,
+						     .verify = &profile->hosts[at - 1].verify,
+						     .profile_name = profile->name,
 						     .names = profile->hosts[at - 1].names });
 	file = certs->dir->files[at - 1 - profile->n_hosts];
 	forget_conflict(file);

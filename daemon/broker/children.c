@@ -26,7 +26,8 @@
 #define CALM_MS 60000
 #define MAX_SUSPECTS 8
 #define WATCH_MS 200
-#define HANG_MS 700 /* beyond the longest handshake_timeout, and without a word */
+#define DECISION_MS 1000 /* more than a service has: for the way */
+#define HANG_MS 700      /* beyond the longest handshake_timeout, and without a word */
 
 int children_pair(int pair[2])
 {
@@ -106,18 +107,25 @@ static int start_handshaker(struct handshaker *handshaker)
 	return r;
 }
 
+/* While a decision service is asked, the time of a handshake stands still. */
+static uint64_t time_of(const struct sluice_options *options, const struct config_verify *verify)
+{
+	return (uint64_t)option_number(options, SLUICE_OPT_HANDSHAKE_TIMEOUT, SLUICE_SERVER) +
+	       (verify->path ? verify->timeout_ms + DECISION_MS : 0);
+}
+
 static uint64_t longest_handshake(const struct config *config)
 {
+	const struct config_profile *profile;
 	uint64_t longest = 0, ms;
 	size_t i, j;
 
 	for (i = 0; i < config->n_profiles; i++) {
-		ms = (uint64_t)option_number(config->profiles[i].options,
-					     SLUICE_OPT_HANDSHAKE_TIMEOUT, SLUICE_SERVER);
+		profile = &config->profiles[i];
+		ms = time_of(profile->options, &profile->verify);
 		longest = ms > longest ? ms : longest;
-		for (j = 0; j < config->profiles[i].n_hosts; j++) {
-			ms = (uint64_t)option_number(config->profiles[i].hosts[j].options,
-						     SLUICE_OPT_HANDSHAKE_TIMEOUT, SLUICE_SERVER);
+		for (j = 0; j < profile->n_hosts; j++) {
+			ms = time_of(profile->hosts[j].options, &profile->hosts[j].verify);
 			longest = ms > longest ? ms : longest;
 		}
 	}

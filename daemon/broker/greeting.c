@@ -94,7 +94,7 @@ const char *greeting_proxied(struct broker *broker, struct session *session,
 static bool is_ours(uint16_t type)
 {
 	return type == ATTR_COOKIE || type == ATTR_LISTENER || type == ATTR_POOL ||
-	       type == ATTR_LOCAL || type == ATTR_PEER;
+	       type == ATTR_LOCAL || type == ATTR_PEER || type == ATTR_PEER_ATTRIBUTES;
 }
 
 static void put_tls(struct wire *wire, const struct session *session, struct wire_reader reader)
@@ -105,8 +105,13 @@ static void put_tls(struct wire *wire, const struct session *session, struct wir
 	while (wire_next(&reader, &attr) == 1)
 		if (attr.type < ATTR_KEY_ID && /* from there on it is not for workers */
 		    !is_ours(attr.type) &&
+		    !(session->decided.identity && attr.type == ATTR_PEER_IDENTITY) &&
 		    !(keeps && (attr.type == ATTR_RX_KEYS || attr.type == ATTR_TX_KEYS)))
 			wire_put(wire, attr.type, attr.bytes, attr.len);
+	if (session->decided.identity)
+		wire_put_text(wire, ATTR_PEER_IDENTITY, session->decided.identity);
+	if (session->decided.attributes)
+		wire_put_text(wire, ATTR_PEER_ATTRIBUTES, session->decided.attributes);
 }
 
 static void put_plain(struct wire *wire, const struct session *session)

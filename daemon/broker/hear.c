@@ -4,6 +4,7 @@
  * checked: it is of a session of theirs, with its own socket, and what its listener allows.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,8 +14,10 @@
 #include <sluice/sluice.h>
 
 #include "broker/broker.h"
+#include "common/policy.h"
 #include "common/rules.h"
 #include "core/error.h"
+#include "common/text.h"
 #include "core/secret.h"
 #include "core/sys.h"
 #include "handover/messages.h"
@@ -125,6 +128,18 @@ static void hand_on(struct broker *broker, struct session *session, size_t pool,
 		pools_offer(broker, session);
 }
 
+/* Of what a policy accepts, but wants to be heard of. */
+static void warn(const struct broker *broker, const struct session *session)
+{
+	char names[POLICY_NAMES_LEN], peer[TEXT_ADDRESS_LEN];
+
+	if (session->warn_bad_certs)
+		log_line(broker, CONFIG_LOG_WARNING,
+			 "session %" PRIu64 " of %s: its certificate is accepted in spite of: %s",
+			 session->id, text_address(peer, session_source(session)),
+			 policy_names(names, session->warn_bad_certs));
+}
+
 static void established(struct broker *broker, struct session *session, struct wire_reader reader,
 			struct channel_fds *fds)
 {
@@ -135,6 +150,7 @@ static void established(struct broker *broker, struct session *session, struct w
 		return;
 	}
 	broker->stats.established++;
+	warn(broker, session);
 	trace_established(broker, session);
 	hand_on(broker, session,
 		session->upgrade
@@ -233,6 +249,8 @@ static const char *hear_of(struct session *session, const struct wire_head *head
 			return "a plain session where there are none";
 		plain(broker, session, reader, fds);
 		return NULL;
+	case MSG_QUESTION:
+		return decide_ask(broker, session, head->id, reader);
 	case MSG_TRACE:
 		trace_told(broker, session, reader);
 		return NULL;

@@ -6,9 +6,10 @@
 #include <sluice/sluice.h>
 
 #include "broker/admin.h"
+#include "common/policy.h"
 #include "record/suite.h"
 
-#define MAX_FIELDS 40 /* more than there are */
+#define MAX_FIELDS 48 /* more than there are */
 
 /* struct sheet - the fields, and the numbers among them as texts. */
 struct sheet {
@@ -71,6 +72,8 @@ static void add_times(struct sheet *sheet, const struct broker *broker,
 	add_number(sheet, "network_us", times->network);
 	add_number(sheet, "sign_us", times->sign);
 	add_number(sheet, "verify_us", times->verify);
+	if (times->decision)
+		add_number(sheet, "decision_us", times->decision);
 	if (session->established_us)
 		add_number(sheet, "total_us", times->total);
 	if (times->handover)
@@ -94,6 +97,7 @@ void session_log_end(const struct broker *broker, const struct session *session,
 {
 	char peer[TEXT_ADDRESS_LEN], proxy[TEXT_ADDRESS_LEN];
 	struct sheet sheet = { .n = 0 };
+	char names[POLICY_NAMES_LEN];
 	const char *listener, *pool;
 
 	if (broker->config->log.level < CONFIG_LOG_INFO)
@@ -111,6 +115,10 @@ void session_log_end(const struct broker *broker, const struct session *session,
 	if (session->worker)
 		add_number(&sheet, "worker", session->worker->number);
 	add_tls(&sheet, session);
+	add(&sheet, "identity", session->identity);
+	add(&sheet, "accepted",
+	    session->bad_certs ? policy_names(names, session->bad_certs) : NULL);
+	add(&sheet, "decision", session->decided.text);
 	if (session->version || session->plain) {
 		add_number(&sheet, "rx_bytes", session->rx_bytes);
 		add_number(&sheet, "tx_bytes", session->tx_bytes);

@@ -8,6 +8,7 @@
 #include <sluice/sluice.h>
 
 #include "broker/broker.h"
+#include "common/policy.h"
 #include "core/secret.h"
 #include "core/sys.h"
 #include "handover/messages.h"
@@ -170,6 +171,9 @@ bool session_take_time(struct session *session, const struct attr *attr)
 	case ATTR_VERIFY_US:
 		session->times.verify = clamp_us(us);
 		return true;
+	case ATTR_DECISION_US:
+		session->times.decision = clamp_us(us);
+		return true;
 	default:
 		return false;
 	}
@@ -219,6 +223,12 @@ static bool read_number(struct session *session, const struct attr *attr)
 	case ATTR_HANDSHAKE_US:
 		session->handshake_us = (uint32_t)value;
 		break;
+	case ATTR_BAD_CERTS:
+		session->bad_certs = value & POLICY_ALL;
+		break;
+	case ATTR_WARN_BAD_CERTS:
+		session->warn_bad_certs = value & POLICY_ALL;
+		break;
 	}
 	return true;
 }
@@ -262,6 +272,8 @@ static bool read_attr(struct session *session, const struct attr *attr)
 	case ATTR_TX_REASON:
 	case ATTR_CAN_REKEY:
 	case ATTR_HANDSHAKE_US:
+	case ATTR_BAD_CERTS:
+	case ATTR_WARN_BAD_CERTS:
 		return read_number(session, attr);
 	default:
 		session_take_time(session, attr);
@@ -282,6 +294,18 @@ static bool keep_keys(struct session *session, const struct attr *rx, const stru
 	       keys_read(&session->tx, tx, suite) == 0;
 }
 
+/* Whom the decision service has decided about is who it says. */
+static bool take_decision(struct session *session)
+{
+	if (session->asked && (session->question || session->decided.refused))
+		return false;
+	if (!session->decided.identity)
+		return true;
+	free(session->identity);
+	session->identity = strdup(session->decided.identity);
+	return session->identity;
+}
+
 bool session_established(struct session *session, struct wire_reader reader)
 {
 	struct attr attr, rx = { 0 }, tx = { 0 };
@@ -295,7 +319,7 @@ bool session_established(struct session *session, struct wire_reader reader)
 		else if (!read_attr(session, &attr))
 			return false;
 	}
-	return r == 0 && keep_keys(session, &rx, &tx);
+	return r == 0 && keep_keys(session, &rx, &tx) && take_decision(session);
 }
 
 /* --- the end ----------------------------------------------------------------------------------- */
@@ -366,6 +390,7 @@ void session_end_of(struct broker *broker, struct session *session, enum end end
 	free(session->sni);
 	free(session->alpn);
 	free(session->identity);
+	decide_forget(session);
 	free(session->proxied);
 	free(session->trace);
 	free(session);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "broker/decide.h"
 #include "broker/end.h"
 #include "handover/wire.h"
 #include "record/traffic.h"
@@ -41,6 +42,7 @@ struct session_times {
 	uint32_t network;  /* of the handshake: waiting for the peer */
 	uint32_t sign;     /* ... for the keeper; 0: nothing was signed */
 	uint32_t verify;   /* judging the peer's chain; 0: there was none */
+	uint32_t decision; /* ... and for the decision service; 0: it was not asked */
 	uint32_t total;    /* from accept to its being established */
 	uint32_t handover; /* from there to the worker's acknowledgement; 0: there was none */
 };
@@ -81,9 +83,14 @@ struct session {
 	uint32_t rx_records, tx_records; /* of the last epoch, as its worker told at the end */
 	char *sni, *alpn, *identity;     /* of a client @sni is whom it meant */
 	uint8_t peer_sha256[32];
-	uint32_t slot;           /* in the memory that outlives the broker, +1; 0: none */
-	int fd;                  /* until it is acknowledged, as @message */
-	struct traffic *rx, *tx; /* the next keys come from these, until memory_keep() has them */
+	uint64_t bad_certs; /* what is wrong with the peer's path, and accepted; POLICY_BIT() */
+	uint64_t warn_bad_certs;   /* of these, those that the policy logs */
+	struct question *question; /* asked about the peer now; NULL: nothing */
+	struct decided decided;    /* the answer */
+	bool asked;                /* there was a question */
+	uint32_t slot;             /* in the memory that outlives the broker, +1; 0: none */
+	int fd;                    /* until it is acknowledged, as @message */
+	struct traffic *rx, *tx;   /* the next keys come from these, until memory_keep() has them */
 	uint64_t rx_bytes, tx_bytes; /* as the worker or the kernel told last */
 	uint8_t *message;
 	uint32_t message_len;

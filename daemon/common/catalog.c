@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "common/catalog.h"
+#include "common/policy.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,11 +17,13 @@
 #include "handover/messages.h"
 #include "handover/options.h"
 #include "options/hostname.h"
+#include "options/options.h"
 #include "options/profile.h"
 
 #define MAX_PROFILES 65536
 #define ENTRY_HEAD 4
 #define BUCKETS 1024
+#define BROKER_MS 1000
 
 /* struct built - a profile that was built of an entry. */
 struct built {
@@ -36,6 +40,7 @@ struct catalog {
 	struct catalog_head head;
 	const uint8_t *ticket_keys; /* in the map; NULL: none */
 	const struct signer *signer;
+	sluice_verify_fun verify_fun;
 	LIST_HEAD(, built) buckets[BUCKETS];
 	TAILQ_HEAD(built_list, built) used; /* the last one first */
 	size_t n_built;
@@ -70,6 +75,11 @@ struct catalog *catalog_unref(struct catalog *catalog)
 void catalog_set_signer(struct catalog *catalog, const struct signer *signer)
 {
 	catalog->signer = signer;
+}
+
+void catalog_set_verify_fun(struct catalog *catalog, sluice_verify_fun fun)
+{
+	catalog->verify_fun = fun;
 }
 
 /* --- the file ------------------------------------------------------------------------------- */
@@ -201,6 +211,7 @@ struct recipe {
 	struct sluice_options *opts;
 	enum sluice_role role;
 	const uint8_t *key_id;
+	struct attr policy;
 };
 
 static int read_certs(struct recipe *recipe, struct wire_reader reader)
@@ -225,6 +236,13 @@ static int read_options(struct recipe *recipe, struct wire_reader reader)
 	uint64_t role;
 
 	while (wire_next(&reader, &attr) == 1) {
+		if (attr.type == ATTR_POLICY)
+			recipe->policy = attr;
+		if (attr.type == ATTR_HOST_NAME && !recipe->opts->bound_to) {
+			/* Not across hosts, though certificate and rules be the same. */
+			recipe->opts->bound_to = attr.bytes;
+			recipe->opts->bound_to_len = attr.len;
+		}
 		if (attr.type != ATTR_ROLE)
 			continue;
 		if (!attr_u64(&attr, &role) || (role != SLUICE_CLIENT && role != SLUICE_SERVER))
@@ -252,6 +270,29 @@ static int read_recipe(struct recipe *recipe, const struct catalog *catalog, siz
 	return read_options(recipe, reader);
 }
 
+/* The function's rules are the same in each handshaker, so that tickets resume in all of them. */
+static int set_policy(const struct catalog *catalog, struct recipe *recipe)
+{
+	const struct attr *attr = &recipe->policy;
+	struct policy policy;
+	char timeout[16];
+	int r;
+
+	if (!attr->bytes)
+		return 0;
+	if (!policy_read(&policy, attr->bytes, attr->len) || !catalog->verify_fun)
+		return -SLUICE_E_PROTOCOL;
+	recipe->opts->verify_rules = attr->bytes;
+	recipe->opts->verify_rules_len = attr->len;
+	r = sluice_options_set_verify_fun(recipe->opts, catalog->verify_fun, (void *)attr->bytes,
+					  NULL);
+	if (r < 0 || !policy.asks)
+		return r;
+	/* The broker keeps the time of the answer; this is for a broker that does not. */
+	snprintf(timeout, sizeof(timeout), "%u", policy.timeout_ms + BROKER_MS);
+	return sluice_options_set(recipe->opts, SLUICE_OPT_VERIFY_TIMEOUT, timeout, NULL);
+}
+
 /* What the broker has checked builds here too; only memory can be short. */
 static struct sluice_profile *build(struct catalog *catalog, size_t index, uint64_t entry)
 {
@@ -260,7 +301,7 @@ static struct sluice_profile *build(struct catalog *catalog, size_t index, uint6
 
 	if (sluice_options_new(&recipe.opts) < 0)
 		return NULL;
-	if (read_recipe(&recipe, catalog, index, entry) == 0 &&
+	if (read_recipe(&recipe, catalog, index, entry) == 0 && set_policy(catalog, &recipe) == 0 &&
 	    profile_new_keyless(&profile, recipe.opts, recipe.role, catalog->signer, NULL) == 0) {
 		profile->origin = recipe.key_id;
 		profile->pause_hello = recipe.role == SLUICE_SERVER;

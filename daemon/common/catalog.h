@@ -16,15 +16,16 @@
 #include <stdint.h>
 
 #include <sluice/options.h>
+#include <sluice/verify.h>
 
 #include "bssl/signer.h"
 #include "handover/wire.h"
 
 enum catalog_entry {
 	CATALOG_SECRETS = 1, /* ATTR_TICKET_KEYS */
-	CATALOG_PROFILE,     /* ATTR_NAME, ATTR_ROLE, ATTR_NO_MATCH, options, a certificate */
-	CATALOG_HOST,        /* ATTR_HOST_NAME, options, a certificate */
-	CATALOG_FILE, /* a certificate: its names are the hosts, the profile has the options */
+	CATALOG_PROFILE, /* ATTR_NAME, ATTR_ROLE, ATTR_NO_MATCH, options, ATTR_POLICY, a certificate */
+	CATALOG_HOST,    /* ATTR_HOST_NAME, options, ATTR_POLICY, a certificate */
+	CATALOG_FILE,    /* a certificate: its names are the hosts, the profile has the options */
 };
 /* A certificate: ATTR_KEY_ID, ATTR_CERT, ATTR_CERT_NAME, ATTR_KEY_TYPE, ATTR_NOT_AFTER, ATTR_CERT_FILE. */
 
@@ -74,6 +75,12 @@ const uint8_t *catalog_key_id(const struct sluice_profile *profile);
 
 /* catalog_set_signer() says who signs for all profiles. Before the first is wanted. */
 void catalog_set_signer(struct catalog *catalog, const struct signer *signer);
+
+/*
+ * catalog_set_verify_fun() says who judges peers where a profile has a policy; its state is what
+ * policy_from() reads. Before the first profile is wanted; without, such a profile is not built.
+ */
+void catalog_set_verify_fun(struct catalog *catalog, sluice_verify_fun fun);
 
 /*
  * catalog_entry_next() goes through the entries of a mapped file: *@at is 0 at the beginning. Returns

@@ -158,6 +158,7 @@ static void free_host(struct config_host *host)
 	for (i = 0; host->names && host->names[i]; i++)
 		free(host->names[i]);
 	free(host->names);
+	config_verify_clear(&host->verify);
 	sluice_options_free(host->options);
 }
 
@@ -170,6 +171,7 @@ static void free_profile(struct config_profile *profile)
 	free(profile->hosts);
 	free(profile->hosts_dir);
 	free(profile->name);
+	config_verify_clear(&profile->verify);
 	sluice_options_free(profile->options);
 }
 

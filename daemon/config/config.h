@@ -24,11 +24,38 @@ struct config_place {
 	unsigned int line, column; /* from 1 */
 };
 
+/*
+ * struct config_verify - what becomes of peers besides what options say: keys verify_policy and verify_socket.
+ * Sets of reasons are those of common/policy.h.
+ */
+struct config_verify {
+	bool has_policy;
+	uint64_t accept, warn, refuse, ask;
+	char *extensions; /* as struct policy has them */
+	size_t extensions_len;
+	char *path; /* of the decision service; NULL: nobody is asked */
+	unsigned int timeout_ms, questions;
+	bool send_chain;
+};
+
+/* config_verify_copy() returns 0 or NOMEM. config_verify_clear() frees what is in it. */
+int config_verify_copy(struct config_verify *ret_copy, const struct config_verify *verify);
+void config_verify_clear(struct config_verify *verify);
+
+/*
+ * config_verify_policy() makes it what handshakers go by; all of it is borrowed. Returns false: nothing is
+ * said, and the library judges alone.
+ */
+struct policy;
+bool config_verify_policy(const struct config_verify *verify, bool verify_peer, const char *profile,
+			  struct policy *ret_policy);
+
 /* struct config_host - what an SNI host has instead of its profile's options. */
 struct config_host {
 	struct config_place place;
 	char **names; /* lower case, exact or "*.example.org" (one label); NULL at the end */
 	struct sluice_options *options; /* the profile's, with the host's laid over them */
+	struct config_verify verify;    /* the same */
 };
 
 enum config_no_match {
@@ -41,6 +68,7 @@ struct config_profile {
 	char *name;
 	enum sluice_role role;
 	struct sluice_options *options;
+	struct config_verify verify;
 	struct config_host *hosts;
 	size_t n_hosts;
 	char *hosts_dir; /* absolute: certificates whose names are hosts too; NULL: none */

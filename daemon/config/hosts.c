@@ -59,11 +59,23 @@ static int host_names(struct parse *p, const struct field *field, const struct n
 	return r;
 }
 
+/* struct host_section - what a host has besides options. */
+struct host_section {
+	char **names;
+	struct verify_nodes verify;
+};
+
 static const struct field host_rows[] = {
 	{ .name = "names",
 	  .read = host_names,
-	  .offset = offsetof(struct config_host, names),
+	  .offset = offsetof(struct host_section, names),
 	  .required = true },
+	{ .name = "verify_policy",
+	  .read = field_node,
+	  .offset = offsetof(struct host_section, verify.policy) },
+	{ .name = "verify_socket",
+	  .read = field_node,
+	  .offset = offsetof(struct host_section, verify.socket) },
 };
 
 static const struct fields host_fields = {
@@ -76,15 +88,20 @@ static const struct fields host_fields = {
 static int read_host(struct parse *p, const struct node *node, const struct config_profile *profile,
 		     struct config_host *host)
 {
+	struct host_section section = { .verify.owner = node };
 	int r;
 
 	host->place = node->place;
-	r = fields_read(p, &host_fields, node, host);
+	r = fields_read(p, &host_fields, node, &section);
+	host->names = section.names;
 	if (r < 0)
 		return r;
-	if (sluice_options_clone(&host->options, profile->options) < 0)
+	if (sluice_options_clone(&host->options, profile->options) < 0 ||
+	    config_verify_copy(&host->verify, &profile->verify) < 0)
 		return parse_nomem(p);
-	return options_read(p, &host_fields, node, profile->role, host->options);
+	r = options_read(p, &host_fields, node, profile->role, host->options);
+	return r < 0 ? r
+		     : verify_read(p, &section.verify, host->options, profile->role, &host->verify);
 }
 
 static int check_duplicates(struct parse *p, const struct node *list,

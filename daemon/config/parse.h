@@ -131,6 +131,19 @@ int group_find(struct parse *p, const char *name, const struct node *node, gid_t
 /* user_read() finds whom handshakes run as; @node may be NULL: the default. */
 int user_read(struct parse *p, const struct node *node);
 
+/* --- verify.c: what becomes of peers -------------------------------------------------------------- */
+
+/* struct verify_nodes - where it stands; NULL: nowhere. */
+struct verify_nodes {
+	const struct node *policy, *socket;
+	const struct node *owner; /* the profile or host */
+};
+
+/* verify_read() lays it over what is in @verify; the options are complete. */
+int verify_read(struct parse *p, const struct verify_nodes *nodes,
+		const struct sluice_options *options, enum sluice_role role,
+		struct config_verify *verify);
+
 /* --- hosts.c: SNI hosts ------------------------------------------------------------------------- */
 
 /* host_name_read() checks and lower-cases a name or wildcard of @name's; free() it. */

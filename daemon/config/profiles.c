@@ -30,6 +30,7 @@ struct section {
 	enum config_no_match no_match;
 	const struct node *hosts;
 	char *hosts_dir;
+	struct verify_nodes verify;
 };
 
 static const char *const role_words[] = { "server", "client", NULL };
@@ -48,6 +49,12 @@ static const struct field rows[] = {
 	  .read = field_word,
 	  .offset = offsetof(struct section, no_match),
 	  .words = no_match_words },
+	{ .name = "verify_policy",
+	  .read = field_node,
+	  .offset = offsetof(struct section, verify.policy) },
+	{ .name = "verify_socket",
+	  .read = field_node,
+	  .offset = offsetof(struct section, verify.socket) },
 };
 
 static const struct fields fields = {
@@ -116,6 +123,10 @@ static int read_profile(struct parse *p, const struct node *map, struct config_p
 	r = options_read(p, &fields, map, profile->role, profile->options);
 	if (!r && profile->role == SLUICE_CLIENT)
 		r = check_client(p, map);
+	section.verify.owner = map;
+	if (!r)
+		r = verify_read(p, &section.verify, profile->options, profile->role,
+				&profile->verify);
 	/* Hosts begin with all options of their profile, wherever it has them. */
 	if (!r && section.hosts)
 		r = hosts_read(p, section.hosts, profile);

@@ -136,6 +136,8 @@ static void established(struct session *session)
 	wire_begin(&wire, self.buf, WIRE_MAX, MSG_ESTABLISHED, session->slot);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
 	times_put(session, &wire);
+	session->conn->info.bad_certs |= session->bad_certs;
+	wire_put_u64(&wire, ATTR_WARN_BAD_CERTS, session->warn_bad_certs);
 	if (state_write(session->conn, &wire) < 0 || !wire_end(&wire)) {
 		session_fail(session, -SLUICE_E_INTERNAL);
 		return;
@@ -194,12 +196,23 @@ static int choose(struct session *session)
 	return r < 0 ? r : sluice_handshake_continue(session->conn, NULL, SLUICE_NOWAIT);
 }
 
+/* What the peer sends meanwhile stays in its socket. */
+static void await_decision(struct session *session)
+{
+	times_pause(session);
+	loop_forget(&self.loop, &session->watch);
+}
+
 void session_go_on(struct session *session, int r)
 {
 	int events;
 
-	if (r == SLUICE_PAUSED && !session->chosen)
+	if (r == SLUICE_PAUSED && !session->deciding && !session->chosen)
 		r = choose(session);
+	if (r == SLUICE_PAUSED && session->deciding) {
+		await_decision(session);
+		return;
+	}
 	if (r == 0) {
 		established(session);
 		return;
@@ -475,6 +488,7 @@ static void take_catalog(struct channel_fds *fds)
 	if (fd < 0 || catalog_open(&catalog, fd) < 0)
 		return;
 	catalog_set_signer(catalog, &self.signer);
+	catalog_set_verify_fun(catalog, policy_verify);
 	catalog_unref(self.catalog);
 	self.catalog = catalog;
 }
@@ -507,6 +521,8 @@ static void broker_ready(struct watch *watch, uint32_t events)
 		take_handshake(&reader, &fds);
 	else if (head.type == MSG_CANCEL)
 		take_cancel(&reader);
+	else if (head.type == MSG_DECIDED)
+		policy_decided(head.id, &reader);
 	else if (head.type == MSG_GO_ON)
 		greeting_answered(head.id, &reader);
 	channel_close_fds(&fds);
@@ -550,6 +566,8 @@ static int prepare(void)
 	self.signer = (struct signer){ ask_keeper, NULL };
 	self.buf = wire_buffer_new();
 	r = self.buf ? loop_init(&self.loop, tick, NULL) : -ENOMEM;
+	if (r == 0 && !question_prepare())
+		r = -ENOMEM;
 	if (r == 0 && sluice_start(&self.sluice, SLUICE_PERMANENT, &err) < 0)
 		r = -ENOMEM;
 	self.broker = (struct watch){ .fd = CHILD_BROKER_FD, .ready = broker_ready };

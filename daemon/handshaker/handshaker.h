@@ -41,13 +41,15 @@ struct session {
 	bool failed;                 /* told to the broker; only the end is left */
 	bool waiting;                /* for the keeper's answer to @request */
 	bool traced;
+	bool deciding; /* the decision service is asked about the peer */
 	uint32_t request;
 	uint8_t permit[PERMIT_LEN];
 	enum sluice_role role;
 	char *host;                   /* whom a client means; NULL: nobody said */
 	struct sluice_options *extra; /* over the profile's, for this connection; NULL: none */
 	uint64_t since_us;            /* when it began to wait */
-	uint64_t queue_us, network_us, sign_us;
+	uint64_t queue_us, network_us, sign_us, decision_us;
+	uint64_t bad_certs, warn_bad_certs; /* accepted; POLICY_BIT() */
 };
 
 struct handshaker {
@@ -93,6 +95,24 @@ void times_begin(struct session *session, uint64_t accepted_us);
 void times_pause(struct session *session);
 void times_resume(struct session *session);
 void times_put(const struct session *session, struct wire *wire);
+
+/* --- judging peers (policy.c, question.c) ------------------------------------------------------ */
+
+struct policy;
+
+/* policy_verify() is the verify_fun of profiles with a policy, which is *@state. */
+int policy_verify(struct sluice_conn *conn, const struct sluice_verify_event *event, void **state,
+		  int *reason);
+
+/* policy_decided() is for MSG_DECIDED. */
+void policy_decided(uint32_t slot, struct wire_reader *reader);
+
+/* question_prepare() does what opens files, before the process may not any more. False: no memory. */
+bool question_prepare(void);
+
+/* question_send() asks the broker about the peer whose certificate @event has. False: it could not be. */
+bool question_send(const struct session *session, const struct policy *policy,
+		   const struct sluice_verify_event *event);
 
 /* --- before the handshake (greeting.c) -------------------------------------------------------- */
 

@@ -15,6 +15,8 @@ static uint64_t *waited_for(struct session *session)
 {
 	if (session->waiting)
 		return &session->sign_us;
+	if (session->deciding)
+		return &session->decision_us;
 	return session->greeting == GREETING_ANSWER ? &session->queue_us : &session->network_us;
 }
 
@@ -36,5 +38,6 @@ void times_put(const struct session *session, struct wire *wire)
 	wire_put_u64(wire, ATTR_QUEUE_US, session->queue_us);
 	wire_put_u64(wire, ATTR_NETWORK_US, session->network_us);
 	wire_put_u64(wire, ATTR_SIGN_US, session->sign_us);
+	wire_put_u64(wire, ATTR_DECISION_US, session->decision_us);
 	wire_put_u64(wire, ATTR_VERIFY_US, session->conn ? session->conn->verify_us : 0);
 }

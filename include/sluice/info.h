@@ -127,7 +127,10 @@ struct sluice_conn_info {
 	char alpn[256];
 	char peer_identity[256]; /* by peer_identity and allow_peers; "": none */
 	int bad_cert; /* enum sluice_bad_cert (verify.h) that verify_fun accepted first; 0: none */
-	int x509_error; /* X509_V_ERR_* of it, or 0 */
+	int x509_error;     /* X509_V_ERR_* of it, or 0 */
+	uint64_t bad_certs; /* all that was accepted: bits 1 << enum sluice_bad_cert */
+	char attributes
+		[256]; /* what a decision service says of the peer, in its own words; "": nothing */
 };
 
 /*

@@ -36,6 +36,8 @@ enum sluice_bad_cert {
 	SLUICE_BAD_CERT_NOT_CHECKED,             /* a check could not be made: nobody is asked */
 	SLUICE_BAD_CERT_APPLICATION,             /* verify_fun says so, for a reason of its own */
 	SLUICE_BAD_CERT_REVOCATION_UNDETERMINED, /* option crl_check: no CRL tells */
+	SLUICE_BAD_CERT_DENIED,    /* somebody who was asked about the peer does not want it */
+	SLUICE_BAD_CERT_UNDECIDED, /* somebody who was to be asked gave no answer */
 	SLUICE_BAD_CERTS
 };
 

@@ -34,6 +34,10 @@ static int let_pass(struct sluice_conn *conn)
 /* What the program let pass can be read from the connection. */
 static void keep_accepted(struct sluice_conn *conn, const struct verify_report *report)
 {
+	size_t i;
+
+	for (i = 0; i < report->n; i++)
+		conn->info.bad_certs |= UINT64_C(1) << report->findings[i].reason;
 	if (!report->n)
 		return;
 	conn->info.bad_cert = report->findings[0].reason;
@@ -105,15 +109,23 @@ static int judge(struct sluice_conn *conn)
 static void take_over(struct sluice_conn *conn)
 {
 	const STACK_OF(CRYPTO_BUFFER) *chain = SSL_get0_peer_certificates(conn->ssl);
+	struct verify_report *report = NULL;
 	struct sluice_error err;
 	uint8_t alert;
 
 	err_clear(&err);
 	if (conn->profile->verify_fun && chain)
-		verify_chain(conn->profile, chain, conn_reference(conn), &alert, &err);
-	conn->info.bad_cert = err.bad_cert;
-	conn->info.x509_error = err.x509_error;
-	conn->info.peer_verified = conn->profile->verify_peer && chain && !err.code;
+		verify_report(conn->profile, chain, conn_reference(conn), &report, &alert, &err);
+	if (report) {
+		keep_accepted(conn, report);
+	} else if (err.code) {
+		conn->info.bad_cert = err.bad_cert;
+		conn->info.bad_certs = UINT64_C(1) << err.bad_cert;
+		conn->info.x509_error = err.x509_error;
+	}
+	verify_report_free(report);
+	conn->info.peer_verified = conn->profile->verify_peer && chain && !err.code &&
+				   !conn->info.bad_cert;
 }
 
 int stage_verify(struct sluice_conn *conn)

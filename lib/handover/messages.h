@@ -32,6 +32,8 @@ enum message_type {
 	MSG_HANDSHAKE,   /* with a connected socket */
 	MSG_CANCEL,      /* its program is gone, or its source may not: MSG_PROXIED's answer */
 	MSG_GO_ON,       /* its source may */
+	/* broker -> handshaker: what the decision service says */
+	MSG_DECIDED = 60,
 	/* handshaker -> broker */
 	MSG_READY = 64,
 	MSG_ESTABLISHED, /* with the socket, and the secrets */
@@ -39,6 +41,8 @@ enum message_type {
 	MSG_PROXIED, /* whom its PROXY header names; it waits for the answer */
 	MSG_PLAIN,   /* with the socket: it does not begin with TLS */
 	MSG_TRACE,   /* an event of a session that is traced */
+	/* handshaker -> broker: about a peer, for its decision service */
+	MSG_QUESTION = 76,
 	/* broker -> keeper, and the answers */
 	MSG_LOAD = 80, /* with the key file and the certificate file */
 	MSG_LOADED,
@@ -110,6 +114,8 @@ enum attr_type {
 	ATTR_BOTH,  /* 1: the peer is asked for new keys of its own */
 	ATTR_KNOWS, /* of a worker: enum worker_knows, added up */
 	ATTR_PEER_IDENTITY,
+	ATTR_PEER_ATTRIBUTES = 80, /* what a decision service says of the peer */
+	ATTR_BAD_CERTS,            /* what is wrong with the peer's path, and accepted: bits */
 
 	/* secrets: to the broker only, and to the worker of a connection on the user path */
 	ATTR_RX_KEYS = 96,
@@ -154,6 +160,7 @@ enum attr_type {
 	ATTR_NETWORK_US,        /* waiting for the peer */
 	ATTR_SIGN_US,           /* waiting for the keeper */
 	ATTR_VERIFY_US,         /* judging the peer's chain */
+	ATTR_DECISION_US = 168, /* waiting for the decision service */
 
 	/* what sluice-fetch is asked for, and its answer */
 	ATTR_FETCH_HOSTS = 176, /* lib/fetch/hosts.h */
@@ -167,6 +174,13 @@ enum attr_type {
 	ATTR_FETCH_MODIFIED, /* the same: a date of HTTP */
 	ATTR_FETCH_REASON,   /* enum fetch_reason */
 	ATTR_FETCH_STATUS,   /* of HTTP; missing: there was no answer */
+
+	/* a decision about a peer */
+	ATTR_POLICY = 192,   /* common/policy.h */
+	ATTR_SERVICE,        /* which decision service: decision_service_id() */
+	ATTR_QUESTION,       /* JSON */
+	ATTR_REASON,         /* enum sluice_bad_cert; 0: accepted */
+	ATTR_WARN_BAD_CERTS, /* of ATTR_BAD_CERTS, those that are a warning in the log */
 
 	/* an option set: the option's number is added */
 	ATTR_OPTION = 1024,

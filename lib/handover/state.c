@@ -162,6 +162,8 @@ int state_write(const struct sluice_conn *conn, struct wire *wire)
 	wire_put_text(wire, ATTR_HOST, conn->host);
 	if (info->peer_identity[0])
 		wire_put_text(wire, ATTR_PEER_IDENTITY, info->peer_identity);
+	if (info->bad_certs)
+		wire_put_u64(wire, ATTR_BAD_CERTS, info->bad_certs);
 	write_peer(conn, wire);
 	wire_put_u64(wire, ATTR_CAN_REKEY, epoch_can_change(conn));
 	if (conn->early_len)
@@ -195,6 +197,15 @@ struct parts {
 	bool can_rekey;
 };
 
+/* Which was accepted first is not told: the first of the enumeration stands for it. */
+static bool read_bad_certs(struct sluice_conn_info *info, const struct attr *attr)
+{
+	if (!attr_u64(attr, &info->bad_certs) || info->bad_certs >> SLUICE_BAD_CERTS)
+		return false;
+	info->bad_cert = info->bad_certs ? __builtin_ctzll(info->bad_certs) : 0;
+	return true;
+}
+
 static bool read_attr(struct sluice_conn *conn, struct parts *parts, const struct attr *attr)
 {
 	uint64_t value;
@@ -207,6 +218,10 @@ static bool read_attr(struct sluice_conn *conn, struct parts *parts, const struc
 		return attr_text(attr, conn->info.alpn, sizeof(conn->info.alpn));
 	case ATTR_PEER_IDENTITY:
 		return attr_text(attr, conn->info.peer_identity, sizeof(conn->info.peer_identity));
+	case ATTR_PEER_ATTRIBUTES:
+		return attr_text(attr, conn->info.attributes, sizeof(conn->info.attributes));
+	case ATTR_BAD_CERTS:
+		return read_bad_certs(&conn->info, attr);
 	case ATTR_CAN_REKEY:
 		parts->can_rekey = attr_u64(attr, &value) && value;
 		return true;

@@ -243,12 +243,16 @@ static void hash_session_context(struct settings *settings, const struct credent
 	rules[6] = option_number(opts, SLUICE_OPT_CRL_CHECK, role);
 	SHA256_Init(&sha);
 	SHA256_Update(&sha, rules, sizeof(rules));
+	if (opts->bound_to)
+		SHA256_Update(&sha, opts->bound_to, opts->bound_to_len);
 	hash_value(&sha, &opts->values[SLUICE_OPT_ALLOW_PEERS]);
 	hash_value(&sha, &opts->values[SLUICE_OPT_DENY_PEERS]);
 	hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->chain, 0));
 	for (i = 0; (rules[0] || fun->set) && i < sk_CRYPTO_BUFFER_num(creds->cas); i++)
 		hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->cas, i));
-	if (fun->set)
+	if (fun->set && opts->verify_rules)
+		SHA256_Update(&sha, opts->verify_rules, opts->verify_rules_len);
+	else if (fun->set)
 		hash_call(&sha, fun->call, fun->arg);
 	if (check->name)
 		hash_call(&sha, (void (*)(void))check->name, check->arg);

@@ -167,6 +167,10 @@ int sluice_options_clone(struct sluice_options **ret_opts, const struct sluice_o
 		return r;
 	}
 	clone->signer = opts->signer;
+	clone->verify_rules = opts->verify_rules;
+	clone->verify_rules_len = opts->verify_rules_len;
+	clone->bound_to = opts->bound_to;
+	clone->bound_to_len = opts->bound_to_len;
 	clone->hostname_check = opts->hostname_check;
 	clone->crl_ops = opts->crl_ops;
 	clone->crl_db = opts->crl_db;

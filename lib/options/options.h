@@ -73,6 +73,11 @@ struct option_value {
 struct sluice_options {
 	struct option_value values[SLUICE_OPTIONS];
 	const struct signer *signer; /* has the key of cert; NULL: key or keyfile is */
+	const void *
+		verify_rules; /* what verify_fun does, the same in each process; NULL: nobody knows */
+	size_t verify_rules_len;
+	const void *bound_to; /* sessions resume only where this is the same; NULL: nothing */
+	size_t bound_to_len;  /* both are borrowed from who outlives all that is made of the set */
 	struct sluice_hostname_check hostname_check; /* no functions: none */
 	const struct sluice_crl_cache_ops *crl_ops;  /* NULL: the text of crl_cache tells */
 	void *crl_db;

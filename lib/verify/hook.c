@@ -152,6 +152,16 @@ static void next_event(struct verify_walk *walk, struct sluice_verify_event *eve
 
 /* --- answers -------------------------------------------------------------------------------- */
 
+/* What is said of a refusal that BoringSSL has no words for. */
+static const char *text_of(int reason)
+{
+	if (reason == SLUICE_BAD_CERT_DENIED)
+		return "who was asked about it refuses it";
+	if (reason == SLUICE_BAD_CERT_UNDECIDED)
+		return "nobody has decided about it";
+	return "verify_fun refuses it";
+}
+
 static int refuse(struct verify_walk *walk, const struct sluice_verify_event *event, int reason,
 		  const char *text)
 {
@@ -168,8 +178,7 @@ static int judge(struct verify_walk *walk, const struct sluice_verify_event *eve
 	if (answer == SLUICE_VRET_VALID)
 		return 0;
 	if (answer != SLUICE_VRET_UNKNOWN)
-		return refuse(walk, event, reason,
-			      event->x509_error ? NULL : "verify_fun refuses it");
+		return refuse(walk, event, reason, event->x509_error ? NULL : text_of(reason));
 	if (event->type == SLUICE_EVT_EXTENSION && event->critical) {
 		walk->refused = (struct verify_finding){ SLUICE_BAD_CERT_CRITICAL_EXT,
 							 X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION,

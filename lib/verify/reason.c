@@ -33,6 +33,8 @@ static const struct {
 	[SLUICE_BAD_CERT_APPLICATION] = { "application", SLUICE_ALERT_CERTIFICATE_UNKNOWN },
 	[SLUICE_BAD_CERT_REVOCATION_UNDETERMINED] = { "revocation_undetermined",
 						      SLUICE_ALERT_BAD_CERTIFICATE },
+	[SLUICE_BAD_CERT_DENIED] = { "denied", SLUICE_ALERT_ACCESS_DENIED },
+	[SLUICE_BAD_CERT_UNDECIDED] = { "undecided", SLUICE_ALERT_INTERNAL_ERROR },
 };
 
 const char *sluice_bad_cert_name(int reason)

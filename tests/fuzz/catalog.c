@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 
 #include "common/catalog.h"
+#include "common/policy.h"
 #include "options/profile.h"
 
 #define REQUIRE(what)            \
@@ -28,12 +29,29 @@ static bool start(void *arg, struct sluice_conn *conn, uint16_t algorithm, const
 	return false;
 }
 
+/* What handshakers do with a policy, without its being one that policy_read() refuses. */
+static int judge(struct sluice_conn *conn, const struct sluice_verify_event *event, void **state,
+		 int *reason)
+{
+	return SLUICE_VRET_FAIL;
+}
+
+static void look_at_policy(const struct sluice_profile *profile)
+{
+	struct policy policy;
+
+	policy_from(&policy, profile->verify_state);
+	policy_extension(&policy, policy.profile, true);
+}
+
 static void look(struct sluice_profile *profile)
 {
 	if (!profile)
 		return;
 	REQUIRE(profile->role == SLUICE_SERVER || profile->role == SLUICE_CLIENT);
 	catalog_key_id(profile);
+	if (profile->verify_fun)
+		look_at_policy(profile);
 	sluice_profile_unref(profile);
 }
 
@@ -49,6 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (catalog_open(&catalog, fd) < 0)
 		return 0;
 	catalog_set_signer(catalog, &signer);
+	catalog_set_verify_fun(catalog, judge);
 	for (i = 0; i < 4; i++) {
 		look(catalog_profile(catalog, i));
 		for (j = 0; j < sizeof(names) / sizeof(names[0]); j++)

@@ -10,6 +10,8 @@
  *	plain	    that it does not begin with TLS, where there is no plain_pool
  *	headless    that it does not begin with TLS, before its PROXY header was read
  *	established	that its handshake is done, before its PROXY header was read
+ *	lines	    a question about a peer that would be two
+ *	questions   one question after the other
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,6 +51,15 @@ static void say_proxied(size_t len, bool both)
 	say(NULL);
 }
 
+/* Of a service that nobody has: what the broker makes of it is not what counts here. */
+static void ask(const char *question)
+{
+	begin(MSG_QUESTION);
+	wire_put_u64(&wire, ATTR_SERVICE, 1);
+	wire_put_text(&wire, ATTR_QUESTION, question);
+	say(NULL);
+}
+
 static void lie(const char *what, const int *fd)
 {
 	if (!strcmp(what, "proxied")) {
@@ -58,6 +69,11 @@ static void lie(const char *what, const int *fd)
 		say_proxied(ENDPOINT_LEN + 1, true);
 	} else if (!strcmp(what, "half")) {
 		say_proxied(ENDPOINT_LEN, false);
+	} else if (!strcmp(what, "lines")) {
+		ask("{}}\n{\"question\":1");
+	} else if (!strcmp(what, "questions")) {
+		ask("{}");
+		ask("{}");
 	} else {
 		begin(strcmp(what, "established") ? MSG_PLAIN : MSG_ESTABLISHED);
 		say(fd);

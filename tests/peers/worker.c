@@ -20,6 +20,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sluice/verify.h>
 #include <sluice/worker.h>
 
 #define AT_ONCE 256
@@ -82,7 +83,7 @@ static void *serve_plain(void *arg)
 
 static void answer(struct sluice_conn *conn)
 {
-	char buf[4096], body[1024], text[1280], local[80] = "?", peer[80] = "?";
+	char buf[4096], body[2048], text[2304], local[80] = "?", peer[80] = "?";
 	struct sockaddr_storage addr;
 	struct sluice_conn_info info;
 	size_t len = 0;
@@ -103,10 +104,12 @@ static void answer(struct sluice_conn *conn)
 	if (sluice_sockname(conn, &addr) == 0)
 		print_address(local, &addr);
 	snprintf(body, sizeof(body),
-		 "worker=%s version=%s suite=%s sni=%s alpn=%s resumed=%d verified=%d path=%s "
-		 "peer=%s local=%s\n",
+		 "worker=%s version=%s suite=%s sni=%s alpn=%s resumed=%d verified=%d identity=%s "
+		 "attributes=%s bad_cert=%s bad_certs=%llx path=%s peer=%s local=%s\n",
 		 name, info.version_name, info.suite_name, info.sni, info.alpn, info.resumed,
-		 info.peer_verified, sluice_path_name(info.rx.path), peer, local);
+		 info.peer_verified, info.peer_identity, info.attributes,
+		 sluice_bad_cert_name(info.bad_cert), (unsigned long long)info.bad_certs,
+		 sluice_path_name(info.rx.path), peer, local);
 	snprintf(text, sizeof(text),
 		 "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %zu\r\n\r\n%s",
 		 strlen(body), body);

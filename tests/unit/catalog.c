@@ -12,9 +12,11 @@
 
 #include <cmocka.h>
 
+#include "common/policy.h"
 #include "core/secret.h"
 #include "handover/messages.h"
 #include "handover/options.h"
+#include "options/context.h"
 #include "options/profile.h"
 #include "support/certs.h"
 
@@ -414,9 +416,118 @@ static void a_role_that_is_none(void **state)
 	}
 }
 
+/* --- who may connect -------------------------------------------------------------------------- */
+
+static int nobody(struct sluice_conn *conn, const struct sluice_verify_event *event, void **state,
+		  int *reason)
+{
+	return SLUICE_VRET_FAIL;
+}
+
+/* A profile that verifies, and hosts with the same certificate and rules, or others. */
+static void write_policies(struct file *file, size_t cut)
+{
+	static const char *const hosts[] = { "a.example", "b.example" };
+	struct policy policy = { .accept = 2, .profile = "p", .asks = true, .timeout_ms = 5000 };
+	uint8_t buf[256], *der;
+	size_t i, len = policy_write(&policy, buf, sizeof(buf)), der_len;
+
+	begin_file(file);
+	for (i = 0; i < 3; i++) {
+		begin(file, i ? CATALOG_HOST : CATALOG_PROFILE);
+		if (i)
+			wire_put_text(&file->wire, ATTR_HOST_NAME, hosts[i - 1]);
+		wire_put_u64(&file->wire, ATTR_ROLE, SLUICE_SERVER);
+		put_identity(file, 1);
+		wire_put_u64(&file->wire, ATTR_OPTION + SLUICE_OPT_VERIFY, 1);
+		der = certs_der(certs_get()->server_p256, 0, &der_len);
+		wire_put(&file->wire, ATTR_OPTION + SLUICE_OPT_CACERTS, der, der_len);
+		free(der);
+		wire_put(&file->wire, ATTR_POLICY, buf, len - cut);
+		end(file, i ? CATALOG_HOST : CATALOG_PROFILE);
+		name(file, i ? hosts[i - 1] : NULL, NULL);
+	}
+	end_file(file);
+}
+
+static struct catalog *policies(size_t cut)
+{
+	static struct file file;
+	struct catalog *catalog;
+
+	write_policies(&file, cut);
+	assert_int_equal(open_bytes(&catalog, file.bytes, file.len), 0);
+	catalog_set_signer(catalog, &signer);
+	return catalog;
+}
+
+static void a_policy_becomes_a_function(void **state)
+{
+	struct catalog *catalog = policies(0);
+	struct sluice_profile *profile;
+	struct policy policy;
+
+	catalog_set_verify_fun(catalog, nobody);
+	profile = catalog_profile(catalog, 0);
+	assert_non_null(profile);
+	assert_ptr_equal(profile->verify_fun, nobody);
+	assert_int_equal(profile->verify_timeout_ms, 6000); /* the broker's answer comes first */
+	policy_from(&policy, profile->verify_state);
+	assert_int_equal(policy.accept, 2);
+	assert_string_equal(policy.profile, "p");
+	sluice_profile_unref(profile);
+	catalog_unref(catalog);
+}
+
+/* Without who judges, or without all of the rules, there is no profile that would be more lenient. */
+static void a_policy_that_nobody_knows(void **state)
+{
+	struct catalog *catalog = policies(0);
+
+	assert_null(catalog_profile(catalog, 0));
+	catalog_unref(catalog);
+	catalog = policies(1);
+	catalog_set_verify_fun(catalog, nobody);
+	assert_null(catalog_profile(catalog, 0));
+	catalog_unref(catalog);
+}
+
+/* Returns whether sessions of one resume at the other. */
+static bool share_sessions(struct catalog *a, const char *sni_a, struct catalog *b,
+			   const char *sni_b)
+{
+	struct sluice_profile *one = catalog_host(a, 0, sni_a), *other = catalog_host(b, 0, sni_b);
+	bool same = one && other &&
+		    !memcmp(one->settings->session_context, other->settings->session_context,
+			    sizeof(one->settings->session_context));
+
+	assert_true(one && other);
+	sluice_profile_unref(one);
+	sluice_profile_unref(other);
+	return same;
+}
+
+/* Catalogues of two processes, or of before a reload and after it. */
+static void SV_19_sessions_are_of_a_host_and_its_rules(void **state)
+{
+	struct catalog *a = policies(0), *b = policies(0);
+
+	catalog_set_verify_fun(a, nobody);
+	catalog_set_verify_fun(b, nobody);
+	assert_true(share_sessions(a, "a.example", b, "a.example"));
+	assert_true(share_sessions(a, NULL, b, NULL));
+	assert_false(share_sessions(a, "a.example", b, "b.example"));
+	assert_false(share_sessions(a, NULL, b, "b.example"));
+	catalog_unref(a);
+	catalog_unref(b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_policy_becomes_a_function),
+		cmocka_unit_test(a_policy_that_nobody_knows),
+		cmocka_unit_test(SV_19_sessions_are_of_a_host_and_its_rules),
 		cmocka_unit_test(exact_names_and_wildcards),
 		cmocka_unit_test(a_wildcard_is_one_label),
 		cmocka_unit_test(no_match),
