@@ -122,6 +122,7 @@ static struct json_object *describe(const struct broker *broker, const struct se
 	put_number(row, "rx_bytes", session->rx_bytes);
 	put_number(row, "tx_bytes", session->tx_bytes);
 	put_number(row, "age_ms", now - session->accepted_ms);
+	put_peer_text(row, "peer_identity", session->identity);
 	return row;
 }
 
@@ -152,7 +153,6 @@ static void describe_more(struct json_object *row, const struct broker *broker,
 	put_group(row, session->group);
 	put_bool(row, "resumed", session->resumed);
 	put_bool(row, "peer_verified", session->peer_verified);
-	put_peer_text(row, "peer_identity", session->identity);
 	if (session->has_peer)
 		put_hex(row, "peer_sha256", session->peer_sha256, sizeof(session->peer_sha256));
 	put_reason(row, "rx_reason", session->rx_reason);

@@ -11,6 +11,7 @@
 
 #include <openssl/sha.h>
 
+#include "common/crl-cache.h"
 #include "core/error.h"
 #include "handover/messages.h"
 #include "handover/options.h"
@@ -36,6 +37,7 @@ struct catalog {
 	struct catalog_head head;
 	const uint8_t *ticket_keys; /* in the map; NULL: none */
 	const struct signer *signer;
+	struct crl_cache *crls;
 	LIST_HEAD(, built) buckets[BUCKETS];
 	TAILQ_HEAD(built_list, built) used; /* the last one first */
 	size_t n_built;
@@ -70,6 +72,11 @@ struct catalog *catalog_unref(struct catalog *catalog)
 void catalog_set_signer(struct catalog *catalog, const struct signer *signer)
 {
 	catalog->signer = signer;
+}
+
+void catalog_set_crls(struct catalog *catalog, struct crl_cache *crls)
+{
+	catalog->crls = crls;
 }
 
 /* --- the file ------------------------------------------------------------------------------- */
@@ -261,6 +268,8 @@ static struct sluice_profile *build(struct catalog *catalog, size_t index, uint6
 	if (sluice_options_new(&recipe.opts) < 0)
 		return NULL;
 	if (read_recipe(&recipe, catalog, index, entry) == 0 &&
+	    (!catalog->crls || sluice_options_set_crl_cache(recipe.opts, &crl_cache_ops,
+							    catalog->crls, NULL, NULL) == 0) &&
 	    profile_new_keyless(&profile, recipe.opts, recipe.role, catalog->signer, NULL) == 0) {
 		profile->origin = recipe.key_id;
 		profile->pause_hello = recipe.role == SLUICE_SERVER;

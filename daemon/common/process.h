@@ -28,6 +28,7 @@ enum confinement {
 	CONFINE_HANDSHAKER, /* sockets that it is given, no files */
 	CONFINE_RELAY,      /* besides those new local sockets, and its ring */
 	CONFINE_METRICS,    /* a handshaker's, and what they accept */
+	CONFINE_CRLS,       /* no network; files that it is given, and memory files */
 };
 
 /*

@@ -32,6 +32,7 @@ enum message_type {
 	MSG_HANDSHAKE,   /* with a connected socket */
 	MSG_CANCEL,      /* its program is gone, or its source may not: MSG_PROXIED's answer */
 	MSG_GO_ON,       /* its source may */
+	MSG_JUDGE = 57,  /* is a peer's chain still good? */
 	/* handshaker -> broker */
 	MSG_READY = 64,
 	MSG_ESTABLISHED, /* with the socket, and the secrets */
@@ -39,6 +40,7 @@ enum message_type {
 	MSG_PROXIED, /* whom its PROXY header names; it waits for the answer */
 	MSG_PLAIN,   /* with the socket: it does not begin with TLS */
 	MSG_TRACE,   /* an event of a session that is traced */
+	MSG_JUDGED = 76,
 	/* broker -> keeper, and the answers */
 	MSG_LOAD = 80, /* with the key file and the certificate file */
 	MSG_LOADED,
@@ -53,6 +55,11 @@ enum message_type {
 	/* sluice-metrics -> broker, and the answer */
 	MSG_SCRAPE = 112,
 	MSG_SCRAPED, /* with a sealed memfd: all counts; without: there was no memory */
+	/* broker -> sluice-crls, and the answers */
+	MSG_CRL_SOURCE = 120, /* a file, with a descriptor if it is to be read */
+	MSG_CRL_TAKEN,
+	MSG_CRL_END, /* there are no more: the set is to be written */
+	MSG_CRLS,    /* with a sealed memfd: a set, in all directions; to handshakers too */
 };
 
 enum attr_type {
@@ -150,6 +157,11 @@ enum attr_type {
 	ATTR_NETWORK_US,        /* waiting for the peer */
 	ATTR_SIGN_US,           /* waiting for the keeper */
 	ATTR_VERIFY_US,         /* judging the peer's chain */
+
+	/* revocation, and the peer's chain for another look */
+	ATTR_CRL_FILE = 176, /* where CRLs come from */
+	ATTR_CRL_URI,        /* of the distribution point that they are for */
+	ATTR_PEER_CHAIN,     /* DER; repeated, the peer's own first */
 
 	/* an option set: the option's number is added */
 	ATTR_OPTION = 1024,
