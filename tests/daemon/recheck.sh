@@ -130,6 +130,72 @@ many() {
   await 10 grep -q "ended $MANY" "$work/many.out" || { say "$(tail -n 3 "$work/many.out")"; return 1; }
 }
 
+# A broker that is killed, and the next one, which gets what the service manager keeps.
+restarted() {
+  kill "$daemon"
+  wait "$daemon" 2>/dev/null || true
+  timeout 60 python3 - "$work" "$port" "$SLUICED" "$PEERS" "$build/tools/sluicectl" <<-'END' || return 1
+	import atexit, os, signal, socket, ssl, subprocess, sys, time
+	work, port, sluiced, peers, ctl = sys.argv[1:]
+	told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+	told.bind(work + "/notify")
+	told.settimeout(10)
+
+	def end(pid):
+	    try:
+	        os.kill(pid, 9)
+	    except OSError:
+	        pass
+
+	def start(kept):
+	    pid = os.fork()
+	    if pid == 0:
+	        env = {"NOTIFY_SOCKET": work + "/notify", "PATH": os.environ["PATH"]}
+	        if kept is not None:
+	            os.dup2(kept, 3)
+	            os.set_inheritable(3, True)
+	            env.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES="sluice-sessions")
+	        os.dup2(os.open(work + "/again.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+	        os.execve(sluiced, ["sluiced", "--config", work + "/sluiced.conf"], env)
+	    atexit.register(end, pid)
+	    while True:
+	        text, fds, _, _ = socket.recv_fds(told, 500, 1)
+	        if b"FDSTORE=1" in text:
+	            kept = fds[0]
+	        if text.startswith(b"READY=1"):
+	            return pid, kept
+
+	def ask(*words):
+	    return subprocess.run([ctl, "--socket", work + "/admin.sock", *words], capture_output=True, text=True, timeout=20).stdout
+
+	def wait_for(what, *words):
+	    until = time.monotonic() + 10
+	    while what not in ask(*words):
+	        assert time.monotonic() < until, f"no {what}: {ask(*words)}"
+	        time.sleep(0.05)
+
+	daemon, kept = start(None)
+	worker = subprocess.Popen([peers + "/worker", work + "/app.sock", "echo", "app"], stdout=subprocess.DEVNULL)
+	atexit.register(worker.kill)
+	context = ssl.create_default_context(cafile=work + "/ca.pem")
+	context.load_cert_chain(work + "/eve.pem", work + "/eve.key")
+	client = context.wrap_socket(socket.create_connection(("127.0.0.1", port)), server_hostname="localhost")
+	wait_for('"state":"live"', "sessions", "identity=eve.test", "--json")
+	os.kill(daemon, signal.SIGKILL)
+	os.waitpid(daemon, 0)
+	daemon, kept = start(kept)
+	wait_for('"state":"live"', "sessions", "identity=eve.test", "--json")
+	digest = subprocess.run(["openssl", "x509", "-in", work + "/eve.pem", "-noout", "-fingerprint", "-sha256"],
+	                        capture_output=True, text=True).stdout.split("=")[1].strip().replace(":", "")
+	assert '"eve.test"' in ask("sessions", "sha256=" + digest, "--json"), "not found by its digest"
+	assert "state" not in ask("sessions", "identity=bob.test", "--json"), "another identity fits"
+	out = ask("recheck")
+	assert "not kept" in out and "before the daemon was started again" in out, out
+	os.kill(daemon, signal.SIGTERM)
+	os.waitpid(daemon, 0)
+	END
+}
+
 prepare_daemon
 prepare_ca
 mkfifo "$work/nothing"
@@ -140,7 +206,7 @@ configure_crls "{files: [$crl]}" 'crl_check: true'
 start_daemon
 start_worker app echo app
 start_worker quick answer quick
-ktap_plan 7
+ktap_plan 8
 # test: sessions that are good stay
 attempt "sessions that are good stay" nothing_wrong
 # test: CR_01_a_live_session_is_closed_once_its_peer_is_revoked
@@ -155,4 +221,6 @@ attempt "revocation lists that change are followed" on_change
 attempt "a chain that had no room is told" no_room
 # test: many sessions, and handshakers that die meanwhile
 attempt "many sessions, and handshakers that die meanwhile" many
+# test: identities outlive the broker
+attempt "identities outlive the broker" restarted
 exit "$ktap_failed"
