@@ -25,6 +25,10 @@ static const struct arg args[] = {
 	  "trace: sessions of these peers" },
 	{ "listener", 0, ARG_TEXT, offsetof(struct settings, listener), "NAME",
 	  "trace: sessions of this listener" },
+	{ "uri", 0, ARG_TEXT, offsetof(struct settings, uri), "URI",
+	  "crl add: of the distribution point that the CRLs are for" },
+	{ "dry-run", 'n', ARG_FLAG, offsetof(struct settings, dry_run), NULL,
+	  "recheck: close nothing" },
 	{ "for", 0, ARG_NUMBER, offsetof(struct settings, for_s), "SECONDS",
 	  "trace: end after this time", 1, 86400 },
 	{ "help", 'h', ARG_FLAG, offsetof(struct settings, help), NULL,
@@ -69,6 +73,8 @@ static void for_each(each_command *each, FILE *out)
 		each(command, out);
 	each(&ctl_rekey, out);
 	each(&ctl_trace, out);
+	each(&ctl_crl, out);
+	each(&ctl_recheck, out);
 	each(&ctl_probe, out);
 }
 
@@ -82,8 +88,8 @@ static const struct ctl_command *find_in(const struct ctl_command *command, cons
 
 static const struct ctl_command *find(const char *name)
 {
-	static const struct ctl_command *const others[] = { &ctl_top, &ctl_rekey, &ctl_trace,
-							    &ctl_probe };
+	static const struct ctl_command *const others[] = { &ctl_top, &ctl_rekey,   &ctl_trace,
+							    &ctl_crl, &ctl_recheck, &ctl_probe };
 	const struct ctl_command *command = find_in(ctl_lists, name);
 	size_t i;
 
@@ -152,6 +158,11 @@ static bool fits(const struct ctl_command *command, const struct settings *setti
 			"sluicectl: --both is rekey's, --source, --listener and --for are trace's: "
 			"%s takes filters as in peer=192.0.2.0/24\n",
 			command->name);
+		return false;
+	}
+	if ((settings->uri && !(command->options & CTL_OPTION_URI)) ||
+	    (settings->dry_run && !(command->options & CTL_OPTION_DRY_RUN))) {
+		fputs("sluicectl: --uri is that of `crl add`, --dry-run of recheck\n", stderr);
 		return false;
 	}
 	if (settings->json && settings->tsv) {

@@ -67,7 +67,7 @@ bool admin_reload(struct admin_client *client)
 		job->at = reload->n;
 		broker_reload(client->broker);
 	}
-	if (reload->n == job->at)
+	if (reload->n == job->at || crls_busy(client->broker))
 		return false;
 	if (reload->failed)
 		admin_refuse(client, "config", "%s", reload->text);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Doing something to the session that a request means, or to all that its filter fits. */
 #include "broker/admin.h"
+#include "broker/recheck.h"
 
 #define MAX_PENDING 256 /* of one client: what workers are asked at once */
 
@@ -52,7 +53,9 @@ bool admin_each(struct admin_client *client, admin_act_on *act)
 void admin_asked(struct admin_client *client, const struct asked *asked)
 {
 	client->job.pending--;
-	if (asked->kind == ASK_CLOSE)
+	if (client->job.request.verb == ADMIN_RECHECK)
+		admin_rechecked(client, asked);
+	else if (asked->kind == ASK_CLOSE)
 		admin_killed(client, asked);
 	else
 		admin_rekeyed(client, asked);

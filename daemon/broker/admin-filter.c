@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Which sessions a request means. From outside: everything is checked before anything is matched. */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -36,9 +38,18 @@ static const char *take_state(struct filter *filter, const char *text)
 static const char *take_name(char name[FILTER_TEXT], const char *text)
 {
 	if (!*text || strlen(text) >= FILTER_TEXT)
-		return "listener, pool and sni take a name of 1 to 255 bytes";
+		return "listener, pool, sni and identity take a name of 1 to 255 bytes";
 	strcpy(name, text);
 	return NULL;
+}
+
+static const char *take_digest(struct filter *filter, const char *text)
+{
+	size_t i;
+
+	for (i = 0; i < 64 && strchr("0123456789abcdefABCDEF", text[i]) && text[i]; i++)
+		filter->digest[i] = (char)tolower((unsigned char)text[i]);
+	return i == 64 && !text[i] ? NULL : "sha256 takes 64 hex digits";
 }
 
 static bool number(const char *text, uint64_t max, uint64_t *ret_number)
@@ -119,11 +130,15 @@ static const char *take(struct filter *filter, const char *key, const char *text
 		return take_name(filter->pool, text);
 	if (strcmp(key, "sni") == 0)
 		return take_name(filter->sni, text);
+	if (strcmp(key, "identity") == 0)
+		return take_name(filter->identity, text);
+	if (strcmp(key, "sha256") == 0)
+		return take_digest(filter, text);
 	if (strcmp(key, "worker") == 0)
 		return take_worker(filter, text);
 	if (strcmp(key, "peer") == 0)
 		return take_peer(filter, text);
-	return "a filter has the keys state, listener, pool, worker, sni and peer";
+	return "a filter has the keys state, listener, pool, worker, sni, peer, identity and sha256";
 }
 
 const char *filter_parse(struct filter *ret_filter, struct json_object *object)
@@ -152,7 +167,7 @@ const char *filter_parse(struct filter *ret_filter, struct json_object *object)
 bool filter_is_early(const struct filter *filter)
 {
 	return filter->state == FILTER_ANY_STATE && !*filter->pool && !*filter->sni &&
-	       !filter->worker;
+	       !*filter->identity && !*filter->digest && !filter->worker;
 }
 
 /* --- matching ------------------------------------------------------------------------------------- */
@@ -168,6 +183,21 @@ static bool sni_fits(const char *wanted, const char *sni)
 	tail = strlen(wanted) - 1;
 	len = strlen(sni);
 	return len > tail && strcasecmp(sni + len - tail, wanted + 1) == 0;
+}
+
+static bool identity_fits(const char *wanted, const char *identity)
+{
+	return strcmp(wanted, identity ? identity : "-") == 0;
+}
+
+static bool digest_fits(const char *wanted, const struct session *session)
+{
+	char hex[65];
+	size_t i;
+
+	for (i = 0; i < sizeof(session->peer_sha256); i++)
+		snprintf(hex + 2 * i, 3, "%02x", session->peer_sha256[i]);
+	return session->has_peer && strcmp(wanted, hex) == 0;
 }
 
 static bool peer_fits(const struct filter *filter, const struct sockaddr_in6 *peer)
@@ -196,6 +226,10 @@ bool filter_fits(const struct filter *filter, const struct session *session, con
 	if (filter->worker && filter->worker != worker)
 		return false;
 	if (*filter->sni && !sni_fits(filter->sni, session->sni))
+		return false;
+	if (*filter->identity && !identity_fits(filter->identity, session->identity))
+		return false;
+	if (*filter->digest && !digest_fits(filter->digest, session))
 		return false;
 	return !filter->peer_bits || peer_fits(filter, session_source(session));
 }

@@ -14,6 +14,9 @@
 #define HAS_OFF 8u
 #define HAS_BOTH 16u
 #define HAS_FOR 32u
+#define HAS_DRY_RUN 64u
+#define HAS_FILE 128u
+#define HAS_URI 256u
 
 static const struct {
 	const char *name;
@@ -31,6 +34,10 @@ static const struct {
 	[ADMIN_TRACE] = { "trace", HAS_ID | HAS_FILTER | HAS_FOR, false },
 	[ADMIN_KILL] = { "kill", HAS_ID | HAS_FILTER, true },
 	[ADMIN_REKEY] = { "rekey", HAS_ID | HAS_FILTER | HAS_BOTH, true },
+	[ADMIN_RECHECK] = { "recheck", HAS_ID | HAS_FILTER | HAS_DRY_RUN, true },
+	[ADMIN_CRL_LIST] = { "crl_list", 0, false },
+	[ADMIN_CRL_ADD] = { "crl_add", HAS_FILE | HAS_URI, true },
+	[ADMIN_CRL_DEL] = { "crl_del", HAS_FILE, true },
 	[ADMIN_DRAIN] = { "drain", HAS_OFF, true },
 	[ADMIN_RELOAD] = { "reload", 0, true },
 	[ADMIN_LOG] = { "log", HAS_LEVEL, true },
@@ -69,7 +76,7 @@ static const char *take_verb(struct admin_request *request, struct json_object *
 		}
 	}
 	return "request takes status, sessions, session, stats, workers, listeners, certs, options, "
-	       "trace, kill, rekey, drain, reload, log or stop";
+	       "trace, kill, rekey, recheck, crl_list, crl_add, crl_del, drain, reload, log or stop";
 }
 
 static const char *take_id(struct admin_request *request, struct json_object *value)
@@ -110,6 +117,19 @@ static const char *take_for(struct admin_request *request, struct json_object *v
 	return NULL;
 }
 
+static const char *take_text(char text[ADMIN_MAX_PATH], struct json_object *value,
+			     const char *wrong)
+{
+	size_t len = (size_t)json_object_get_string_len(value);
+	const char *bytes = json_object_get_string(value);
+
+	if (!json_object_is_type(value, json_type_string) || !len || len >= ADMIN_MAX_PATH ||
+	    strlen(bytes) != len)
+		return wrong;
+	memcpy(text, bytes, len + 1);
+	return NULL;
+}
+
 static const char *take(struct admin_request *request, const char *key, struct json_object *value,
 			unsigned int *seen)
 {
@@ -133,6 +153,12 @@ static const char *take(struct admin_request *request, const char *key, struct j
 		return take_bool(&request->off, value, "off takes true or false");
 	if (strcmp(key, "both") == 0 && (has & HAS_BOTH))
 		return take_bool(&request->both, value, "both takes true or false");
+	if (strcmp(key, "file") == 0 && (has & HAS_FILE))
+		return take_text(request->file, value, "file takes a path of 1 to 3999 bytes");
+	if (strcmp(key, "uri") == 0 && (has & HAS_URI))
+		return take_text(request->uri, value, "uri takes a URI of 1 to 3999 bytes");
+	if (strcmp(key, "dry_run") == 0 && (has & HAS_DRY_RUN))
+		return take_bool(&request->dry_run, value, "dry_run takes true or false");
 	if (strcmp(key, "for") == 0 && (has & HAS_FOR))
 		return take_for(request, value);
 	return "this request does not take one of its keys";
@@ -149,6 +175,10 @@ static const char *complete(const struct admin_request *request, unsigned int se
 	     request->verb == ADMIN_TRACE) &&
 	    !request->id == request->filter.any)
 		return "this needs an id or a filter with at least one key, and not both";
+	if ((request->verb == ADMIN_CRL_ADD || request->verb == ADMIN_CRL_DEL) && !request->file[0])
+		return "this needs a file";
+	if (request->verb == ADMIN_RECHECK && request->id && !request->filter.any)
+		return "recheck takes an id or a filter, and not both";
 	if (request->verb == ADMIN_TRACE && !filter_is_early(&request->filter))
 		return "trace takes an id, or a filter of peer, listener or both";
 	return NULL;

@@ -117,6 +117,7 @@ static struct json_object *describe(const struct broker *broker, const struct se
 	put_number(row, "rx_bytes", session->rx_bytes);
 	put_number(row, "tx_bytes", session->tx_bytes);
 	put_number(row, "age_ms", now - session->accepted_ms);
+	put_peer_text(row, "peer_identity", session->identity);
 	return row;
 }
 
@@ -151,7 +152,6 @@ static void describe_more(struct json_object *row, const struct broker *broker,
 	put_group(row, session->group);
 	put_bool(row, "resumed", session->resumed);
 	put_bool(row, "peer_verified", session->peer_verified);
-	put_peer_words(row, "peer_identity", session->identity);
 	put_peer_words(row, "peer_attributes", session->decided.attributes);
 	put_text(row, "accepted",
 		 session->bad_certs ? policy_names(names, session->bad_certs) : NULL);

@@ -15,6 +15,7 @@
 
 #include <sluice/error.h>
 
+#include "broker/recheck.h"
 #include "core/sys.h"
 
 #define MAX_CLIENTS 64
@@ -24,14 +25,16 @@
 #define TURN_US 1000   /* for all clients together, before handshakes get theirs */
 
 static admin_step *const steps[ADMIN_VERBS] = {
-	[ADMIN_STATUS] = admin_status,   [ADMIN_SESSIONS] = admin_sessions,
-	[ADMIN_SESSION] = admin_session, [ADMIN_STATS] = admin_stats,
-	[ADMIN_WORKERS] = admin_workers, [ADMIN_LISTENERS] = admin_listeners,
-	[ADMIN_CERTS] = admin_certs,     [ADMIN_OPTIONS] = admin_options,
-	[ADMIN_KILL] = admin_kill,       [ADMIN_DRAIN] = admin_drain,
-	[ADMIN_RELOAD] = admin_reload,   [ADMIN_LOG] = admin_log,
-	[ADMIN_STOP] = admin_stop,       [ADMIN_TRACE] = admin_trace,
-	[ADMIN_REKEY] = admin_rekey,
+	[ADMIN_STATUS] = admin_status,     [ADMIN_SESSIONS] = admin_sessions,
+	[ADMIN_SESSION] = admin_session,   [ADMIN_STATS] = admin_stats,
+	[ADMIN_WORKERS] = admin_workers,   [ADMIN_LISTENERS] = admin_listeners,
+	[ADMIN_CERTS] = admin_certs,       [ADMIN_OPTIONS] = admin_options,
+	[ADMIN_KILL] = admin_kill,         [ADMIN_DRAIN] = admin_drain,
+	[ADMIN_RELOAD] = admin_reload,     [ADMIN_LOG] = admin_log,
+	[ADMIN_STOP] = admin_stop,         [ADMIN_TRACE] = admin_trace,
+	[ADMIN_REKEY] = admin_rekey,       [ADMIN_RECHECK] = admin_recheck,
+	[ADMIN_CRL_LIST] = admin_crl_list, [ADMIN_CRL_ADD] = admin_crl_add,
+	[ADMIN_CRL_DEL] = admin_crl_del,
 };
 
 /* --- what comes in -------------------------------------------------------------------------------- */
@@ -85,15 +88,22 @@ static bool next_line(struct admin_client *client)
 
 static void receive(struct admin_client *client)
 {
-	ssize_t n = recv(client->watch.fd, client->in + client->in_len,
-			 ADMIN_MAX_LINE - client->in_len, MSG_DONTWAIT);
+	struct channel_fds fds;
+	ssize_t n = channel_recv(client->watch.fd, client->in + client->in_len,
+				 ADMIN_MAX_LINE - client->in_len, &fds);
+	int fd = channel_take_fd(&fds);
 
+	channel_close_fds(&fds);
+	if (fd >= 0 && client->fd >= 0)
+		close(client->fd);
+	if (fd >= 0)
+		client->fd = fd;
 	if (n > 0) {
 		client->in_len += (size_t)n;
 		client->active_ms = client->broker->loop.now_ms;
 	} else if (n == 0) {
 		client->ended = true;
-	} else if (errno != EAGAIN && errno != EINTR) {
+	} else if (n != -EAGAIN && n != -EINTR) {
 		client->broken = true;
 	}
 }
@@ -107,8 +117,11 @@ static void drop(struct admin_client *client)
 	loop_forget(&client->broker->loop, &client->watch);
 	close(client->watch.fd);
 	asks_forget(client->broker, client);
+	recheck_forget(client->broker, client);
 	admin_trace_end(client);
 	admin_job_end(&client->job);
+	if (client->fd >= 0)
+		close(client->fd);
 	free(client->out);
 	free(client->in);
 	free(client);
@@ -206,6 +219,7 @@ static void greet(struct broker *broker, int fd)
 		return;
 	}
 	client->broker = broker;
+	client->fd = -1;
 	client->active_ms = broker->loop.now_ms;
 	client->watch = (struct watch){ .fd = fd, .ready = client_ready };
 	LIST_INSERT_HEAD(&broker->admin.clients, client, all);

@@ -15,6 +15,7 @@
 #include "broker/broker.h"
 
 #define ADMIN_MAX_LINE (64 << 10)  /* bytes of a request */
+#define ADMIN_MAX_PATH 4000        /* bytes of a file's path or a URI */
 #define ADMIN_MAX_QUEUE (4 << 20)  /* bytes that a client has not read */
 #define ADMIN_LOW_QUEUE (64 << 10) /* a job goes on below this */
 
@@ -27,12 +28,14 @@
 struct filter {
 	int state; /* enum session_state or FILTER_ANY_STATE */
 	char listener[FILTER_TEXT], pool[FILTER_TEXT];
-	char sni[FILTER_TEXT];  /* exact, or "*.example.org" for all below it; "-": none was sent */
-	uint64_t worker;        /* 0: any */
-	struct in6_addr peer;   /* IPv4: mapped */
-	unsigned int peer_bits; /* of it that count; 0: any */
-	uint16_t peer_port;     /* 0: any */
-	bool any;               /* nothing is set */
+	char sni[FILTER_TEXT]; /* exact, or "*.example.org" for all below it; "-": none was sent */
+	char identity[FILTER_TEXT]; /* of the peer, exact; "-": it has none */
+	char digest[65];            /* SHA-256 of its certificate, 64 hex digits, lower case */
+	uint64_t worker;            /* 0: any */
+	struct in6_addr peer;       /* IPv4: mapped */
+	unsigned int peer_bits;     /* of it that count; 0: any */
+	uint16_t peer_port;         /* 0: any */
+	bool any;                   /* nothing is set */
 };
 
 /* filter_parse() reads the "filter" of a request (NULL: any). Returns what is wrong, or NULL. */
@@ -59,6 +62,10 @@ enum admin_verb {
 	ADMIN_TRACE,
 	ADMIN_KILL,
 	ADMIN_REKEY,
+	ADMIN_RECHECK,
+	ADMIN_CRL_LIST,
+	ADMIN_CRL_ADD,
+	ADMIN_CRL_DEL,
 	ADMIN_DRAIN,
 	ADMIN_RELOAD,
 	ADMIN_LOG,
@@ -74,6 +81,9 @@ struct admin_request {
 	uint64_t for_ms; /* trace; 0: without an end */
 	bool off;        /* drain: accept again */
 	bool both;       /* rekey: the peer is asked for its own too */
+	bool dry_run;    /* recheck: nothing is closed */
+	/* crl_add, crl_del: a path (crl_del: or a URI); "": none */
+	char file[ADMIN_MAX_PATH], uri[ADMIN_MAX_PATH];
 };
 
 /* admin_request_parse() reads a line. Returns NULL, or what is wrong with it for the client. */
@@ -130,6 +140,7 @@ struct admin_client {
 	size_t in_len;
 	char *out;
 	size_t out_at, out_len, out_size;
+	int fd;      /* that came with what it asks; -1: none */
 	bool ended;  /* it asks no more */
 	bool broken; /* it is dropped when the stack is unwound, or a tick later */
 	LIST_ENTRY(admin_client) tracing;
@@ -224,6 +235,11 @@ void admin_names(const struct broker *broker, const struct session *session,
 
 /* admin-certs.c */
 bool admin_certs(struct admin_client *client);
+
+/* admin-crl.c */
+bool admin_crl_list(struct admin_client *client);
+bool admin_crl_add(struct admin_client *client);
+bool admin_crl_del(struct admin_client *client);
 
 /* admin-config.c */
 bool admin_options(struct admin_client *client);

@@ -160,6 +160,8 @@ static void tick(struct loop *loop, void *arg)
 
 	children_tick(broker);
 	certs_tick(broker);
+	crls_tick(broker);
+	recheck_tick(broker);
 	reload_tick(broker);
 	pools_tick(broker);
 	sources_tick(broker);
@@ -264,7 +266,9 @@ static int start(struct broker *broker, struct config_error *err)
 	fd = certs_start(broker, err);
 	if (fd < 0)
 		return -1;
-	r = pools_open(broker, err);
+	r = crls_start(broker, err);
+	if (r == 0)
+		r = pools_open(broker, err);
 	if (r == 0)
 		memory_open(broker);
 	if (r == 0)
@@ -296,9 +300,10 @@ static int check(struct broker *broker, struct config_error *err)
 		return r;
 	}
 	fd = certs_start(broker, err);
-	if (fd >= 0)
-		close(fd);
-	return fd < 0 ? -1 : 0;
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return crls_start(broker, err);
 }
 
 static int run(struct broker *broker, bool only_check)
@@ -308,6 +313,10 @@ static int run(struct broker *broker, bool only_check)
 
 	if (r == 0)
 		r = certs_open(broker);
+	if (r == 0)
+		r = crls_open(broker);
+	if (r == 0)
+		r = recheck_open(broker);
 	if (r == 0)
 		r = only_check ? check(broker, &err) : start(broker, &err);
 	if (r < 0) {
@@ -327,9 +336,11 @@ static int run(struct broker *broker, bool only_check)
 	scrape_close(broker);
 	broker->handing_on = true;
 	pools_close(broker);
+	crls_close(broker); /* it may have a child */
 	children_stop(broker);
 	decide_close(broker);
 	certs_close(broker);
+	recheck_close(broker);
 	sources_free(broker);
 	metrics_close(broker);
 	memory_close(broker);

@@ -58,6 +58,51 @@ bool certs_loaded(struct broker *broker, uint32_t id, struct wire_reader reader)
 void certs_keeper_died(struct broker *broker);
 void certs_tick(struct broker *broker);
 
+/* --- revocation lists (crls.c; crls.h has the inside) ----------------------------------------- */
+
+struct crls;
+
+/* crls_open() prepares; crls_close() frees everything. Returns 0 or -errno. */
+int crls_open(struct broker *broker);
+void crls_close(struct broker *broker);
+
+/*
+ * crls_start() has all revocation lists loaded, and waits for it; a file that the configuration names
+ * and that is wrong is an error. crls_reload() has them looked at again, without waiting; crls_busy() tells
+ * whether that is under way.
+ */
+int crls_start(struct broker *broker, struct config_error *ret_err);
+void crls_reload(struct broker *broker);
+bool crls_busy(const struct broker *broker);
+void crls_tick(struct broker *broker);
+
+/* crls_give() gives a handshaker the set in force. crls_changed() is called when it is another one. */
+void crls_give(struct broker *broker, const struct handshaker *handshaker);
+void crls_changed(struct broker *broker);
+
+/* --- sessions verified again (recheck.c, chains.c; recheck.h has the inside) -------------------- */
+
+struct chains;
+struct recheck;
+
+int recheck_open(struct broker *broker);
+void recheck_close(struct broker *broker);
+void recheck_tick(struct broker *broker);
+
+/* recheck_go_on() does what can be done now. */
+void recheck_go_on(struct broker *broker);
+
+/*
+ * recheck_judged() takes a verdict: NULL, or why its handshaker is not to be believed. recheck_lost() is for
+ * a handshaker that has died.
+ */
+const char *recheck_judged(struct handshaker *handshaker, uint32_t id, struct wire_reader reader);
+void recheck_lost(struct handshaker *handshaker);
+
+/* chain_keep() keeps the chain of a new session, as far as there is room; chain_drop() is for its end. */
+void chain_keep(struct broker *broker, struct session *session, struct wire_reader reader);
+void chain_drop(struct broker *broker, struct session *session);
+
 /* --- a new configuration (reload.c) ----------------------------------------------------------- */
 
 enum reload_state {
@@ -195,6 +240,9 @@ struct broker {
 	struct config *config;
 	int catalog_fd;
 	struct certs *certs;
+	struct crls *crls;
+	struct chains *chains;
+	struct recheck *recheck;
 	struct reload reload;
 	struct keeper keeper;
 	uint8_t *permit_key; /* PERMIT_KEY_LEN bytes; secret memory */

@@ -103,6 +103,7 @@ static int start_handshaker(struct handshaker *handshaker)
 	handshaker->started_ms = broker->loop.now_ms;
 	handshaker->watch = (struct watch){ .fd = ours[0], .ready = handshaker_ready };
 	r = loop_watch(&broker->loop, &handshaker->watch, EPOLLIN);
+	crls_give(broker, handshaker);
 	configure(handshaker);
 	return r;
 }
@@ -279,6 +280,7 @@ static void handshaker_died(struct handshaker *handshaker, int status)
 	handshaker->watch.fd = -1;
 	handshaker->pid = 0;
 	handshaker->ready = false;
+	recheck_lost(handshaker);
 	while ((session = LIST_FIRST(&handshaker->sessions))) {
 		broker->stats.failed++;
 		/* Any of them may have done it: of many nobody is accused. */

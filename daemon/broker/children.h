@@ -60,7 +60,8 @@ struct handshaker {
 	pid_t pid;
 	bool ready;
 	unsigned int in_progress;
-	uint64_t restart_ms; /* not running: when it is started again; 0: running */
+	unsigned int judging; /* chains that it was asked about */
+	uint64_t restart_ms;  /* not running: when it is started again; 0: running */
 	uint64_t started_ms, heard_ms;
 	bool lies; /* nothing that it says counts any more */
 	unsigned int crashes;

@@ -149,6 +149,7 @@ static void established(struct broker *broker, struct session *session, struct w
 		session_end(broker, session, END_HANDSHAKER_LIED);
 		return;
 	}
+	chain_keep(broker, session, reader);
 	broker->stats.established++;
 	warn(broker, session);
 	trace_established(broker, session);
@@ -282,6 +283,8 @@ int hear_message(struct handshaker *handshaker)
 	session = lie ? NULL : session_find(broker, session_of(reader));
 	if (!lie && head.type == MSG_READY)
 		handshaker->ready = true;
+	else if (!lie && head.type == MSG_JUDGED)
+		lie = recheck_judged(handshaker, head.id, reader);
 	else if (session && session->handshaker == handshaker)
 		lie = hear_of(session, &head, reader, &fds);
 	if (lie)

@@ -22,10 +22,11 @@
 #include "broker/broker.h"
 #include "core/secret.h"
 
-#define MAGIC 0x31656375736c75ull /* a file of another version is not read */
+#define MAGIC 0x32656375736c75ull /* a file of another version is not read */
 #define CAPACITY 131072           /* sessions; pages are taken as they are used */
 #define NAME_LEN 32
 #define SNI_LEN 64
+#define IDENTITY_LEN 256
 
 struct kept_keys {
 	uint64_t epoch;
@@ -44,6 +45,7 @@ struct kept {
 		role; /* role 0: an older file's server */
 	uint32_t handshake_us;
 	uint8_t peer_sha256[32];
+	uint8_t has_identity;
 	char pool[NAME_LEN], sni[SNI_LEN], alpn[NAME_LEN];
 	_Atomic uint8_t rx_at, tx_at; /* which of the two is in force */
 	struct kept_keys rx[2], tx[2];
@@ -59,6 +61,7 @@ struct memory_head {
 struct memory {
 	struct memory_head *head;
 	struct kept *records;
+	char *identities; /* of each record, IDENTITY_LEN bytes: pages of those that have none stay away */
 	size_t map_len;
 	uint32_t *free; /* slots below head->used */
 	uint32_t n_free;
@@ -71,6 +74,13 @@ static uint64_t unix_ms(void)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+#define FILE_LEN (4096 + CAPACITY * (sizeof(struct kept) + IDENTITY_LEN))
+
+static char *identity_at(const struct memory *memory, uint32_t slot)
+{
+	return memory->identities + (size_t)slot * IDENTITY_LEN;
 }
 
 /* --- opening -------------------------------------------------------------------------------------- */
@@ -92,6 +102,7 @@ static struct memory *map(int fd, size_t len)
 	       MLOCK_ONFAULT); /* as secret_new(): what cannot be locked is still not dumped */
 	memory->head = p;
 	memory->records = (struct kept *)((char *)p + 4096);
+	memory->identities = (char *)(memory->records + CAPACITY);
 	memory->map_len = len;
 	memory->fd = fd;
 	memory->free = calloc(CAPACITY, sizeof(*memory->free));
@@ -104,7 +115,7 @@ static struct memory *map(int fd, size_t len)
 
 static struct memory *make(void)
 {
-	size_t len = 4096 + CAPACITY * sizeof(struct kept);
+	size_t len = FILE_LEN;
 	int fd = memfd_create("sluice-sessions", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct memory *memory;
 
@@ -125,7 +136,7 @@ static struct memory *make(void)
 /* What cannot be read is left alone, and a new file made. */
 static struct memory *reopen(int fd)
 {
-	size_t len = 4096 + CAPACITY * sizeof(struct kept);
+	size_t len = FILE_LEN;
 	struct memory *memory;
 	struct stat st;
 
@@ -206,6 +217,10 @@ void memory_keep(struct broker *broker, struct session *session)
 	strncpy(kept->pool, broker->pools[session->pool].config->name, NAME_LEN - 1);
 	strncpy(kept->sni, session->sni ? session->sni : "", SNI_LEN - 1);
 	strncpy(kept->alpn, session->alpn ? session->alpn : "", NAME_LEN - 1);
+	kept->has_identity = session->identity != NULL;
+	if (session->identity) /* the rest is zeros: a slot is wiped when it is given back */
+		strncpy(identity_at(broker->memory, session->slot - 1), session->identity,
+			IDENTITY_LEN - 1);
 	put_keys(kept->rx, &kept->rx_at, session->rx);
 	put_keys(kept->tx, &kept->tx_at, session->tx);
 	session->rx = traffic_free(session->rx);
@@ -261,6 +276,8 @@ void memory_forget(struct broker *broker, struct session *session)
 	if (!kept)
 		return;
 	atomic_store(&kept->id, 0);
+	if (kept->has_identity)
+		memset(identity_at(broker->memory, session->slot - 1), 0, IDENTITY_LEN);
 	secret_wipe(kept, sizeof(*kept));
 	broker->memory->free[broker->memory->n_free++] = session->slot - 1;
 	session->slot = 0;
@@ -319,6 +336,8 @@ static void restore(struct broker *broker, const struct kept *kept, uint32_t slo
 	memcpy(session->peer_sha256, kept->peer_sha256, sizeof(kept->peer_sha256));
 	session->sni = text_of(kept->sni, SNI_LEN);
 	session->alpn = text_of(kept->alpn, NAME_LEN);
+	if (kept->has_identity)
+		session->identity = text_of(identity_at(broker->memory, slot), IDENTITY_LEN);
 	metrics_live(broker, session);
 }
 

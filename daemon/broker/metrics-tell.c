@@ -3,6 +3,8 @@
 #include <sluice/sluice.h>
 
 #include "broker/broker.h"
+#include "broker/crls.h"
+#include "broker/recheck.h"
 #include "record/suite.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -207,6 +209,31 @@ static void tell_keys(const struct broker *broker, size_t i, struct telling *tel
 	one(telling, family, broker->keeper.keys);
 }
 
+static void tell_crls(const struct broker *broker, size_t i, struct telling *telling,
+		      const struct family *family)
+{
+	one(telling, family, broker->crls->set.n_rows);
+}
+
+static void tell_crls_expired(const struct broker *broker, size_t i, struct telling *telling,
+			      const struct family *family)
+{
+	one(telling, family, broker->crls->n_expired);
+}
+
+static void tell_crls_next(const struct broker *broker, size_t i, struct telling *telling,
+			   const struct family *family)
+{
+	if (broker->crls->nearest_s)
+		one(telling, family, (uint64_t)broker->crls->nearest_s);
+}
+
+static void tell_chains(const struct broker *broker, size_t i, struct telling *telling,
+			const struct family *family)
+{
+	one(telling, family, broker->chains->bytes);
+}
+
 static void tell_pauses(const struct broker *broker, size_t i, struct telling *telling,
 			const struct family *family)
 {
@@ -366,6 +393,14 @@ static const struct family families[] = {
 	  OF_DAEMON, tell_crashes },
 	{ "sluiced_keeper_keys", METRIC_GAUGE, "", "Private keys that the keeper has.", OF_DAEMON,
 	  tell_keys },
+	{ "sluiced_crls", METRIC_GAUGE, "", "Revocation lists in force.", OF_DAEMON, tell_crls },
+	{ "sluiced_crls_expired", METRIC_GAUGE, "",
+	  "Of these, whose next update is over: they prove nothing.", OF_DAEMON,
+	  tell_crls_expired },
+	{ "sluiced_crls_next_update_seconds", METRIC_GAUGE, "seconds",
+	  "When the first of the others ends, since the epoch.", OF_DAEMON, tell_crls_next },
+	{ "sluiced_peer_chains_bytes", METRIC_GAUGE, "bytes",
+	  "Certificates of peers that are kept for a recheck.", OF_DAEMON, tell_chains },
 	{ "sluiced_accept_pauses", METRIC_COUNTER, "",
 	  "How often accepting paused, and for want of what.", OF_DAEMON, tell_pauses },
 	{ "sluiced_reloads", METRIC_COUNTER, "", "Configurations that were read again.", OF_DAEMON,

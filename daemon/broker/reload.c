@@ -103,6 +103,7 @@ void reload_take(struct broker *broker, struct config *config)
 	for (i = 0; i < broker->n_pools; i++)
 		broker->pools[i].config = &config->pools[i];
 	decide_reloaded(broker);
+	crls_reload(broker);
 }
 
 void reload_ended(struct broker *broker, const char *error)

@@ -385,6 +385,7 @@ void session_end_of(struct broker *broker, struct session *session, enum end end
 	session_settled(broker, session);
 	if (!broker->handing_on || session->state != SESSION_LIVE)
 		memory_forget(broker, session);
+	chain_drop(broker, session);
 	traffic_free(session->rx);
 	traffic_free(session->tx);
 	free(session->sni);

@@ -17,6 +17,7 @@
 struct ask;
 struct broker;
 struct diag_socket;
+struct chain;
 struct handshaker;
 struct trace;
 struct upgrade;
@@ -94,6 +95,7 @@ struct session {
 	uint64_t rx_bytes, tx_bytes; /* as the worker or the kernel told last */
 	uint8_t *message;
 	uint32_t message_len;
+	struct chain *chain; /* that its peer showed, for a recheck; NULL: none is kept */
 	struct ask *ask;     /* what its worker is asked; NULL: nothing */
 	struct trace *trace; /* NULL: nobody follows it */
 };

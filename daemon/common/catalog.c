@@ -13,6 +13,7 @@
 
 #include <openssl/sha.h>
 
+#include "common/crl-cache.h"
 #include "core/error.h"
 #include "handover/messages.h"
 #include "handover/options.h"
@@ -41,6 +42,7 @@ struct catalog {
 	const uint8_t *ticket_keys; /* in the map; NULL: none */
 	const struct signer *signer;
 	sluice_verify_fun verify_fun;
+	struct crl_cache *crls;
 	LIST_HEAD(, built) buckets[BUCKETS];
 	TAILQ_HEAD(built_list, built) used; /* the last one first */
 	size_t n_built;
@@ -80,6 +82,11 @@ void catalog_set_signer(struct catalog *catalog, const struct signer *signer)
 void catalog_set_verify_fun(struct catalog *catalog, sluice_verify_fun fun)
 {
 	catalog->verify_fun = fun;
+}
+
+void catalog_set_crls(struct catalog *catalog, struct crl_cache *crls)
+{
+	catalog->crls = crls;
 }
 
 /* --- the file ------------------------------------------------------------------------------- */
@@ -302,6 +309,8 @@ static struct sluice_profile *build(struct catalog *catalog, size_t index, uint6
 	if (sluice_options_new(&recipe.opts) < 0)
 		return NULL;
 	if (read_recipe(&recipe, catalog, index, entry) == 0 && set_policy(catalog, &recipe) == 0 &&
+	    (!catalog->crls || sluice_options_set_crl_cache(recipe.opts, &crl_cache_ops,
+							    catalog->crls, NULL, NULL) == 0) &&
 	    profile_new_keyless(&profile, recipe.opts, recipe.role, catalog->signer, NULL) == 0) {
 		profile->origin = recipe.key_id;
 		profile->pause_hello = recipe.role == SLUICE_SERVER;

@@ -76,6 +76,10 @@ const uint8_t *catalog_key_id(const struct sluice_profile *profile);
 /* catalog_set_signer() says who signs for all profiles. Before the first is wanted. */
 void catalog_set_signer(struct catalog *catalog, const struct signer *signer);
 
+/* catalog_set_crls() says where all profiles look revocation up; @crls must outlive them. Likewise. */
+struct crl_cache;
+void catalog_set_crls(struct catalog *catalog, struct crl_cache *crls);
+
 /*
  * catalog_set_verify_fun() says who judges peers where a profile has a policy; its state is what
  * policy_from() reads. Before the first profile is wanted; without, such a profile is not built.

@@ -133,6 +133,12 @@ static const int fetch_calls[] = {
 	SCMP_SYS(writev),  SCMP_SYS(memfd_create), SCMP_SYS(ftruncate),
 };
 
+/* Besides the first: a sealed memory file, and qsort(3) again. */
+static const int crls_calls[] = {
+	SCMP_SYS(sysinfo),  SCMP_SYS(memfd_create), SCMP_SYS(ftruncate),
+	SCMP_SYS(pwrite64), SCMP_SYS(fcntl),
+};
+
 static int allow(scmp_filter_ctx ctx, const int *calls, size_t n)
 {
 	size_t i;
@@ -174,7 +180,9 @@ static int filter(enum confinement confinement)
 	if (!ctx)
 		return -ENOMEM;
 	r = allow(ctx, keeper_calls, sizeof(keeper_calls) / sizeof(keeper_calls[0]));
-	if (r == 0 && confinement != CONFINE_KEEPER)
+	if (r == 0 && confinement == CONFINE_CRLS)
+		r = allow(ctx, crls_calls, sizeof(crls_calls) / sizeof(crls_calls[0]));
+	else if (r == 0 && confinement != CONFINE_KEEPER)
 		r = allow(ctx, handshaker_calls,
 			  sizeof(handshaker_calls) / sizeof(handshaker_calls[0]));
 	if (r == 0 && confinement == CONFINE_RELAY)

@@ -29,6 +29,7 @@ enum confinement {
 	CONFINE_RELAY,      /* besides those new local sockets, and its ring */
 	CONFINE_METRICS,    /* a handshaker's, and what they accept */
 	CONFINE_FETCH,      /* a handshaker's, and sockets of the network that connect */
+	CONFINE_CRLS,       /* no network; files that it is given, and memory files */
 };
 
 /*

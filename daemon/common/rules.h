@@ -30,6 +30,8 @@ enum route {
 	ROUTE_BROKER_TO_METRICS,
 	ROUTE_OWNER_TO_FETCH, /* the owner: a program with libsluice */
 	ROUTE_FETCH_TO_OWNER,
+	ROUTE_BROKER_TO_CRLS,
+	ROUTE_CRLS_TO_BROKER,
 	ROUTES
 };
 

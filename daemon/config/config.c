@@ -13,7 +13,7 @@
 
 /* struct sections - what has to be read in another order than it may be written in. */
 struct sections {
-	const struct node *listeners, *profiles, *pools, *services, *admin, *metrics, *user;
+	const struct node *listeners, *profiles, *pools, *services, *admin, *metrics, *crls, *user;
 };
 
 static const struct field rows[] = {
@@ -26,6 +26,7 @@ static const struct field rows[] = {
 	{ "limits", daemon_limits },
 	{ "log", daemon_log },
 	{ "metrics", field_node, offsetof(struct sections, metrics) },
+	{ "crls", field_node, offsetof(struct sections, crls) },
 };
 
 static const struct fields fields = { .what = "the file", .rows = rows, .n = ARRAY_LEN(rows) };
@@ -58,12 +59,16 @@ static int read_sections(struct parse *p, const struct node *root)
 		r = daemon_admin(p, NULL, sections.admin, NULL);
 	if (!r && sections.metrics)
 		r = metrics_read(p, sections.metrics);
+	if (!r && sections.crls)
+		r = crls_read(p, sections.crls);
 	if (!r)
 		r = user_read(p, sections.user);
 	if (!r && sections.pools)
 		r = pools_read(p, sections.pools);
 	if (!r)
 		r = profiles_read(p, sections.profiles);
+	if (!r)
+		r = crls_check(p);
 	if (!r && sections.services)
 		r = services_read(p, sections.services);
 	if (!r)
@@ -202,6 +207,10 @@ struct config *config_free(struct config *config)
 	free(config->admin.socket);
 	free(config->metrics.socket);
 	free(config->metrics.host);
+	for (i = 0; i < config->crls.n_files; i++)
+		free(config->crls.files[i]);
+	free(config->crls.files);
+	free(config->crls.dir);
 	free(config->user);
 	free(config->path);
 	free(config);

@@ -135,6 +135,11 @@ enum config_log_level {
 	CONFIG_LOG_DEBUG,
 };
 
+enum config_recheck {
+	CONFIG_RECHECK_NEVER,     /* sluicectl recheck does */
+	CONFIG_RECHECK_ON_CHANGE, /* sessions are verified again when the revocation lists change */
+};
+
 struct config {
 	char *path;
 	struct config_listener *listeners;
@@ -150,6 +155,7 @@ struct config {
 		unsigned int per_source_rate; /* new ones of such a source in a second; 0: any */
 		unsigned int penalty_ms;      /* of a source whose handshake crashed its process */
 		unsigned int drain_ms;        /* how long a shutdown waits for handshakes */
+		unsigned int recheck_memory;  /* bytes of peers' chains that are kept */
 	} limits;
 	struct {
 		char *socket;
@@ -165,6 +171,13 @@ struct config {
 		char *host;   /* of the loopback; NULL: none */
 		uint16_t port;
 	} metrics;
+	struct {
+		bool used;    /* the section is there */
+		char **files; /* absolute */
+		size_t n_files;
+		char *dir; /* absolute; NULL: none */
+		enum config_recheck recheck;
+	} crls;
 	char *user; /* whom handshakers run as */
 	uid_t uid;
 	gid_t gid;

@@ -7,6 +7,8 @@
 
 #define MAX_HANDSHAKERS 1024
 #define MAX_HANDSHAKES 1000000
+#define MAX_MEMORY 0x80000000u /* bytes */
+#define DEFAULT_RECHECK_MEMORY (64u << 20)
 #define MAX_RATE 1000000
 #define DEFAULT_ADMIN_SOCKET "/run/sluice/admin.sock"
 
@@ -18,6 +20,7 @@ static const struct field limits_rows[] = {
 	{ "per_source", field_number, OFFSET(limits.per_source), .min = 1, .max = MAX_HANDSHAKES },
 	{ "per_source_rate", field_number, OFFSET(limits.per_source_rate), .max = MAX_HANDSHAKES },
 	{ "penalty", field_number, OFFSET(limits.penalty_ms), .max = PARSE_MAX_TIME_MS },
+	{ "recheck_memory", field_number, OFFSET(limits.recheck_memory), .max = MAX_MEMORY },
 	{ "drain", field_number, OFFSET(limits.drain_ms), .max = PARSE_MAX_TIME_MS },
 };
 
@@ -79,6 +82,7 @@ int daemon_read_defaults(struct parse *p)
 	config->limits.per_source = 64;
 	config->limits.penalty_ms = 60000;
 	config->limits.drain_ms = 10000;
+	config->limits.recheck_memory = DEFAULT_RECHECK_MEMORY;
 	config->admin.read_group = (gid_t)-1;
 	config->log.target = CONFIG_LOG_STDERR;
 	config->log.level = CONFIG_LOG_INFO;

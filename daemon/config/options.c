@@ -123,16 +123,13 @@ static int set_value(struct parse *p, const struct sluice_option_info *info,
 	return r < 0 ? r : set_text(p, info->name, value, value->text, options);
 }
 
-/* Handshakers have no files, and nobody gives them CRLs: with these no handshake would succeed. */
+/* Handshakers have no files: what they look up is what the section crls names, for all profiles. */
 static int check_crl(struct parse *p, const char *name, const struct node *value)
 {
-	bool cache = !strcmp(name, "crl_cache");
-	bool check = !strcmp(name, "crl_check") && strcmp(value->text, "false") != 0;
-
-	if (cache || check)
+	if (!strcmp(name, "crl_cache"))
 		return parse_fail(p, SLUICE_E_UNSUPPORTED, value->place,
-				  "%s: the daemon does not consult revocation lists; take it out",
-				  name);
+				  "crl_cache: the section crls says where revocation lists come "
+				  "from; take it out");
 	return 0;
 }
 

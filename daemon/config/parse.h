@@ -168,6 +168,8 @@ field_read daemon_limits, daemon_admin, daemon_log;
 int pools_read(struct parse *p, const struct node *map);
 int services_read(struct parse *p, const struct node *map); /* after pools and profiles */
 int metrics_read(struct parse *p, const struct node *map);
+int crls_read(struct parse *p, const struct node *map);
+int crls_check(struct parse *p); /* after profiles */
 
 /* sockets_check() makes two sockets of the same path an error. Sections that are not there are NULL. */
 int sockets_check(struct parse *p, const struct node *pools, const struct node *services,

@@ -142,6 +142,8 @@ static void established(struct session *session)
 		session_fail(session, -SLUICE_E_INTERNAL);
 		return;
 	}
+	if (session->conn->profile->verify_peer)
+		judge_put_chain(&wire, session->conn->peer_chain);
 	send_to_broker(&wire, &fd);
 	loop_forget(&self.loop, &session->watch);
 	state_release(session->conn);
@@ -489,8 +491,21 @@ static void take_catalog(struct channel_fds *fds)
 		return;
 	catalog_set_signer(catalog, &self.signer);
 	catalog_set_verify_fun(catalog, policy_verify);
+	catalog_set_crls(catalog, &self.crls);
 	catalog_unref(self.catalog);
 	self.catalog = catalog;
+}
+
+/* An older set would pass what has been revoked since: without memory it is for another process. */
+static void take_crls(struct channel_fds *fds)
+{
+	int fd = channel_take_fd(fds);
+
+	if (fd < 0)
+		return;
+	if (crl_cache_take(&self.crls, fd) < 0)
+		exit(1);
+	close(fd);
 }
 
 static void take_channel(struct channel_fds *fds)
@@ -515,10 +530,14 @@ static void broker_ready(struct watch *watch, uint32_t events)
 		exit(0);
 	if (head.type == MSG_CONFIG)
 		take_catalog(&fds);
+	else if (head.type == MSG_CRLS)
+		take_crls(&fds);
 	else if (head.type == MSG_CHANNEL)
 		take_channel(&fds);
 	else if (head.type == MSG_HANDSHAKE && self.catalog)
 		take_handshake(&reader, &fds);
+	else if (head.type == MSG_JUDGE)
+		judge_take(head.id, &reader);
 	else if (head.type == MSG_CANCEL)
 		take_cancel(&reader);
 	else if (head.type == MSG_DECIDED)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/catalog.h"
+#include "common/crl-cache.h"
 #include "common/loop.h"
 #include "common/permit.h"
 #include "common/proxy.h"
@@ -58,6 +59,7 @@ struct handshaker {
 	struct sluice *sluice;
 	struct catalog *catalog;
 	struct signer signer;
+	struct crl_cache crls; /* where all profiles look revocation up */
 	struct session *sessions[MAX_HANDSHAKES];
 	uint32_t free_slots[MAX_HANDSHAKES];
 	uint32_t n_free, n_sessions;
@@ -85,6 +87,12 @@ struct sluice_profile *session_adapt(const struct session *session, struct sluic
 /* session_fail() tells the broker and ends the connection. session_go_on() is for what the flow said. */
 void session_fail(struct session *session, int code);
 void session_go_on(struct session *session, int r);
+
+/* --- another look at a peer's chain (judge.c) -------------------------------------------------- */
+
+/* judge_take() answers a MSG_JUDGE. judge_put_chain() tells the broker a chain, if there is room. */
+void judge_take(uint32_t id, struct wire_reader *reader);
+void judge_put_chain(struct wire *wire, const STACK_OF(CRYPTO_BUFFER) * chain);
 
 /* --- where the time goes (times.c) ------------------------------------------------------------ */
 

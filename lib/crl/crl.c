@@ -287,7 +287,7 @@ int sluice_crl_info(const struct sluice_crl *crl, struct sluice_crl_info *ret_in
 	info.next_update_s = crl->next_update_s;
 	info.number = crl->number_len ? crl->number : NULL;
 	info.number_len = crl->number_len;
-	info.n_revoked = entries ? sk_X509_REVOKED_num(entries) : 0;
+	info.n_revoked = crl->index.der ? crl->index.n : entries ? sk_X509_REVOKED_num(entries) : 0;
 	info.sha256 = crl->sha256;
 	memset(ret_info, 0, info_size);
 	memcpy(ret_info, &info, info_size < sizeof(info) ? info_size : sizeof(info));
@@ -299,7 +299,11 @@ int sluice_crl_info(const struct sluice_crl *crl, struct sluice_crl_info *ret_in
 static bool verify(struct sluice_crl *crl, X509 *issuer)
 {
 	EVP_PKEY *key = X509_get_pubkey(issuer);
-	bool good = key && X509_CRL_verify(crl->x509, key) == 1;
+	bool good = false;
+
+	if (key)
+		good = crl->index.der ? crl_index_verify(&crl->index, key)
+				      : X509_CRL_verify(crl->x509, key) == 1;
 
 	EVP_PKEY_free(key);
 	ERR_clear_error();
@@ -348,6 +352,8 @@ bool crl_revoked(const struct sluice_crl *crl, const ASN1_INTEGER *serial, int *
 	X509_REVOKED *entry = NULL;
 	ASN1_ENUMERATED *reason;
 
+	if (crl->index.der)
+		return crl_index_find(&crl->index, serial, ret_reason);
 	/* 2 is removeFromCRL, which only deltas may have: in a complete CRL it takes nothing back. */
 	if (!X509_CRL_get0_by_serial(crl->x509, &entry, (ASN1_INTEGER *)serial))
 		return false;

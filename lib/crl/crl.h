@@ -13,11 +13,14 @@
 
 #include <sluice/crl.h>
 
+#include "crl/index.h"
+
 #define CRL_MAX_NUMBER 20 /* bytes: RFC 5280, 5.2.3 */
 
 struct sluice_crl {
 	atomic_uint refs;
 	X509_CRL *x509;
+	struct crl_index index;  /* der NULL: none; else @x509 has no entries (crl/index.h) */
 	ISSUING_DIST_POINT *idp; /* NULL: about every certificate of its issuer */
 	unsigned int reasons;    /* those it is about: SLUICE_CRL_REASONS_ALL, or fewer */
 	uint8_t *issuer;         /* Name, DER; OPENSSL_free() */

@@ -32,6 +32,7 @@ enum message_type {
 	MSG_HANDSHAKE,   /* with a connected socket */
 	MSG_CANCEL,      /* its program is gone, or its source may not: MSG_PROXIED's answer */
 	MSG_GO_ON,       /* its source may */
+	MSG_JUDGE = 57,  /* is a peer's chain still good? */
 	/* broker -> handshaker: what the decision service says */
 	MSG_DECIDED = 60,
 	/* handshaker -> broker */
@@ -43,6 +44,7 @@ enum message_type {
 	MSG_TRACE,   /* an event of a session that is traced */
 	/* handshaker -> broker: about a peer, for its decision service */
 	MSG_QUESTION = 76,
+	MSG_JUDGED = 77,
 	/* broker -> keeper, and the answers */
 	MSG_LOAD = 80, /* with the key file and the certificate file */
 	MSG_LOADED,
@@ -57,6 +59,11 @@ enum message_type {
 	/* sluice-metrics -> broker, and the answer */
 	MSG_SCRAPE = 112,
 	MSG_SCRAPED, /* with a sealed memfd: all counts; without: there was no memory */
+	/* broker -> sluice-crls, and the answers */
+	MSG_CRL_SOURCE = 120, /* a file, with a descriptor if it is to be read */
+	MSG_CRL_TAKEN,
+	MSG_CRL_END, /* there are no more: the set is to be written */
+	MSG_CRLS,    /* with a sealed memfd: a set, in all directions; to handshakers too */
 	/* owner -> sluice-fetch, and the answer */
 	MSG_FETCH_ALLOW = 128, /* first: which hosts may be fetched from */
 	MSG_FETCH,             /* a URL */
@@ -181,6 +188,11 @@ enum attr_type {
 	ATTR_QUESTION,       /* JSON */
 	ATTR_REASON,         /* enum sluice_bad_cert; 0: accepted */
 	ATTR_WARN_BAD_CERTS, /* of ATTR_BAD_CERTS, those that are a warning in the log */
+
+	/* revocation, and the peer's chain for another look */
+	ATTR_CRL_FILE = 200, /* where CRLs come from */
+	ATTR_CRL_URI,        /* of the distribution point that they are for */
+	ATTR_PEER_CHAIN,     /* DER; repeated, the peer's own first */
 
 	/* an option set: the option's number is added */
 	ATTR_OPTION = 1024,

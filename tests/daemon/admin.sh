@@ -163,7 +163,7 @@ lists() {
   ends 0 'shop.example,\*.shop.example' ctl certs || result=1
   ends 0 'alpn_preferred_protocols +file +h2,http/1.1' ctl options || result=1
   ctl sessions --tsv | head -n 1 >"$work/head"
-  same <(printf '%s\n' "id	state	role	listener	pool	worker	peer	local	sni	alpn	version	suite	rx_path	tx_path	rx_bytes	tx_bytes	age_ms") \
+  same <(printf '%s\n' "id	state	role	listener	pool	worker	peer	local	sni	alpn	version	suite	rx_path	tx_path	rx_bytes	tx_bytes	age_ms	peer_identity") \
     "$work/head" "the columns of sessions" || result=1
   leave
   return "$result"

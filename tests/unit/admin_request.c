@@ -137,7 +137,8 @@ static void only_what_changes_something_acts(void **state)
 	int verb;
 
 	for (verb = 0; verb < ADMIN_VERBS; verb++)
-		assert_int_equal(admin_verb_acts((enum admin_verb)verb), verb >= ADMIN_KILL);
+		assert_int_equal(admin_verb_acts((enum admin_verb)verb),
+				 verb >= ADMIN_KILL && verb != ADMIN_CRL_LIST);
 }
 
 /* --- filters -------------------------------------------------------------------------------------- */

@@ -142,7 +142,7 @@ static void CR_20_crls_are_found_by_their_issuer(void **state)
 	sluice_crl_db_free(db);
 }
 
-static void all_of_a_file_or_nothing(void **state)
+static void CR_11_all_of_a_file_or_nothing(void **state)
 {
 	struct crl_der delta = make(&ca, (struct crl_spec){ .number = 2, .delta_of = 1 });
 	struct sluice_crl_db *db = new_db();
@@ -178,7 +178,7 @@ static void CR_12_CR_14_CR_19_one_under_a_uri_is_found_by_both(void **state)
 	sluice_crl_db_free(db);
 }
 
-static void what_was_inserted_can_be_deleted(void **state)
+static void CR_13_what_was_inserted_can_be_deleted(void **state)
 {
 	struct sluice_crl_db *db = new_db();
 	const char *path = crls_pem("again.pem", &foreign, 1);
@@ -562,9 +562,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(CR_20_crls_are_found_by_their_issuer),
-		cmocka_unit_test(all_of_a_file_or_nothing),
+		cmocka_unit_test(CR_11_all_of_a_file_or_nothing),
 		cmocka_unit_test(CR_12_CR_14_CR_19_one_under_a_uri_is_found_by_both),
-		cmocka_unit_test(what_was_inserted_can_be_deleted),
+		cmocka_unit_test(CR_13_what_was_inserted_can_be_deleted),
 		cmocka_unit_test(CR_09_the_default_is_the_cache_of_this_process),
 		cmocka_unit_test(CR_21_the_newest_of_a_scope),
 		cmocka_unit_test(CR_15_CR_17_consecutive_files_count_together),

@@ -15,6 +15,7 @@ _sluicectl_filter() {
 	pool=*) _sluicectl_column workers pool ;;
 	worker=*) _sluicectl_column workers worker ;;
 	sni=*) _sluicectl_column sessions sni ;;
+	identity=*) _sluicectl_column sessions peer_identity ;;
 	*) return 1 ;;
 	esac
 }
@@ -26,7 +27,7 @@ _sluicectl() {
 	for ((i = 1; i < cword; i++)); do
 		case ${words[i]} in
 		-s | --socket) socket=(--socket "${words[++i]}") ;;
-		--source | --listener | --for) ((++i)) ;;
+		--source | --listener | --for | --uri) ((++i)) ;;
 		-*) ;;
 		*) [[ $command ]] || command=${words[i]} ;;
 		esac
@@ -53,14 +54,24 @@ _sluicectl() {
 	session | trace)
 		mapfile -t COMPREPLY < <(compgen -W "$(_sluicectl_column sessions id)" -- "$cur")
 		;;
-	sessions | kill | rekey)
+	sessions | kill | rekey | recheck)
 		if found=$(_sluicectl_filter "$cur"); then
 			mapfile -t COMPREPLY < <(compgen -P "${cur%%=*}=" -W "$found" -- "${cur#*=}")
 		else
 			compopt -o nospace
 			[[ $command == sessions ]] || found=$(_sluicectl_column sessions id)
-			mapfile -t COMPREPLY < <(compgen -W "$found state= listener= pool= worker= sni= peer=" -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W "$found state= listener= pool= worker= sni= peer= identity= sha256=" -- "$cur")
 		fi
+		;;
+	crl)
+		case $prev in
+		add) _filedir ;;
+		del)
+			mapfile -t COMPREPLY < <(compgen -W "$(sluicectl "${socket[@]}" crl list --tsv 2>/dev/null |
+				awk -F '\t' '$7 == "added" { print $8 }')" -- "$cur")
+			;;
+		*) mapfile -t COMPREPLY < <(compgen -W "list add del" -- "$cur") ;;
+		esac
 		;;
 	drain) mapfile -t COMPREPLY < <(compgen -W "off" -- "$cur") ;;
 	log) mapfile -t COMPREPLY < <(compgen -W "error warning info debug" -- "$cur") ;;

@@ -128,7 +128,7 @@ const struct ctl_command ctl_acts[] = {
 	  "calls fail from then on. What is not closed within a second the kernel ends, as it does at\n"
 	  "once with what no worker has and where the worker's library is older: then the worker gets\n"
 	  "ECONNABORTED, and the peer no close_notify. Status 1: no session fits.",
-	  1, 6, NULL, false, run_kill },
+	  1, 8, NULL, false, run_kill },
 	{ "drain", "[off]", "close the listeners; sessions go on",
 	  "New connections are refused. `drain off` opens the listeners again.", 0, 1, NULL, false,
 	  run_drain },

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "ctl.h"
+#include "handover/channel.h"
 
 #define TIMEOUT_S 60       /* a reload waits for keys to be read */
 #define MAX_LINE (8 << 20) /* bytes of an answer's line */
@@ -40,7 +41,7 @@ enum ctl_status ctl_connect(struct ctl *ctl, const char *path)
 	const struct timeval timeout = { .tv_sec = TIMEOUT_S };
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
-	*ctl = (struct ctl){ .fd = -1, .path = path };
+	*ctl = (struct ctl){ .fd = -1, .path = path, .send_fd = -1 };
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return unreachable(ctl, ENAMETOOLONG);
 	strcpy(addr.sun_path, path);
@@ -80,6 +81,14 @@ struct json_object *ctl_request(const char *name)
 	return request;
 }
 
+/* The first byte takes the descriptor along. */
+static ssize_t send_some(const struct ctl *ctl, const char *text, size_t len, bool first)
+{
+	if (first && ctl->send_fd >= 0)
+		return channel_send(ctl->fd, text, 1, &ctl->send_fd, 1) < 0 ? -1 : 1;
+	return send(ctl->fd, text, len, MSG_NOSIGNAL);
+}
+
 /* What the daemon answers is read even where it did not take all: it says why. */
 static void send_line(const struct ctl *ctl, struct json_object *request)
 {
@@ -88,8 +97,7 @@ static void send_line(const struct ctl *ctl, struct json_object *request)
 	ssize_t n;
 
 	while (at <= len) {
-		n = send(ctl->fd, at < len ? text + at : "\n", at < len ? len - at : 1,
-			 MSG_NOSIGNAL);
+		n = send_some(ctl, at < len ? text + at : "\n", at < len ? len - at : 1, !at);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -236,7 +244,8 @@ enum ctl_status ctl_ask(struct ctl *ctl, struct json_object *request, ctl_row *e
 
 static bool is_key(const char *word, size_t len)
 {
-	static const char *const keys[] = { "state", "listener", "pool", "worker", "sni", "peer" };
+	static const char *const keys[] = { "state", "listener", "pool",     "worker",
+					    "sni",   "peer",     "identity", "sha256" };
 	size_t i;
 
 	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
@@ -257,7 +266,8 @@ struct json_object *ctl_filter(int argc, char **argv)
 		if (!argv[i][len] || !argv[i][len + 1] || !is_key(argv[i], len)) {
 			fprintf(stderr,
 				"sluicectl: '%s' is no filter: write state=, listener=, pool=, "
-				"worker=, sni= or peer= and a value, as in state=live\n",
+				"worker=, sni=, peer=, identity= or sha256= and a value, as in "
+				"state=live\n",
 				argv[i]);
 			json_object_put(filter);
 			return NULL;

@@ -27,6 +27,7 @@ struct ctl {
 	const char *path;
 	char *buf;
 	size_t at, len, size;
+	int send_fd; /* goes with the next request; -1: none */
 };
 
 typedef void ctl_row(void *arg, struct json_object *row);
@@ -126,6 +127,8 @@ struct settings {
 	bool json, tsv, wide, help, version;
 	bool both;                     /* rekey */
 	const char *source, *listener; /* trace */
+	const char *uri;               /* crl add */
+	bool dry_run;                  /* recheck */
 	int64_t for_s;                 /* trace; 0: without an end */
 };
 
@@ -145,9 +148,11 @@ struct ctl_command {
 enum {
 	CTL_OPTION_BOTH = 1,
 	CTL_OPTION_TRACE = 2, /* --source, --listener, --for */
+	CTL_OPTION_URI = 4,
+	CTL_OPTION_DRY_RUN = 8,
 };
 
 extern const struct ctl_command ctl_lists[], ctl_acts[]; /* to a NULL */
-extern const struct ctl_command ctl_top, ctl_probe, ctl_rekey, ctl_trace;
+extern const struct ctl_command ctl_top, ctl_probe, ctl_rekey, ctl_trace, ctl_crl, ctl_recheck;
 
 #endif

@@ -45,6 +45,7 @@ static const struct column sessions_columns[] = {
 	{ "rx_bytes", "IN", COLUMN_BYTES },
 	{ "tx_bytes", "OUT", COLUMN_BYTES },
 	{ "age_ms", "AGE", COLUMN_MS },
+	{ "peer_identity", "IDENTITY" },
 	{ NULL },
 };
 
@@ -207,9 +208,10 @@ const struct ctl_command ctl_lists[] = {
 	{ "sessions", "[KEY=VALUE]...", "list sessions, those that all filters fit",
 	  "Filters: state=handshake|queued|offered|live, listener=NAME, pool=NAME, worker=NUMBER,\n"
 	  "sni=NAME (*.example.org: all below it; -: none was sent), peer=ADDRESS, ADDRESS/BITS,\n"
-	  "ADDRESS:PORT or [ADDRESS]:PORT. Status 1: no session fits them.\n"
+	  "ADDRESS:PORT or [ADDRESS]:PORT, identity=TEXT (of the peer; -: it has none),\n"
+	  "sha256=DIGEST (of its certificate). Status 1: no session fits them.\n"
 	  "Bytes are those of TCP, records included. --json and --tsv come in no order.",
-	  0, 6, sessions_columns, false, show },
+	  0, 8, sessions_columns, false, show },
 	{ "session", "ID", "show all that is known of one session", NULL, 1, 1, session_columns,
 	  true, show },
 	{ "stats", "", "show what was counted since the start", NULL, 0, 0, stats_columns, false,

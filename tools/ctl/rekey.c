@@ -54,7 +54,7 @@ const struct ctl_command ctl_rekey = {
 	"that cannot, or no worker has it; timeout: the worker did not answer within 3 seconds; failed.\n"
 	"Status 0: all are done; 1: some are not, or no session fits.",
 	1,
-	6,
+	8,
 	rekey_columns,
 	false,
 	run_rekey,

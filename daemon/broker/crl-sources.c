@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Files of revocation lists. Of a directory those that end in .crl or .pem, or as c_rehash(1) names them:
+ * eight hex digits, .r and a number.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/crls.h"
+
+#define MAX_SOURCES CRL_SET_MAX
+#define HASH_LEN 8
+
+/* --- lists ------------------------------------------------------------------------------------------ */
+
+struct crl_source *crl_sources_add(struct crl_sources *sources, enum crl_kind kind,
+				   const char *path, const char *uri, int fd)
+{
+	struct crl_source source = { .kind = kind, .path = strdup(path), .fd = fd };
+	struct crl_source *items = sources->items;
+
+	if (uri)
+		source.uri = strdup(uri);
+	if (!(sources->n & (sources->n - 1))) /* at powers of two, and at nothing */
+		items = realloc(items, (sources->n ? 2 * sources->n : 1) * sizeof(*items));
+	if (items)
+		sources->items = items;
+	if (items && source.path && (!uri || source.uri) && sources->n < MAX_SOURCES) {
+		items[sources->n] = source;
+		return &items[sources->n++];
+	}
+	free(source.path);
+	free(source.uri);
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+struct crl_source *crl_sources_find(const struct crl_sources *sources, const char *path,
+				    const char *uri)
+{
+	size_t i;
+
+	for (i = 0; i < sources->n; i++)
+		if (!strcmp(sources->items[i].path, path) && same_text(sources->items[i].uri, uri))
+			return &sources->items[i];
+	return NULL;
+}
+
+void crl_sources_free(struct crl_sources *sources)
+{
+	struct crl_source *source;
+
+	while (sources->n) {
+		source = &sources->items[--sources->n];
+		free(source->path);
+		free(source->uri);
+		free(source->problem);
+		if (source->fd >= 0)
+			close(source->fd);
+	}
+	free(sources->items);
+	*sources = (struct crl_sources){ 0 };
+}
+
+/* --- what there is -------------------------------------------------------------------------------- */
+
+static bool is_hashed(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < HASH_LEN; i++)
+		if (!isxdigit((unsigned char)name[i]))
+			return false;
+	return name[HASH_LEN] == '.' && name[HASH_LEN + 1] == 'r' && name[HASH_LEN + 2] &&
+	       !name[HASH_LEN + 2 + strspn(name + HASH_LEN + 2, "0123456789")];
+}
+
+static bool is_crl_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (name[0] == '.' || len < 5)
+		return false;
+	return !strcmp(name + len - 4, ".crl") || !strcmp(name + len - 4, ".pem") ||
+	       is_hashed(name);
+}
+
+static int add_dir(struct crl_sources *sources, const char *path)
+{
+	DIR *dir = opendir(path);
+	char name[PATH_MAX];
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir)
+		return -errno;
+	while (r == 0 && (errno = 0, entry = readdir(dir))) {
+		if (!is_crl_name(entry->d_name) ||
+		    snprintf(name, sizeof(name), "%s/%s", path, entry->d_name) >=
+			    (int)sizeof(name) ||
+		    crl_sources_find(sources, name, NULL))
+			continue;
+		if (!crl_sources_add(sources, CRL_DIR, name, NULL, -1))
+			r = sources->n < MAX_SOURCES ? -ENOMEM : -EMFILE;
+	}
+	if (!entry && errno)
+		r = -errno;
+	closedir(dir);
+	return r;
+}
+
+static int keep_kind(struct crl_sources *sources, const struct crl_sources *old, enum crl_kind kind)
+{
+	size_t i;
+
+	for (i = 0; i < old->n; i++)
+		if (old->items[i].kind == kind &&
+		    !crl_sources_find(sources, old->items[i].path, old->items[i].uri) &&
+		    !crl_sources_add(sources, kind, old->items[i].path, old->items[i].uri, -1))
+			return -ENOMEM;
+	return 0;
+}
+
+static int carry_over(struct crl_source *source, const struct crl_source *old)
+{
+	if (!old)
+		return 0;
+	source->tried = old->tried;
+	source->n = old->n;
+	if (old->problem && !(source->problem = strdup(old->problem)))
+		return -ENOMEM;
+	return 0;
+}
+
+int crl_sources_plan(struct crl_sources *ret_sources, const struct crl_sources *old,
+		     const struct config *config, int *ret_err)
+{
+	struct crl_sources sources = { 0 };
+	size_t i;
+	int r = 0;
+
+	*ret_err = 0;
+	for (i = 0; r == 0 && i < config->crls.n_files; i++)
+		if (!crl_sources_find(&sources, config->crls.files[i], NULL) &&
+		    !crl_sources_add(&sources, CRL_FILE, config->crls.files[i], NULL, -1))
+			r = -ENOMEM;
+	if (r == 0 && config->crls.dir)
+		*ret_err = -add_dir(&sources, config->crls.dir);
+	if (r == 0 && *ret_err)
+		r = keep_kind(&sources, old, CRL_DIR);
+	if (r == 0)
+		r = keep_kind(&sources, old, CRL_ADDED);
+	for (i = 0; r == 0 && i < sources.n; i++)
+		r = carry_over(&sources.items[i],
+			       crl_sources_find(old, sources.items[i].path, sources.items[i].uri));
+	if (r < 0)
+		crl_sources_free(&sources);
+	else
+		*ret_sources = sources;
+	return r;
+}
+
+/* --- one file --------------------------------------------------------------------------------------- */
+
+void crl_source_problem(struct crl_source *source, const char *text)
+{
+	free(source->problem);
+	source->problem = text ? strdup(text) : NULL;
+}
+
+/* Not blocking: what is named may be a FIFO by mistake. */
+int crl_source_open(struct crl_source *source, const struct crl_source *old)
+{
+	const char *wrong = NULL;
+	struct stamp now;
+	struct stat st;
+	int fd;
+
+	if (source->kind == CRL_ADDED) {
+		fd = source->fd;
+		source->fd = -1;
+		return fd;
+	}
+	stamp_path(&now, source->path);
+	if (old && stamp_same(&now, &source->tried))
+		return -1;
+	fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st))
+		wrong = strerror(errno);
+	else if (!S_ISREG(st.st_mode))
+		wrong = "not a file";
+	if (!wrong) {
+		stamp_of(&source->tried, fd);
+		return fd;
+	}
+	if (fd >= 0)
+		close(fd);
+	source->tried = now;
+	crl_source_problem(source, wrong);
+	return -2;
+}
