@@ -16,8 +16,9 @@
 
 #include "core/error.h"
 #include "core/secret.h"
-#include "options/hosts.h"
+#include "options/hostname.h"
 #include "options/pem.h"
+#include "options/sets.h"
 
 /* --- values --------------------------------------------------------------------------------- */
 
@@ -30,7 +31,7 @@ void option_value_clear(struct option_value *value, enum sluice_option_type type
 	}
 	sk_CRYPTO_BUFFER_pop_free(value->ders, CRYPTO_BUFFER_free);
 	EVP_PKEY_free(value->key);
-	host_list_unref(value->hosts);
+	set_list_unref(value->sets);
 	*value = (struct option_value){ 0 };
 }
 
@@ -81,7 +82,7 @@ static int value_copy(struct option_value *ret_value, const struct option_value 
 	if (from->key)
 		EVP_PKEY_up_ref(from->key);
 	copy.key = from->key;
-	copy.hosts = host_list_ref(from->hosts);
+	copy.sets = set_list_ref(from->sets);
 	*ret_value = copy;
 	return 0;
 }
@@ -337,7 +338,7 @@ int sluice_options_add_sni_host(struct sluice_options *opts, const char *host,
 	value = &opts->values[SLUICE_OPT_SNI_HOSTS];
 	r = read_host(name, host, ret_err);
 	if (!r)
-		r = host_list_add(&value->hosts, name, host_opts);
+		r = set_list_add(&value->sets, name, host_opts, OPTION_MAX_HOSTS);
 	if (r == -SLUICE_E_OPTION_RANGE)
 		return err_set(ret_err, -r, "sni_hosts: takes at most %d names", OPTION_MAX_HOSTS);
 	if (r < 0)

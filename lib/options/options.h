@@ -12,7 +12,7 @@
 
 #include <sluice/options.h>
 
-struct host_list;
+struct set_list;
 struct signer;
 struct sluice_crl_cache_ops;
 
@@ -55,7 +55,7 @@ const char *option_refused(const char *name, size_t name_len);
  *                peers the text, NUL-terminated
  *   DATA         @ders; of `key` @key: a key is parsed at once, so that its bytes live in
  *                BoringSSL's object only, which wipes what it frees
- *   TABLE        @hosts
+ *   TABLE        @sets
  *   CALL         @call, of the type that its setter takes, and @arg
  */
 struct option_value {
@@ -65,7 +65,7 @@ struct option_value {
 	size_t len; /* of @bytes, without the NUL of a text */
 	STACK_OF(CRYPTO_BUFFER) * ders;
 	EVP_PKEY *key;
-	struct host_list *hosts;
+	struct set_list *sets;
 	void (*call)(void);
 	void *arg;
 };

@@ -112,7 +112,7 @@ static int build_hosts(struct sluice_profile *profile, struct sluice_error *err)
 	if (!hosts.set)
 		return 0;
 	*value = (struct option_value){ 0 };
-	r = host_table_new(&profile->hosts, hosts.hosts, profile, err);
+	r = host_table_new(&profile->hosts, hosts.sets, profile, err);
 	option_value_clear(&hosts, SLUICE_TYPE_TABLE);
 	return r;
 }
