@@ -203,11 +203,19 @@ enum sluice_option option_other_form(enum sluice_option id)
 	}
 }
 
+static bool sets_one_cert(const struct sluice_options *opts)
+{
+	return option_is_set(opts, SLUICE_OPT_CERT) || option_is_set(opts, SLUICE_OPT_CERTFILE) ||
+	       option_is_set(opts, SLUICE_OPT_KEY) || option_is_set(opts, SLUICE_OPT_KEYFILE);
+}
+
 int options_overlay(struct sluice_options *opts, const struct sluice_options *extra)
 {
 	struct option_value copy;
 	int id, other, r;
 
+	if (sets_one_cert(extra))
+		option_value_clear(&opts->values[SLUICE_OPT_CERTS_KEYS], SLUICE_TYPE_LIST);
 	for (id = 0; id < SLUICE_OPTIONS; id++) {
 		if (!extra->values[id].set)
 			continue;
@@ -369,4 +377,10 @@ int sluice_options_set_verify_fun(struct sluice_options *opts, sluice_verify_fun
 				  struct sluice_error *ret_err)
 {
 	return set_call(opts, SLUICE_OPT_VERIFY_FUN, (void (*)(void))fun, state, ret_err);
+}
+
+int sluice_options_set_client_cert_cb(struct sluice_options *opts, sluice_client_cert_cb cb,
+				      void *arg, struct sluice_error *ret_err)
+{
+	return set_call(opts, SLUICE_OPT_CLIENT_CERT_CB, (void (*)(void))cb, arg, ret_err);
 }
