@@ -164,7 +164,7 @@ static void tell_host(const struct session *session, const struct sluice_profile
 {
 	struct sluice_profile *other = catalog_host(session->catalog, session->profile_index, NULL);
 
-	trace_host(self.broker.fd, session->id, catalog_key_id(profile), profile == other);
+	trace_host(self.broker.fd, session->id, catalog_key_id(profile, 0), profile == other);
 	sluice_profile_unref(other);
 }
 
@@ -245,7 +245,7 @@ static void session_ready(struct watch *watch, uint32_t events)
 static bool ask_keeper(void *arg, struct sluice_conn *conn, uint16_t algorithm, const uint8_t *in,
 		       size_t in_len)
 {
-	const uint8_t *key_id = catalog_key_id(conn->profile);
+	const uint8_t *key_id = catalog_key_id(conn->profile, signer_key(conn));
 	struct session *session = self.sessions[conn->session_id % MAX_HANDSHAKES];
 	uint8_t buf[SIGNER_MAX_INPUT + 256];
 	struct wire wire;
