@@ -260,6 +260,21 @@ int sluice_option_info(int id, struct sluice_option_info *ret_info, size_t info_
 int sluice_profile_new(struct sluice_profile **ret_profile, const struct sluice_options *opts,
 		       enum sluice_role role, struct sluice_error *ret_err);
 
+/*
+ * PEM files that options name are parsed once for all profiles of this process: what is kept is used as
+ * long as device, inode, size and times of the file are as they were, which is looked at for each profile.
+ * So a profile always has what its files hold when it is built; profiles and connections that
+ * there are already keep what they had. A key for which a password is given is not kept.
+ *
+ * sluice_clear_pem_cache() empties the cache at once, whatever is in it. Thread-safe.
+ * sluice_set_pem_cache_clean() sets after how many milliseconds what changed, is gone, or was not asked
+ * for since the last time is dropped; 0: whenever the cache is used. Errors: OPTION_RANGE.
+ */
+#define SLUICE_PEM_CACHE_CLEAN_MS 120000
+#define SLUICE_PEM_CACHE_CLEAN_MAX_MS 86400000
+void sluice_clear_pem_cache(void);
+int sluice_set_pem_cache_clean(int64_t interval_ms);
+
 /* sluice_profile_ref() takes another reference; sluice_profile_unref() drops one. NULL is fine. */
 struct sluice_profile *sluice_profile_ref(struct sluice_profile *profile);
 struct sluice_profile *sluice_profile_unref(struct sluice_profile *profile);

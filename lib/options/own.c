@@ -19,7 +19,7 @@
 #include "core/error.h"
 #include "core/sys.h"
 #include "options/options.h"
-#include "options/pem.h"
+#include "options/pem-cache.h"
 #include "options/source.h"
 
 #define MAX_COMPLETED 16 /* certificates of a chain that is completed */
@@ -51,10 +51,8 @@ static int load_key(struct own_cert *own, const struct sluice_options *opts, con
 		    struct sluice_error *err)
 {
 	enum sluice_option id = key_source(opts);
-	struct pem_file file;
 	char where[SOURCE_NAME_LEN];
 	const char *path;
-	int r;
 
 	if (id == SLUICE_OPT_KEY) {
 		EVP_PKEY_up_ref(opts->values[id].key);
@@ -62,12 +60,8 @@ static int load_key(struct own_cert *own, const struct sluice_options *opts, con
 		return 0;
 	}
 	path = option_text(opts, id);
-	r = pem_file_read(&file, option_row((int)id)->name, path, err);
-	if (r < 0)
-		return r;
-	r = pem_parse_key(&own->key, &file, source_name(where, id, path), password, err);
-	pem_file_free(&file);
-	return r;
+	return pem_cache_key(&own->key, option_row((int)id)->name, path,
+			     source_name(where, id, path), password, err);
 }
 
 /* "Nov 20 00:58:47 2026 GMT", as openssl(1) prints it. */

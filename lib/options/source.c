@@ -9,7 +9,7 @@
 
 #include "core/error.h"
 #include "options/options.h"
-#include "options/pem.h"
+#include "options/pem-cache.h"
 
 const char *source_name(char out[SOURCE_NAME_LEN], enum sluice_option id, const char *path)
 {
@@ -18,21 +18,6 @@ const char *source_name(char out[SOURCE_NAME_LEN], enum sluice_option id, const 
 	snprintf(out, SOURCE_NAME_LEN, "%s: %s%s", option_row((int)id)->name,
 		 len > max ? "..." : "", len > max ? path + len - max : path);
 	return out;
-}
-
-static int load_certs(STACK_OF(CRYPTO_BUFFER) * *ret_certs, enum sluice_option id, const char *path,
-		      struct sluice_error *err)
-{
-	struct pem_file file;
-	char where[SOURCE_NAME_LEN];
-	int r;
-
-	r = pem_file_read(&file, option_row((int)id)->name, path, err);
-	if (r < 0)
-		return r;
-	r = pem_parse_certs(ret_certs, &file, source_name(where, id, path), false, err);
-	pem_file_free(&file);
-	return r;
 }
 
 /* Appends a reference to @der if it is a certificate. */
@@ -76,7 +61,11 @@ static int share_ders(STACK_OF(CRYPTO_BUFFER) * *ret_certs, const struct sluice_
 int source_certs(STACK_OF(CRYPTO_BUFFER) * *ret_certs, const struct sluice_options *opts,
 		 enum sluice_option id, struct sluice_error *ret_err)
 {
+	const char *path = option_text(opts, id);
+	char where[SOURCE_NAME_LEN];
+
 	if (option_row((int)id)->type == SLUICE_TYPE_DATA)
 		return share_ders(ret_certs, opts, id, ret_err);
-	return load_certs(ret_certs, id, option_text(opts, id), ret_err);
+	return pem_cache_certs(ret_certs, option_row((int)id)->name, path,
+			       source_name(where, id, path), false, ret_err);
 }
