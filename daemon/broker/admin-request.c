@@ -33,6 +33,7 @@ static const struct {
 	[ADMIN_REKEY] = { "rekey", HAS_ID | HAS_FILTER | HAS_BOTH, true },
 	[ADMIN_DRAIN] = { "drain", HAS_OFF, true },
 	[ADMIN_RELOAD] = { "reload", 0, true },
+	[ADMIN_PEM_CLEAR] = { "pem_clear", 0, true },
 	[ADMIN_LOG] = { "log", HAS_LEVEL, true },
 	[ADMIN_STOP] = { "stop", 0, true },
 };

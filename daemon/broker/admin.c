@@ -24,14 +24,14 @@
 #define TURN_US 1000   /* for all clients together, before handshakes get theirs */
 
 static admin_step *const steps[ADMIN_VERBS] = {
-	[ADMIN_STATUS] = admin_status,   [ADMIN_SESSIONS] = admin_sessions,
-	[ADMIN_SESSION] = admin_session, [ADMIN_STATS] = admin_stats,
-	[ADMIN_WORKERS] = admin_workers, [ADMIN_LISTENERS] = admin_listeners,
-	[ADMIN_CERTS] = admin_certs,     [ADMIN_OPTIONS] = admin_options,
-	[ADMIN_KILL] = admin_kill,       [ADMIN_DRAIN] = admin_drain,
-	[ADMIN_RELOAD] = admin_reload,   [ADMIN_LOG] = admin_log,
-	[ADMIN_STOP] = admin_stop,       [ADMIN_TRACE] = admin_trace,
-	[ADMIN_REKEY] = admin_rekey,
+	[ADMIN_STATUS] = admin_status,    [ADMIN_SESSIONS] = admin_sessions,
+	[ADMIN_SESSION] = admin_session,  [ADMIN_STATS] = admin_stats,
+	[ADMIN_WORKERS] = admin_workers,  [ADMIN_LISTENERS] = admin_listeners,
+	[ADMIN_CERTS] = admin_certs,      [ADMIN_OPTIONS] = admin_options,
+	[ADMIN_KILL] = admin_kill,        [ADMIN_DRAIN] = admin_drain,
+	[ADMIN_RELOAD] = admin_reload,    [ADMIN_LOG] = admin_log,
+	[ADMIN_PEM_CLEAR] = admin_reload, [ADMIN_STOP] = admin_stop,
+	[ADMIN_TRACE] = admin_trace,      [ADMIN_REKEY] = admin_rekey,
 };
 
 /* --- what comes in -------------------------------------------------------------------------------- */

@@ -37,6 +37,12 @@ static int want(struct broker *broker, struct want wanted)
 	return 0;
 }
 
+/* Whether a file whose stamp is the same is the same. */
+static bool trusts_stamps(const struct broker *broker)
+{
+	return broker->certs->job.kind != CERT_RELOAD || !broker->reload.all_now;
+}
+
 /* --- of the configuration ------------------------------------------------------------------------- */
 
 /* struct source - a profile or host: where its certificates go, and whose options it has. */
@@ -76,7 +82,7 @@ static int plan_cert(struct broker *broker, const struct source *source,
 	known = cert_set_find(job->set, cert);
 	old = cert_set_find(broker->certs->set, cert);
 	if (!known && old && job->kind != CERT_RESTART &&
-	    (job->kind == CERT_RESCAN || cert_is_fresh(old)))
+	    (job->kind == CERT_RESCAN || (trusts_stamps(broker) && cert_is_fresh(old))))
 		known = old;
 	source->list->certs[source->list->n++] = known ? known : cert;
 	if ((!known || known == old) && cert_set_add(job->set, known ? known : cert) < 0) {
@@ -238,12 +244,13 @@ static int plan_file(struct broker *broker, struct cert_dir *dir, const struct f
 		if (found->key)
 			stamp_path(&stamps[1], key_path);
 	}
-	if (old && stamp_same(&stamps[0], &old->tried[0]) && stamp_same(&stamps[1], &old->tried[1]))
+	if (old && trusts_stamps(broker) && stamp_same(&stamps[0], &old->tried[0]) &&
+	    stamp_same(&stamps[1], &old->tried[1]))
 		return cert_dir_add(dir, cert_file_ref(old)) < 0 ? no_memory(broker) : 0;
 	file = renew(old, found->stem, stamps);
 	if (!file || cert_dir_add(dir, file) < 0)
 		return no_memory(broker);
-	if (job->kind != CERT_RESTART && file->cert &&
+	if (job->kind != CERT_RESTART && trusts_stamps(broker) && file->cert &&
 	    stamp_same(&stamps[0], &file->cert->stamps[0]) &&
 	    stamp_same(&stamps[1], &file->cert->stamps[1]))
 		return 0; /* what was there before is back */

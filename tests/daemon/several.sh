@@ -97,6 +97,25 @@ reloads() {
   gets rsa none.test -tls1_3 && gets ec none.test -tls1_3 -sigalgs ECDSA+SHA256
 }
 
+loaded() {
+  grep -c "certificates: $1 loaded" "$work/sluiced.log" || true
+}
+
+# AP-11: whatever the stamps say; live connections keep what they have.
+cleared() {
+  local before=$(($(loaded 5)))
+  sleep 0.3 # files that are older than a stamp's doubt
+  ctl reload >/dev/null && ctl reload >/dev/null || return 1
+  [ "$(loaded 0)" -gt 0 ] ||
+    { say "a reload loads what it has: $(grep 'certificates:' "$work/sluiced.log" | tail -n 3)"; return 1; }
+  ctl pem clear >"$work/clear.out" || { say "$(cat "$work/clear.out")"; return 1; }
+  [ "$(loaded 5)" -eq $((before + 1)) ] || { say "$(grep 'certificates:' "$work/sluiced.log" | tail -n 3)"; return 1; }
+  kill -HUP "$daemon"
+  await 5 eval "[ \"\$(loaded 5)\" -eq $((before + 2)) ]" || { say "SIGHUP: $(tail -n 2 "$work/sluiced.log")"; return 1; }
+  ! ctl pem empty >/dev/null 2>&1 || return 1
+  gets rsa none.test -tls1_3
+}
+
 # What is wrong with one refuses all, and names it.
 refused() {
   configure "$rsa_entry" "{certfile: $work/ec.pem, keyfile: $work/rsa.key}"
@@ -119,7 +138,7 @@ refused() {
 prepare_daemon
 prepare_several
 configure "$ec_entry" "$rsa_entry"
-ktap_plan 7
+ktap_plan 8
 attempt "the daemon starts with encrypted keys" eval 'start_daemon && start_worker app answer one'
 
 attempt "each client gets the first certificate that it can take" by_the_client
@@ -127,5 +146,6 @@ attempt "hosts have their own" by_the_host
 attempt "what suits nobody disturbs nobody else" not_at_all
 attempt "sluicectl certs has all of them" told
 attempt "a reload changes the order" reloads
+attempt "AP_11_pem_clear_and_SIGHUP_load_everything_again" cleared
 attempt "a reload with something wrong is refused" refused
 exit "$ktap_failed"
