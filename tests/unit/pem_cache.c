@@ -380,7 +380,7 @@ static void AP_10_every_call_may_fail(void **state)
 	unsigned int nth;
 	size_t i;
 
-	for (i = 0; i < ARRAY_LEN(faults); i++)
+	for (i = 0; i < ARRAY_LEN(faults); i++) {
 		for (nth = 1;; nth++) {
 			fault_reset();
 			fault_advance_us(OLD_US);
@@ -398,7 +398,8 @@ static void AP_10_every_call_may_fail(void **state)
 			sluice_profile_unref(profile);
 			assert_int_equal(fault_open_fds(), fds);
 		}
-	sluice_profile_unref(profile);
+		sluice_profile_unref(profile);
+	}
 }
 
 /* --- threads ------------------------------------------------------------------------------- */
