@@ -65,7 +65,7 @@ bool admin_reload(struct admin_client *client)
 	if (!job->parked) {
 		job->parked = true;
 		job->at = reload->n;
-		broker_reload(client->broker);
+		broker_reload(client->broker, job->request.verb == ADMIN_PEM_CLEAR);
 	}
 	if (reload->n == job->at || crls_busy(client->broker))
 		return false;

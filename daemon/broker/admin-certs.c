@@ -37,15 +37,24 @@ static void add_name(struct facts *facts, const struct attr *attr)
 							    (const char *)attr->bytes, attr->len));
 }
 
-/* The hosts of the configuration, or of a file in a directory those of its certificate. */
-static void read_facts(struct facts *facts, struct wire_reader reader, enum catalog_entry type)
+/*
+ * The hosts of the configuration, or of a file in a directory those of its certificate; and certificate
+ * @index of the entry, which begins with its file.
+ */
+static void read_facts(struct facts *facts, struct wire_reader reader, enum catalog_entry type,
+		       size_t index)
 {
 	uint16_t host = type == CATALOG_FILE ? ATTR_CERT_NAME : ATTR_HOST_NAME;
 	struct attr attr;
+	size_t files = 0;
 
 	while (wire_next(&reader, &attr) == 1) {
 		if (attr.type == host && ++facts->n_hosts)
 			add_name(facts, &attr);
+		if (attr.type == ATTR_CERT_FILE && files++ == index)
+			facts->file = attr;
+		if (files != index + 1)
+			continue;
 		if (attr.type == ATTR_KEY_ID)
 			facts->key = attr;
 		if (attr.type == ATTR_CERT && ++facts->chain == 1)
@@ -54,9 +63,17 @@ static void read_facts(struct facts *facts, struct wire_reader reader, enum cata
 			facts->not_after = attr;
 		if (attr.type == ATTR_KEY_TYPE)
 			facts->type = attr;
-		if (attr.type == ATTR_CERT_FILE)
-			facts->file = attr;
 	}
+}
+
+static size_t count_certs(struct wire_reader reader)
+{
+	struct attr attr;
+	size_t n = 0;
+
+	while (wire_next(&reader, &attr) == 1)
+		n += attr.type == ATTR_CERT_FILE;
+	return n;
 }
 
 static void put_attr_text(struct json_object *row, const char *name, const struct attr *attr)
@@ -99,7 +116,7 @@ static void put_digest(struct json_object *row, const struct attr *leaf)
 }
 
 static void cert_row(struct admin_client *client, struct wire_reader reader,
-		     enum catalog_entry type)
+		     enum catalog_entry type, size_t index)
 {
 	struct json_object *row = json_object_new_object();
 	struct facts facts = { .names = json_object_new_array() };
@@ -110,7 +127,7 @@ static void cert_row(struct admin_client *client, struct wire_reader reader,
 		admin_row(client, NULL);
 		return;
 	}
-	read_facts(&facts, reader, type);
+	read_facts(&facts, reader, type, index);
 	put_text(row, "profile", client->job.name);
 	json_object_object_add(row, "hosts", facts.names);
 	put_number(row, "n_hosts", facts.n_hosts);
@@ -134,6 +151,7 @@ static void take_entry(struct admin_client *client, const uint8_t *message, size
 	struct wire_reader reader, again;
 	struct wire_head head;
 	struct attr attr;
+	size_t i, n;
 
 	if (!wire_open(&reader, message, len, &head) || head.type < CATALOG_PROFILE ||
 	    head.type > CATALOG_FILE)
@@ -142,7 +160,9 @@ static void take_entry(struct admin_client *client, const uint8_t *message, size
 	while (head.type == CATALOG_PROFILE && wire_next(&again, &attr) == 1)
 		if (attr.type == ATTR_NAME)
 			attr_text(&attr, client->job.name, sizeof(client->job.name));
-	cert_row(client, reader, (enum catalog_entry)head.type);
+	n = count_certs(reader);
+	for (i = 0; i < n || i == 0; i++) /* a profile without one has a row, too */
+		cert_row(client, reader, (enum catalog_entry)head.type, i);
 }
 
 static bool map_catalog(struct admin_client *client)

@@ -40,6 +40,7 @@ static const struct {
 	[ADMIN_CRL_DEL] = { "crl_del", HAS_FILE, true },
 	[ADMIN_DRAIN] = { "drain", HAS_OFF, true },
 	[ADMIN_RELOAD] = { "reload", 0, true },
+	[ADMIN_PEM_CLEAR] = { "pem_clear", 0, true },
 	[ADMIN_LOG] = { "log", HAS_LEVEL, true },
 	[ADMIN_STOP] = { "stop", 0, true },
 };

@@ -34,7 +34,7 @@ static admin_step *const steps[ADMIN_VERBS] = {
 	[ADMIN_STOP] = admin_stop,         [ADMIN_TRACE] = admin_trace,
 	[ADMIN_REKEY] = admin_rekey,       [ADMIN_RECHECK] = admin_recheck,
 	[ADMIN_CRL_LIST] = admin_crl_list, [ADMIN_CRL_ADD] = admin_crl_add,
-	[ADMIN_CRL_DEL] = admin_crl_del,
+	[ADMIN_CRL_DEL] = admin_crl_del,   [ADMIN_PEM_CLEAR] = admin_reload,
 };
 
 /* --- what comes in -------------------------------------------------------------------------------- */

@@ -129,7 +129,7 @@ static void signals_ready(struct watch *watch, uint32_t events)
 		if (info.ssi_signo == SIGCHLD)
 			children_reap(broker);
 		else if (info.ssi_signo == SIGHUP)
-			broker_reload(broker);
+			broker_reload(broker, true);
 		else
 			broker_stop(broker);
 	}

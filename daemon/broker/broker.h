@@ -113,14 +113,19 @@ enum reload_state {
 
 struct reload {
 	enum reload_state state;
-	bool again;  /* it was asked for while one was under way */
-	uint64_t n;  /* that ended, well or not */
-	bool failed; /* the last one; why */
+	bool again; /* it was asked for while one was under way */
+	bool all;   /* the next one loads every certificate, whatever the stamps of its files say */
+	bool all_now; /* the one under way does */
+	uint64_t n;   /* that ended, well or not */
+	bool failed;  /* the last one; why */
 	char text[512];
 };
 
-/* broker_reload() has the configuration read again: all of it is taken, or nothing. */
-void broker_reload(struct broker *broker);
+/*
+ * broker_reload() has the configuration read again: all of it is taken, or nothing. With @all every
+ * certificate is loaded again, and not only those whose files have changed.
+ */
+void broker_reload(struct broker *broker, bool all);
 void reload_tick(struct broker *broker);
 void reload_take(struct broker *broker, struct config *config);
 void reload_ended(struct broker *broker, const char *error);

@@ -31,14 +31,14 @@ struct source {
 	enum catalog_entry type;
 	struct config_place place;
 	enum sluice_role role;
-	struct cert *cert;                 /* NULL: none */
-	const struct sluice_options *opts; /* NULL: the profile's, as @verify */
+	struct cert_list certs;
+	const struct sluice_options *opts; /* NULL: the profile's */
 	const struct config_verify *verify;
 	const char *profile_name;
 	const struct config_profile *profile; /* CATALOG_PROFILE */
 	char *const *names;                   /* CATALOG_HOST */
 	struct cert_file *file;               /* CATALOG_FILE */
-	uint64_t public_at;                   /* in the message */
+	uint64_t public_at[OPTION_MAX_CERTS]; /* in the message */
 };
 
 /* As credentials_load() chooses: a client that verifies and names no CA trusts the system's. */
@@ -82,14 +82,12 @@ static int put_cas(struct broker *broker, const struct source *source, struct wi
 }
 
 /* What the keeper said of a certificate goes in as it is, and stays there. */
-static void put_public(struct source *source, struct wire *wire)
+static void put_public(struct source *source, size_t i, struct wire *wire)
 {
-	const struct cert *cert = source->cert;
+	const struct cert *cert = source->certs.certs[i];
 
-	if (!cert)
-		return;
 	wire_put_text(wire, ATTR_CERT_FILE, cert->path);
-	source->public_at = wire->len;
+	source->public_at[i] = wire->len;
 	if (wire->overflow || cert->public_len > wire->size - wire->len) {
 		wire->overflow = true;
 		return;
@@ -113,6 +111,7 @@ static int fill_entry(struct broker *broker, struct source *source, struct wire 
 		      size_t size)
 {
 	char *const *name;
+	size_t i;
 
 	wire_begin(wire, buf, size, source->type, 0);
 	if (source->profile) {
@@ -122,7 +121,8 @@ static int fill_entry(struct broker *broker, struct source *source, struct wire 
 	}
 	for (name = source->names; name && *name; name++)
 		wire_put_text(wire, ATTR_HOST_NAME, *name);
-	put_public(source, wire);
+	for (i = 0; i < source->certs.n; i++)
+		put_public(source, i, wire);
 	if (!source->opts)
 		return 0;
 	option_set_write(source->opts, wire);
@@ -153,7 +153,7 @@ static int write_names(struct catalog_writer *writer, const struct source *sourc
 		r = catalog_write_name(writer, *name, strlen(*name), NULL);
 	if (!source->file)
 		return r;
-	reader = (struct wire_reader){ source->cert->public, source->cert->public_len };
+	reader = (struct wire_reader){ source->file->cert->public, source->file->cert->public_len };
 	while (r == 0 && wire_next(&reader, &attr) == 1)
 		if (attr.type == ATTR_CERT_NAME)
 			r = catalog_write_name(writer, (const char *)attr.bytes, attr.len,
@@ -164,7 +164,7 @@ static int write_names(struct catalog_writer *writer, const struct source *sourc
 static int write_entry(struct broker *broker, struct source *source)
 {
 	struct catalog_writer *writer = &broker->certs->job.writer;
-	size_t size = FIRST_ENTRY;
+	size_t size = FIRST_ENTRY, i;
 	uint8_t *buf = NULL;
 	struct wire wire;
 	int r = check(broker, source);
@@ -189,8 +189,8 @@ static int write_entry(struct broker *broker, struct source *source)
 		if (r < 0)
 			job_fail(broker, source->place, -r, "no memory for the catalogue");
 	}
-	if (r == 0 && source->cert)
-		source->cert->at = writer->entry + 4 + source->public_at;
+	for (i = 0; r == 0 && i < source->certs.n; i++)
+		source->certs.certs[i]->at = writer->entry + 4 + source->public_at[i];
 	free(buf);
 	return r;
 }
@@ -247,7 +247,7 @@ static int write_next(struct broker *broker, const struct config_profile *profil
 		return write_entry(broker, &(struct source){ .type = CATALOG_PROFILE,
 							     .place = profile->place,
 							     .role = profile->role,
-							     .cert = certs->own,
+							     .certs = certs->own,
 							     .opts = profile->options,
 							     .verify = &profile->verify,
 							     .profile_name = profile->name,
@@ -257,7 +257,7 @@ static int write_next(struct broker *broker, const struct config_profile *profil
 				   &(struct source){ .type = CATALOG_HOST,
 						     .place = profile->hosts[at - 1].place,
 						     .role = profile->role,
-						     .cert = certs->hosts[at - 1],
+						     .certs = certs->hosts[at - 1],
 						     .opts = profile->hosts[at - 1].options,
 						     .verify = &profile->hosts[at - 1].verify,
 						     .profile_name = profile->name,
@@ -269,7 +269,7 @@ static int write_next(struct broker *broker, const struct config_profile *profil
 	return write_entry(broker, &(struct source){ .type = CATALOG_FILE,
 						     .place = profile->place,
 						     .role = profile->role,
-						     .cert = file->cert,
+						     .certs = { { file->cert }, 1 },
 						     .file = file });
 }
 

@@ -10,6 +10,7 @@
 
 #include "broker/certs.h"
 #include "options/options.h"
+#include "options/sets.h"
 
 #define PATH_LEN 4200
 
@@ -36,11 +37,17 @@ static int want(struct broker *broker, struct want wanted)
 	return 0;
 }
 
+/* Whether a file whose stamp is the same is the same. */
+static bool trusts_stamps(const struct broker *broker)
+{
+	return broker->certs->job.kind != CERT_RELOAD || !broker->reload.all_now;
+}
+
 /* --- of the configuration ------------------------------------------------------------------------- */
 
-/* struct source - a profile or host: where its certificate goes, and whose options it has. */
+/* struct source - a profile or host: where its certificates go, and whose options it has. */
 struct source {
-	struct cert **slot;
+	struct cert_list *list;
 	const struct sluice_options *opts;
 	struct config_place place;
 	enum sluice_role role;
@@ -58,35 +65,50 @@ static int check(struct broker *broker, const struct source *source)
 	return r < 0 ? job_fail(broker, source->place, -r, err.text) : 0;
 }
 
-static int plan_source(struct broker *broker, const struct source *source)
+/* @opts says where one certificate is; its password is its own, or that of all. */
+static int plan_cert(struct broker *broker, const struct source *source,
+		     const struct sluice_options *opts)
 {
-	const char *path = option_text(source->opts, SLUICE_OPT_CERTFILE);
 	struct cert_job *job = &broker->certs->job;
+	const struct sluice_options *secret =
+		option_is_set(opts, SLUICE_OPT_PASSWORD) ? opts : source->opts;
 	struct cert *cert, *known, *old;
-	int r = check(broker, source);
 
-	if (r < 0 || !path)
-		return r;
-	cert = cert_new(broker, path, option_text(source->opts, SLUICE_OPT_KEYFILE),
-			option_text(source->opts, SLUICE_OPT_PASSWORD));
+	cert = cert_new(broker, option_text(opts, SLUICE_OPT_CERTFILE),
+			option_text(opts, SLUICE_OPT_KEYFILE),
+			option_text(secret, SLUICE_OPT_PASSWORD));
 	if (!cert)
 		return no_memory(broker);
 	known = cert_set_find(job->set, cert);
 	old = cert_set_find(broker->certs->set, cert);
 	if (!known && old && job->kind != CERT_RESTART &&
-	    (job->kind == CERT_RESCAN || cert_is_fresh(old)))
+	    (job->kind == CERT_RESCAN || (trusts_stamps(broker) && cert_is_fresh(old))))
 		known = old;
-	*source->slot = known ? known : cert;
-	if ((!known || known == old) && cert_set_add(job->set, *source->slot) < 0)
-		r = no_memory(broker);
-	if (known || r < 0) {
+	source->list->certs[source->list->n++] = known ? known : cert;
+	if ((!known || known == old) && cert_set_add(job->set, known ? known : cert) < 0) {
 		cert_unref(cert);
-		return r;
+		return no_memory(broker);
 	}
-	return want(broker, (struct want){ .cert = cert,
-					   .old = old,
-					   .place = source->place,
-					   .opts = source->opts });
+	if (known) {
+		cert_unref(cert);
+		return 0;
+	}
+	return want(
+		broker,
+		(struct want){ .cert = cert, .old = old, .place = source->place, .opts = secret });
+}
+
+static int plan_source(struct broker *broker, const struct source *source)
+{
+	const struct set_list *several = source->opts->values[SLUICE_OPT_CERTS_KEYS].sets;
+	size_t i, n = set_list_count(several);
+	int r = check(broker, source);
+
+	for (i = 0; r == 0 && i < n; i++)
+		r = plan_cert(broker, source, set_list_at(several, i));
+	if (r < 0 || n || !option_is_set(source->opts, SLUICE_OPT_CERTFILE))
+		return r;
+	return plan_cert(broker, source, source->opts);
 }
 
 /* Returns 1, or 0 when all were looked at. */
@@ -222,12 +244,13 @@ static int plan_file(struct broker *broker, struct cert_dir *dir, const struct f
 		if (found->key)
 			stamp_path(&stamps[1], key_path);
 	}
-	if (old && stamp_same(&stamps[0], &old->tried[0]) && stamp_same(&stamps[1], &old->tried[1]))
+	if (old && trusts_stamps(broker) && stamp_same(&stamps[0], &old->tried[0]) &&
+	    stamp_same(&stamps[1], &old->tried[1]))
 		return cert_dir_add(dir, cert_file_ref(old)) < 0 ? no_memory(broker) : 0;
 	file = renew(old, found->stem, stamps);
 	if (!file || cert_dir_add(dir, file) < 0)
 		return no_memory(broker);
-	if (job->kind != CERT_RESTART && file->cert &&
+	if (job->kind != CERT_RESTART && trusts_stamps(broker) && file->cert &&
 	    stamp_same(&stamps[0], &file->cert->stamps[0]) &&
 	    stamp_same(&stamps[1], &file->cert->stamps[1]))
 		return 0; /* what was there before is back */

@@ -11,6 +11,7 @@
 
 #include "broker/broker.h"
 #include "common/catalog-write.h"
+#include "options/options.h"
 
 #define CERT_KEY_ID_LEN 32
 
@@ -118,9 +119,15 @@ int cert_dir_add(struct cert_dir *dir, struct cert_file *file);
 
 /* --- sets (certset.c) ----------------------------------------------------------------------------- */
 
+/* struct cert_list - the certificates of one profile or host, by preference. */
+struct cert_list {
+	struct cert *certs[OPTION_MAX_CERTS]; /* borrowed from the set */
+	size_t n;
+};
+
 struct cert_profile {
-	struct cert *own;    /* NULL: none */
-	struct cert **hosts; /* of each host of the configuration */
+	struct cert_list own;
+	struct cert_list *hosts; /* of each host of the configuration */
 	struct cert_dir *dir;
 };
 

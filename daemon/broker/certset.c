@@ -84,7 +84,7 @@ struct cert_set *cert_set_new(const struct config *config)
 	set->dirs = calloc(n + 1, sizeof(*set->dirs));
 	for (i = 0; set->profiles && set->dirs && i < n; i++) {
 		set->profiles[i].hosts =
-			calloc(config->profiles[i].n_hosts + 1, sizeof(struct cert *));
+			calloc(config->profiles[i].n_hosts + 1, sizeof(struct cert_list));
 		set->n_profiles++;
 		if (!set->profiles[i].hosts ||
 		    !add_dir(set, &set->profiles[i], config->profiles[i].hosts_dir))

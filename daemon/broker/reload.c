@@ -56,6 +56,8 @@ static void begin(struct broker *broker)
 	struct config *config;
 
 	broker->reload.state = RELOAD_UNDER_WAY;
+	broker->reload.all_now = broker->reload.all;
+	broker->reload.all = false;
 	if (config_load(&config, broker->config_path, &err) < 0) {
 		reload_ended(broker, err.text[0] ? err.text : "no memory");
 		return;
@@ -73,10 +75,11 @@ static void begin(struct broker *broker)
 	certs_reload(broker, config);
 }
 
-void broker_reload(struct broker *broker)
+void broker_reload(struct broker *broker, bool all)
 {
 	struct reload *reload = &broker->reload;
 
+	reload->all |= all;
 	if (reload->state == RELOAD_UNDER_WAY) {
 		reload->again = true;
 		log_line(broker, CONFIG_LOG_INFO,

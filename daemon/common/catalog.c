@@ -91,6 +91,11 @@ void catalog_set_crls(struct catalog *catalog, struct crl_cache *crls)
 
 /* --- the file ------------------------------------------------------------------------------- */
 
+static size_t entry_len(const uint8_t *entry)
+{
+	return entry[0] | entry[1] << 8 | entry[2] << 16 | (size_t)entry[3] << 24;
+}
+
 /* Returns the message of the entry at @at and its length, or NULL: it is not within the entries. */
 static const uint8_t *entry_at(const uint8_t *map, uint64_t end, uint64_t at, size_t *ret_len)
 {
@@ -100,7 +105,7 @@ static const uint8_t *entry_at(const uint8_t *map, uint64_t end, uint64_t at, si
 	if (at < sizeof(struct catalog_head) || at > end || end - at < ENTRY_HEAD)
 		return NULL;
 	head = map + at;
-	len = head[0] | head[1] << 8 | head[2] << 16 | (size_t)head[3] << 24;
+	len = entry_len(head);
 	if (len > end - at - ENTRY_HEAD)
 		return NULL;
 	*ret_len = len;
@@ -217,22 +222,40 @@ static uint64_t profile_entry(const struct catalog *catalog, size_t index)
 struct recipe {
 	struct sluice_options *opts;
 	enum sluice_role role;
-	const uint8_t *key_id;
 	struct attr policy;
 };
 
+/* Moves a certificate that is complete into the options. */
+static int take_pair(struct recipe *recipe, struct sluice_options **pair)
+{
+	int r = 0;
+
+	if (*pair && option_is_set(*pair, SLUICE_OPT_CERT))
+		r = sluice_options_add_cert_key(recipe->opts, *pair, NULL);
+	*pair = sluice_options_free(*pair);
+	return r;
+}
+
+/* A key's id begins each certificate of several. */
 static int read_certs(struct recipe *recipe, struct wire_reader reader)
 {
+	struct sluice_options *pair = NULL;
 	struct attr attr;
 	int r = 0;
 
 	while (r == 0 && wire_next(&reader, &attr) == 1) {
-		if (attr.type == ATTR_CERT)
-			r = sluice_options_set_data(recipe->opts, SLUICE_OPT_CERT, attr.bytes,
-						    attr.len, NULL);
-		if (attr.type == ATTR_KEY_ID && attr.len == SHA256_DIGEST_LENGTH)
-			recipe->key_id = attr.bytes;
+		if (attr.type == ATTR_KEY_ID) {
+			r = take_pair(recipe, &pair);
+			if (r == 0)
+				r = sluice_options_new(&pair);
+		}
+		if (attr.type == ATTR_CERT && pair)
+			r = sluice_options_set_data(pair, SLUICE_OPT_CERT, attr.bytes, attr.len,
+						    NULL);
 	}
+	if (r == 0)
+		return take_pair(recipe, &pair);
+	sluice_options_free(pair);
 	return r;
 }
 
@@ -312,7 +335,7 @@ static struct sluice_profile *build(struct catalog *catalog, size_t index, uint6
 	    (!catalog->crls || sluice_options_set_crl_cache(recipe.opts, &crl_cache_ops,
 							    catalog->crls, NULL, NULL) == 0) &&
 	    profile_new_keyless(&profile, recipe.opts, recipe.role, catalog->signer, NULL) == 0) {
-		profile->origin = recipe.key_id;
+		profile->origin = catalog->map + entry;
 		profile->pause_hello = recipe.role == SLUICE_SERVER;
 		if (recipe.role == SLUICE_SERVER && catalog->ticket_keys)
 			profile_set_ticket_keys(profile, catalog->ticket_keys);
@@ -448,7 +471,18 @@ struct sluice_profile *catalog_host(struct catalog *catalog, size_t index, const
 	return profile_of(catalog, index, entry ? entry : profile_entry(catalog, index));
 }
 
-const uint8_t *catalog_key_id(const struct sluice_profile *profile)
+const uint8_t *catalog_key_id(const struct sluice_profile *profile, size_t i)
 {
-	return profile->origin;
+	const uint8_t *entry = profile->origin;
+	struct wire_reader reader;
+	struct wire_head head;
+	struct attr attr;
+
+	/* It was within the file, and could be read, when the profile was built. */
+	if (!entry || !wire_open(&reader, entry + ENTRY_HEAD, entry_len(entry), &head))
+		return NULL;
+	while (wire_next(&reader, &attr) == 1)
+		if (attr.type == ATTR_KEY_ID && attr.len == SHA256_DIGEST_LENGTH && !i--)
+			return attr.bytes;
+	return NULL;
 }

@@ -23,11 +23,11 @@
 
 enum catalog_entry {
 	CATALOG_SECRETS = 1, /* ATTR_TICKET_KEYS */
-	CATALOG_PROFILE, /* ATTR_NAME, ATTR_ROLE, ATTR_NO_MATCH, options, ATTR_POLICY, a certificate */
-	CATALOG_HOST,    /* ATTR_HOST_NAME, options, ATTR_POLICY, a certificate */
+	CATALOG_PROFILE, /* ATTR_NAME, ATTR_ROLE, ATTR_NO_MATCH, options, ATTR_POLICY, certificates */
+	CATALOG_HOST,    /* ATTR_HOST_NAME, options, ATTR_POLICY, certificates */
 	CATALOG_FILE,    /* a certificate: its names are the hosts, the profile has the options */
 };
-/* A certificate: ATTR_KEY_ID, ATTR_CERT, ATTR_CERT_NAME, ATTR_KEY_TYPE, ATTR_NOT_AFTER, ATTR_CERT_FILE. */
+/* A certificate: ATTR_CERT_FILE, ATTR_KEY_ID, ATTR_KEY_TYPE, ATTR_NOT_AFTER, ATTR_CERT, ATTR_CERT_NAME. */
 
 #define CATALOG_MAGIC 0x32746163u
 #define CATALOG_MAX_BUILT 1024 /* profiles that a reader keeps */
@@ -68,10 +68,10 @@ struct sluice_profile *catalog_profile(struct catalog *catalog, size_t index);
 struct sluice_profile *catalog_host(struct catalog *catalog, size_t index, const char *sni);
 
 /*
- * catalog_key_id() returns the SHA-256 of the public key of a profile's certificate, or NULL. It points
- * into the catalogue.
+ * catalog_key_id() returns the SHA-256 of the public key of a profile's certificate number @i, or NULL. It
+ * points into the catalogue.
  */
-const uint8_t *catalog_key_id(const struct sluice_profile *profile);
+const uint8_t *catalog_key_id(const struct sluice_profile *profile, size_t i);
 
 /* catalog_set_signer() says who signs for all profiles. Before the first is wanted. */
 void catalog_set_signer(struct catalog *catalog, const struct signer *signer);

@@ -24,6 +24,7 @@ void option_name_try(struct nearest *nearest)
 	for (id = 0; !sluice_option_info(id, &info, sizeof(info)); id++)
 		if (comes_from_text(&info))
 			nearest_try(nearest, info.name);
+	nearest_try(nearest, "password_file");
 }
 
 static bool find_option(const char *name, struct sluice_option_info *ret_info)
@@ -140,6 +141,10 @@ static int set_option(struct parse *p, const struct fields *fields, const struct
 	struct sluice_option_info info;
 	int r;
 
+	if (!strcmp(key->text, "password_file"))
+		return password_file_read(p, value, options);
+	if (!strcmp(key->text, "certs_keys"))
+		return certs_keys_read(p, value, options);
 	if (!find_option(key->text, &info))
 		return fail_unknown(p, fields, key);
 	if (!(info.roles & (int)role))
@@ -154,7 +159,7 @@ int options_read(struct parse *p, const struct fields *fields, const struct node
 		 enum sluice_role role, struct sluice_options *options)
 {
 	size_t i;
-	int r = 0;
+	int r = certs_keys_check(p, map, options);
 
 	for (i = 0; !r && i < map->n_items; i += 2)
 		if (!fields_find(fields, map->items[i]->text))

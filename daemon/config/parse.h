@@ -152,6 +152,21 @@ int host_name_read(struct parse *p, const char *name, const struct node *node, c
 /* hosts_read() reads the hosts of a profile whose options are complete. */
 int hosts_read(struct parse *p, const struct node *list, struct config_profile *profile);
 
+/* --- certs.c: own certificates ------------------------------------------------------------------- */
+
+/* certs_keys_read() reads a list of certificates: paths, or certfile, keyfile, password of each. */
+int certs_keys_read(struct parse *p, const struct node *value, struct sluice_options *options);
+
+/* password_file_read() sets option password from a file of one line. Errors: FILE. */
+int password_file_read(struct parse *p, const struct node *value, struct sluice_options *options);
+
+/*
+ * certs_keys_check() finds what contradicts each other in @map, before any of it is read: what it has of
+ * certificates goes over the several that @options may have. password_twice() is one of its errors.
+ */
+int certs_keys_check(struct parse *p, const struct node *map, struct sluice_options *options);
+int password_twice(struct parse *p, const struct node *map);
+
 /* --- options.c ----------------------------------------------------------------------------------- */
 
 /* options_read() sets what is in @map besides @fields. */

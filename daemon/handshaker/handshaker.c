@@ -29,7 +29,6 @@
 #include "handshaker/handshaker.h"
 #include "handshaker/trace.h"
 
-#define SLOT_BITS 14
 #define ALIVE_MS 200 /* while it has handshakes it says something that often */
 
 struct handshaker self;
@@ -168,7 +167,7 @@ static void tell_host(const struct session *session, const struct sluice_profile
 {
 	struct sluice_profile *other = catalog_host(session->catalog, session->profile_index, NULL);
 
-	trace_host(self.broker.fd, session->id, catalog_key_id(profile), profile == other);
+	trace_host(self.broker.fd, session->id, catalog_key_id(profile, 0), profile == other);
 	sluice_profile_unref(other);
 }
 
@@ -232,7 +231,7 @@ void session_go_on(struct session *session, int r)
 		session_fail(session, -SLUICE_E_NOMEM);
 }
 
-static void dispatch(struct session *session)
+void session_dispatch(struct session *session)
 {
 	times_resume(session);
 	session_go_on(session, sluice_conn_dispatch(session->conn));
@@ -251,94 +250,8 @@ static void session_ready(struct watch *watch, uint32_t events)
 		/* The peer is gone; the keeper's answer finds that out. */
 		loop_forget(&self.loop, watch);
 	} else {
-		dispatch(session);
+		session_dispatch(session);
 	}
-}
-
-/* --- the keeper ------------------------------------------------------------------------------- */
-
-static bool ask_keeper(void *arg, struct sluice_conn *conn, uint16_t algorithm, const uint8_t *in,
-		       size_t in_len)
-{
-	const uint8_t *key_id = catalog_key_id(conn->profile);
-	struct session *session = self.sessions[conn->session_id % MAX_HANDSHAKES];
-	uint8_t buf[SIGNER_MAX_INPUT + 256];
-	struct wire wire;
-
-	if (!key_id || !session || session->conn != conn)
-		return false;
-	/* Where the answer goes. Its slot may have another session by then. */
-	session->request = session->slot | ++self.last_request << SLOT_BITS;
-	wire_begin(&wire, buf, sizeof(buf), MSG_SIGN, session->request);
-	wire_put_u64(&wire, ATTR_SESSION, session->id);
-	wire_put(&wire, ATTR_PERMIT, session->permit, PERMIT_LEN);
-	wire_put(&wire, ATTR_KEY_ID, key_id, 32);
-	wire_put_u64(&wire, ATTR_ALGORITHM, algorithm);
-	wire_put(&wire, ATTR_INPUT, in, in_len);
-	session->waiting = true;
-	if (session->traced)
-		trace_sign(self.broker.fd, session->id, algorithm);
-	return wire_end(&wire) && channel_send(self.keeper.fd, buf, wire_end(&wire), NULL, 0) == 0;
-}
-
-static void take_signature(struct session *session, struct wire_reader *reader)
-{
-	struct attr attr, output = { 0 };
-
-	while (wire_next(reader, &attr) == 1)
-		if (attr.type == ATTR_OUTPUT)
-			output = attr;
-	times_resume(session);
-	session->waiting = false;
-	if (session->traced)
-		trace_signed(self.broker.fd, session->id, output.len != 0);
-	if (signer_finish(session->conn, output.bytes, output.len))
-		dispatch(session);
-}
-
-/* What it was asked is lost; the broker starts a new one and sends a channel to it (MSG_CHANNEL). */
-static void lose_keeper(void)
-{
-	struct session *session;
-	uint32_t i;
-
-	if (self.keeper.fd < 0)
-		return;
-	loop_forget(&self.loop, &self.keeper);
-	close(self.keeper.fd);
-	self.keeper.fd = -1;
-	for (i = 0; i < MAX_HANDSHAKES; i++) {
-		session = self.sessions[i];
-		if (!session || !session->waiting)
-			continue;
-		times_resume(session);
-		session->waiting = false;
-		if (signer_finish(session->conn, NULL, 0))
-			dispatch(session);
-	}
-}
-
-static void keeper_ready(struct watch *watch, uint32_t events)
-{
-	uint8_t buf[SIGNER_MAX_OUTPUT + 256];
-	struct wire_reader reader;
-	struct channel_fds fds;
-	struct session *session;
-	struct wire_head head;
-	ssize_t n = channel_recv(watch->fd, buf, sizeof(buf), &fds);
-
-	if (n == -EAGAIN)
-		return;
-	if (n <= 0 ||
-	    rules_open(ROUTE_KEEPER_TO_HANDSHAKER, NULL, buf, (size_t)n, &fds, &reader, &head)) {
-		channel_close_fds(&fds);
-		lose_keeper();
-		return;
-	}
-	session = self.sessions[head.id % MAX_HANDSHAKES];
-	if (session && session->waiting && session->request == head.id)
-		take_signature(session, &reader);
-	secret_wipe(buf, sizeof(buf));
 }
 
 /* --- the broker ------------------------------------------------------------------------------- */
@@ -510,7 +423,7 @@ static void take_crls(struct channel_fds *fds)
 
 static void take_channel(struct channel_fds *fds)
 {
-	lose_keeper();
+	keeper_lose();
 	self.keeper.fd = channel_take_fd(fds);
 	if (self.keeper.fd >= 0)
 		loop_watch(&self.loop, &self.keeper, EPOLLIN);
@@ -570,7 +483,7 @@ static void tick(struct loop *loop, void *arg)
 		if (session->failed)
 			close_step(session);
 		else
-			dispatch(session);
+			session_dispatch(session);
 	}
 }
 
@@ -582,7 +495,7 @@ static int prepare(void)
 
 	for (i = 0; i < MAX_HANDSHAKES; i++)
 		self.free_slots[self.n_free++] = MAX_HANDSHAKES - 1 - i;
-	self.signer = (struct signer){ ask_keeper, NULL };
+	self.signer = (struct signer){ keeper_ask, NULL };
 	self.buf = wire_buffer_new();
 	r = self.buf ? loop_init(&self.loop, tick, NULL) : -ENOMEM;
 	if (r == 0 && !question_prepare())

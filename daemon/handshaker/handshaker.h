@@ -88,6 +88,22 @@ struct sluice_profile *session_adapt(const struct session *session, struct sluic
 void session_fail(struct session *session, int code);
 void session_go_on(struct session *session, int r);
 
+/* session_dispatch() runs its flow on. */
+void session_dispatch(struct session *session);
+
+/* --- the keeper (sign.c) ----------------------------------------------------------------------- */
+
+/* keeper_ask() is the signer of all profiles; keeper_ready() takes answers. */
+bool keeper_ask(void *arg, struct sluice_conn *conn, uint16_t algorithm, const uint8_t *in,
+		size_t in_len);
+void keeper_ready(struct watch *watch, uint32_t events);
+
+/*
+ * keeper_lose() is for a keeper that is gone: what it was asked is lost; the broker starts a new one and
+ * sends a channel to it (MSG_CHANNEL).
+ */
+void keeper_lose(void);
+
 /* --- another look at a peer's chain (judge.c) -------------------------------------------------- */
 
 /* judge_take() answers a MSG_JUDGE. judge_put_chain() tells the broker a chain, if there is room. */

@@ -63,6 +63,8 @@ enum sluice_option {
 	SLUICE_OPT_SNI_FUN,
 	SLUICE_OPT_VERIFY_FUN, /* verify.h */
 	SLUICE_OPT_VERIFY_TIMEOUT,
+	SLUICE_OPT_CERTS_KEYS,
+	SLUICE_OPT_CLIENT_CERT_CB,
 	SLUICE_OPTIONS
 };
 
@@ -126,6 +128,51 @@ int sluice_options_set_int(struct sluice_options *opts, enum sluice_option id, i
  */
 int sluice_options_set_data(struct sluice_options *opts, enum sluice_option id, const void *data,
 			    size_t data_len, struct sluice_error *ret_err);
+
+/*
+ * sluice_options_add_cert_key() appends one of several own certificates to option certs_keys: @pair sets
+ * cert or certfile, and where they need it key or keyfile and password, and nothing else; it is copied.
+ * Shown is the first one that the peer can take: by the signature algorithms, suites, groups and version of
+ * the handshake, for a client also by the authorities that the server names; first among those whose
+ * chain is signed as the peer wants it. certs_keys overrides cert, certfile, key and keyfile; password is
+ * that of keys which have none of their own.
+ * Errors: OPTION (something else is set, or no certificate), OPTION_RANGE (more than 8), INVALID, NOMEM.
+ */
+int sluice_options_add_cert_key(struct sluice_options *opts, const struct sluice_options *pair,
+				struct sluice_error *ret_err);
+
+/* struct sluice_cert_request - what a server asks for; it is the library's, and valid during the call. */
+struct sluice_cert_request {
+	const uint8_t
+		*types; /* TLS 1.2: ClientCertificateType (RFC 5246, 7.4.4); none in TLS 1.3 */
+	size_t n_types;
+	const uint16_t *signature_algs; /* RFC 8446, 4.2.3 */
+	size_t n_signature_algs;
+	const uint8_t *const *authorities; /* names of CAs, DER; none: any will do */
+	const size_t *authority_lens;
+	size_t n_authorities;
+};
+
+/*
+ * sluice_client_cert_cb - asked by a client when its server wants a certificate, after the server's own was
+ * accepted. It returns 0 with nothing in *@ret_own: the library chooses from what the profile has; or with
+ * a new option set, which the library frees: from the certificates in that, which only sets what
+ * sluice_options_add_cert_key() takes, or certs_keys; from an empty set none is shown. Or it returns SLUICE_PAUSED
+ * to answer later: the handshake returns that, and sluice_handshake_continue() brings the set, or NULL,
+ * with the same meaning, within verify_timeout. A negative code ends the handshake. What does not suit the
+ * request is never shown, whoever chose it. sluice_conn_info() may be called on @conn.
+ */
+typedef int (*sluice_client_cert_cb)(void *arg, struct sluice_conn *conn,
+				     const struct sluice_cert_request *request,
+				     struct sluice_options **ret_own);
+
+/*
+ * sluice_options_set_client_cert_cb() sets option client_cert_cb of a client. Whoever shares the profile
+ * among threads has @cb called by all of them; @arg must outlive the connections. Sessions resume only
+ * where the same function and @arg are asked. Errors: INVALID.
+ */
+int sluice_options_set_client_cert_cb(struct sluice_options *opts, sluice_client_cert_cb cb,
+				      void *arg, struct sluice_error *ret_err);
 
 /*
  * sluice_options_add_sni_host() adds a row to option sni_hosts of a server: to clients that ask for @host
@@ -212,6 +259,21 @@ int sluice_option_info(int id, struct sluice_option_info *ret_info, size_t info_
  */
 int sluice_profile_new(struct sluice_profile **ret_profile, const struct sluice_options *opts,
 		       enum sluice_role role, struct sluice_error *ret_err);
+
+/*
+ * PEM files that options name are parsed once for all profiles of this process: what is kept is used as
+ * long as device, inode, size and times of the file are as they were, which is looked at for each profile.
+ * So a profile always has what its files hold when it is built; profiles and connections that
+ * there are already keep what they had. A key for which a password is given is not kept.
+ *
+ * sluice_clear_pem_cache() empties the cache at once, whatever is in it. Thread-safe.
+ * sluice_set_pem_cache_clean() sets after how many milliseconds what changed, is gone, or was not asked
+ * for since the last time is dropped; 0: whenever the cache is used. Errors: OPTION_RANGE.
+ */
+#define SLUICE_PEM_CACHE_CLEAN_MS 120000
+#define SLUICE_PEM_CACHE_CLEAN_MAX_MS 86400000
+void sluice_clear_pem_cache(void);
+int sluice_set_pem_cache_clean(int64_t interval_ms);
 
 /* sluice_profile_ref() takes another reference; sluice_profile_unref() drops one. NULL is fine. */
 struct sluice_profile *sluice_profile_ref(struct sluice_profile *profile);

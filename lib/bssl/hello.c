@@ -26,6 +26,7 @@ enum extension_type {
 	EXT_SIGNATURE_ALGORITHMS = 13,
 	EXT_ALPN = 16,
 	EXT_SUPPORTED_VERSIONS = 43,
+	EXT_SIGNATURE_ALGORITHMS_CERT = 50,
 	EXT_KEY_SHARE = 51,
 	EXT_NEXT_PROTOCOL = 13172, /* draft-agl-tls-nextprotoneg-04 */
 	EXT_RENEGOTIATION_INFO = 0xff01,
@@ -44,7 +45,9 @@ static const uint8_t retry_random[RANDOM_LEN] = {
 };
 
 struct hello {
-	struct sluice_hello view; /* points into store */
+	struct sluice_hello view;  /* points into store */
+	const uint16_t *cert_algs; /* client's only */
+	size_t n_cert_algs;
 	bool retry;
 	uint16_t store[];
 };
@@ -53,7 +56,7 @@ struct hello {
 struct fields {
 	uint16_t legacy_version;
 	bool retry;
-	CBS suites, groups, signature_algs, versions; /* big-endian 16-bit numbers */
+	CBS suites, groups, signature_algs, cert_algs, versions; /* big-endian 16-bit numbers */
 	CBS sni, alpn, ec_point_formats, renegotiation_info, srp, next_protocol;
 };
 
@@ -99,6 +102,11 @@ static bool get_groups(struct fields *fields, CBS *body)
 static bool get_signature_algs(struct fields *fields, CBS *body)
 {
 	return get_u16_list(body, &fields->signature_algs);
+}
+
+static bool get_cert_algs(struct fields *fields, CBS *body)
+{
+	return get_u16_list(body, &fields->cert_algs);
 }
 
 static bool get_client_versions(struct fields *fields, CBS *body)
@@ -185,6 +193,7 @@ static const struct extension {
 	{ EXT_EC_POINT_FORMATS, get_ec_point_formats, get_ec_point_formats },
 	{ EXT_SRP, get_srp, NULL },
 	{ EXT_SIGNATURE_ALGORITHMS, get_signature_algs, NULL },
+	{ EXT_SIGNATURE_ALGORITHMS_CERT, get_cert_algs, NULL },
 	{ EXT_ALPN, get_alpn, get_server_alpn },
 	{ EXT_SUPPORTED_VERSIONS, get_client_versions, get_server_version },
 	{ EXT_KEY_SHARE, NULL, get_server_key_share },
@@ -317,8 +326,8 @@ static const char *copy_name(uint8_t **at, CBS name)
 static size_t store_size(const struct fields *fields)
 {
 	return CBS_len(&fields->suites) + CBS_len(&fields->groups) +
-	       CBS_len(&fields->signature_algs) + CBS_len(&fields->versions) +
-	       CBS_len(&fields->sni) + 1 + CBS_len(&fields->alpn) +
+	       CBS_len(&fields->signature_algs) + CBS_len(&fields->cert_algs) +
+	       CBS_len(&fields->versions) + CBS_len(&fields->sni) + 1 + CBS_len(&fields->alpn) +
 	       CBS_len(&fields->ec_point_formats) + CBS_len(&fields->renegotiation_info) +
 	       CBS_len(&fields->srp) + CBS_len(&fields->next_protocol);
 }
@@ -339,6 +348,7 @@ static int copy_fields(struct hello **ret_hello, const struct fields *fields)
 	view->suites = copy_u16s(&at, fields->suites, &view->n_suites);
 	view->groups = copy_u16s(&at, fields->groups, &view->n_groups);
 	view->signature_algs = copy_u16s(&at, fields->signature_algs, &view->n_signature_algs);
+	hello->cert_algs = copy_u16s(&at, fields->cert_algs, &hello->n_cert_algs);
 	view->versions = copy_u16s(&at, fields->versions, &view->n_versions);
 	view->sni = copy_name(&at, fields->sni);
 	view->alpn = copy_bytes(&at, fields->alpn, &view->alpn_len);
@@ -385,6 +395,12 @@ int hello_parse_server(struct hello **ret_hello, const uint8_t *msg, size_t msg_
 void hello_export(const struct hello *hello, struct sluice_hello *ret_hello)
 {
 	*ret_hello = hello->view;
+}
+
+size_t hello_cert_algs(const struct hello *hello, const uint16_t **ret_algs)
+{
+	*ret_algs = hello->cert_algs ? hello->cert_algs : hello->view.signature_algs;
+	return hello->cert_algs ? hello->n_cert_algs : hello->view.n_signature_algs;
 }
 
 bool hello_is_retry(const struct hello *hello)

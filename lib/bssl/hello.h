@@ -24,6 +24,12 @@ int hello_parse_server(struct hello **ret_hello, const uint8_t *msg, size_t msg_
 /* hello_export() fills the public view; its pointers live as long as @hello. */
 void hello_export(const struct hello *hello, struct sluice_hello *ret_hello);
 
+/*
+ * hello_cert_algs() lists what a client takes for signatures in certificates: signature_algorithms_cert, or
+ * without it signature_algorithms (RFC 8446, 4.2.3). Returns how many; 0: it does not say.
+ */
+size_t hello_cert_algs(const struct hello *hello, const uint16_t **ret_algs);
+
 /* hello_is_retry() tells a HelloRetryRequest from a ServerHello (RFC 8446, 4.1.3). */
 bool hello_is_retry(const struct hello *hello);
 

@@ -7,8 +7,8 @@
 
 #include <pthread.h>
 
-#include "bssl/client-cert.h"
 #include "bssl/hello.h"
+#include "bssl/own-cert.h"
 #include "conn/conn.h"
 #include "core/error.h"
 
@@ -126,7 +126,7 @@ void hooks_set_verify(SSL *ssl, int mode)
 	SSL_set_custom_verify(ssl, mode, on_verify);
 }
 
-void hooks_install(SSL_CTX *ctx, enum sluice_role role, int verify_mode)
+void hooks_install(SSL_CTX *ctx, enum sluice_role role, int verify_mode, bool has_choice)
 {
 	SSL_CTX_set_custom_verify(ctx, verify_mode, on_verify);
 	SSL_CTX_set_info_callback(ctx, on_info);
@@ -135,6 +135,7 @@ void hooks_install(SSL_CTX *ctx, enum sluice_role role, int verify_mode)
 		SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
 	} else {
 		SSL_CTX_sess_set_new_cb(ctx, on_new_session);
-		SSL_CTX_set_cert_cb(ctx, client_cert_choose, NULL);
 	}
+	if (role == SLUICE_CLIENT || has_choice)
+		SSL_CTX_set_cert_cb(ctx, own_cert_choose, NULL);
 }

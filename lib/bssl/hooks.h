@@ -3,6 +3,8 @@
 #ifndef SLUICE_BSSL_HOOKS_H
 #define SLUICE_BSSL_HOOKS_H
 
+#include <stdbool.h>
+
 #include <openssl/ssl.h>
 
 #include <sluice/options.h>
@@ -11,9 +13,9 @@ struct sluice_conn;
 
 /*
  * hooks_install() sets them on a context that a profile is being built with; @verify_mode is
- * SSL_VERIFY_*.
+ * SSL_VERIFY_*. @has_choice: there is more than one own certificate.
  */
-void hooks_install(SSL_CTX *ctx, enum sluice_role role, int verify_mode);
+void hooks_install(SSL_CTX *ctx, enum sluice_role role, int verify_mode, bool has_choice);
 
 /* hooks_set_verify() makes @ssl ask for a peer certificate: SSL_VERIFY_* of @mode. */
 void hooks_set_verify(SSL *ssl, int mode);

@@ -72,6 +72,11 @@ bool signer_finish(struct sluice_conn *conn, const uint8_t *out, size_t out_len)
 	return true;
 }
 
+size_t signer_key(const struct sluice_conn *conn)
+{
+	return conn->hs->own_index;
+}
+
 void signer_deinit(struct signer_job *job)
 {
 	secret_free(job->out);

@@ -52,6 +52,9 @@ extern const SSL_PRIVATE_KEY_METHOD signer_method;
  */
 bool signer_finish(struct sluice_conn *conn, const uint8_t *out, size_t out_len);
 
+/* signer_key() tells which of the profile's own certificates the operation is for, counted from 0. */
+size_t signer_key(const struct sluice_conn *conn);
+
 /* signer_deinit() wipes and frees what a job holds. */
 void signer_deinit(struct signer_job *job);
 

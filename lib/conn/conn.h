@@ -42,6 +42,10 @@ struct handshake {
 	struct addrinfo *addrs, *addr; /* client: what is still to be tried */
 	SSL_SESSION *offered;          /* client: the session to resume */
 	struct signer_job job;         /* the private key operation, where the key is elsewhere */
+	size_t own_index;              /* which of the own certificates is shown */
+	struct credentials *own;       /* client_cert_cb: what it has; NULL: the profile's */
+	bool cert_asked;               /* client_cert_cb: sluice_handshake_continue() answers */
+	bool cert_answered;            /* client_cert_cb has said what it wants */
 	bool name_asked;               /* sni_fun: sluice_handshake_continue() brings the answer */
 	bool hello_passed;             /* the server's hello callback may let BoringSSL go on */
 	bool client_done;              /* client: the ServerHello went through the gate */

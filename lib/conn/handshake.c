@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "bssl/own-cert.h"
 #include "conn/host.h"
 #include "core/error.h"
 #include "core/sys.h"
@@ -140,6 +141,23 @@ int sluice_handshake_fd(struct sluice *sluice, int fd, struct sluice_profile *pr
 	return r < 0 ? r : handshake_first(conn, timeout_ms, ret_conn, ret_err);
 }
 
+/* The answer of client_cert_cb; one that cannot be taken leaves the question open. */
+static int continue_with_cert(struct sluice_conn *conn, const struct sluice_options *own,
+			      int timeout_ms)
+{
+	struct sluice_error err;
+	int r;
+
+	r = flow_run(conn); /* it may be too late */
+	err_clear(&err);
+	if (r == SLUICE_PAUSED)
+		r = client_cert_answer(conn, own, &err);
+	if (r < 0)
+		return r;
+	flow_resume(conn);
+	return handshake_wait(conn, timeout_ms);
+}
+
 int sluice_handshake_continue(struct sluice_conn *conn, const struct sluice_options *extra,
 			      int timeout_ms)
 {
@@ -147,6 +165,8 @@ int sluice_handshake_continue(struct sluice_conn *conn, const struct sluice_opti
 	struct sluice_error err;
 	int r;
 
+	if (conn->paused && conn->hs->cert_asked)
+		return continue_with_cert(conn, extra, timeout_ms);
 	if (!conn->paused || conn->stage >= SLUICE_STAGE_VERIFY)
 		return -SLUICE_E_STATE;
 	if (extra) {
@@ -167,7 +187,7 @@ int sluice_verify_continue(struct sluice_conn *conn, enum sluice_verify_ret answ
 {
 	int r;
 
-	if (!conn->paused || conn->stage != SLUICE_STAGE_VERIFY)
+	if (!conn->paused || conn->stage != SLUICE_STAGE_VERIFY || conn->hs->cert_asked)
 		return -SLUICE_E_STATE;
 	r = handshake_wait(conn, SLUICE_NOWAIT); /* it may be too late */
 	if (r == SLUICE_PAUSED)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /*
@@ -29,6 +30,8 @@ struct sys_ops {
 	ssize_t (*sendfile)(int out_fd, int in_fd, off_t *offset, size_t count);
 	ssize_t (*pread)(int fd, void *buf, size_t count, off_t offset);
 	int (*open)(const char *path, int flags, mode_t mode);
+	int (*stat)(const char *path, struct stat *st);
+	int (*fstat)(int fd, struct stat *st);
 	ssize_t (*read)(int fd, void *buf, size_t count);
 	ssize_t (*write)(int fd, const void *buf, size_t count);
 	int (*poll)(struct pollfd *fds, nfds_t n_fds, int timeout_ms);

@@ -78,6 +78,8 @@ int drive(struct sluice_conn *conn)
 	case SSL_ERROR_WANT_PRIVATE_KEY_OPERATION: /* signer_finish() ends the wait */
 		conn->events = 0;
 		return DRIVE_WAIT;
+	case SSL_ERROR_WANT_X509_LOOKUP: /* client_cert_cb answers later */
+		return DRIVE_CERT;
 	case SSL_ERROR_ZERO_RETURN:
 		return conn_fail(conn, SLUICE_E_CLOSED, -1, 0,
 				 "the peer sent close_notify during the handshake");

@@ -13,6 +13,7 @@
 #include "bssl/hooks.h"
 #include "core/secret.h"
 #include "core/sys.h"
+#include "options/credentials.h"
 
 #define BUDGET_HANDSHAKE 0 /* as long as the whole handshake may take */
 
@@ -39,6 +40,7 @@ struct handshake *handshake_free(struct handshake *hs)
 		freeaddrinfo(hs->addrs);
 	SSL_SESSION_free(hs->offered);
 	verify_walk_free(hs->walk);
+	credentials_unref(hs->own);
 	traffic_free(hs->rx);
 	traffic_free(hs->tx);
 	free(hs);
@@ -99,6 +101,9 @@ static int check_pause(struct sluice_conn *conn)
 	if (sys->now_us() < flow_deadline(conn))
 		return SLUICE_PAUSED;
 	conn->paused = false;
+	if (conn->hs->cert_asked)
+		return conn_fail(conn, SLUICE_E_HANDSHAKE_TIMEOUT, SLUICE_ALERT_USER_CANCELED, 0,
+				 "client_cert_cb's answer did not come in time");
 	return conn_fail(conn, SLUICE_E_HANDSHAKE_TIMEOUT, SLUICE_ALERT_CERTIFICATE_UNKNOWN, 0,
 			 "verify_fun's answer did not come in time");
 }

@@ -33,6 +33,7 @@ enum drive_result {
 	DRIVE_WAIT,   /* for conn->events */
 	DRIVE_HELLO,  /* the peer's hello is here */
 	DRIVE_VERIFY, /* the peer's chain is here */
+	DRIVE_CERT,   /* client_cert_cb answers later */
 };
 
 /* drive() runs BoringSSL's handshake up to its next stop, or fails the connection. */

@@ -145,6 +145,10 @@ int stage_verify(struct sluice_conn *conn)
 		return r;
 	if (r == DRIVE_WAIT)
 		return STAGE_WAIT;
+	if (r == DRIVE_CERT) {
+		conn->hs->answer_us = deadline_from(conn->profile->verify_timeout_ms);
+		return STAGE_HELD;
+	}
 	if (SSL_session_reused(conn->ssl))
 		take_over(conn);
 	verify_identity(conn->profile, SSL_get0_peer_certificates(conn->ssl),

@@ -15,6 +15,7 @@
 
 #include "core/error.h"
 #include "options/profile.h"
+#include "options/sets.h"
 #include "record/suite.h"
 
 /* --- roles ---------------------------------------------------------------------------------- */
@@ -56,7 +57,8 @@ static int check_verify(const struct sluice_options *opts, enum sluice_role role
 {
 	bool has_fun = option_is_set(opts, SLUICE_OPT_VERIFY_FUN);
 
-	if (option_is_set(opts, SLUICE_OPT_VERIFY_TIMEOUT) && !has_fun)
+	if (option_is_set(opts, SLUICE_OPT_VERIFY_TIMEOUT) && !has_fun &&
+	    !option_is_set(opts, SLUICE_OPT_CLIENT_CERT_CB))
 		return err_set(err, SLUICE_E_OPTION_CONFLICT,
 			       "verify_timeout: needs verify_fun, a function of a program");
 	if (role == SLUICE_CLIENT)
@@ -77,13 +79,28 @@ static int check_verify(const struct sluice_options *opts, enum sluice_role role
 	return 0;
 }
 
+/* Returns 1 where there are several certificates, which override the options for one. */
+static int check_pairs(const struct sluice_options *opts, struct sluice_error *err)
+{
+	const struct set_list *pairs = opts->values[SLUICE_OPT_CERTS_KEYS].sets;
+	size_t i, n = set_list_count(pairs);
+	int r = 0;
+
+	for (i = 0; !r && i < n; i++)
+		r = options_check_pair(set_list_at(pairs, i), opts->signer, err);
+	return r < 0 ? r : n > 0;
+}
+
 static int check_identity(const struct sluice_options *opts, enum sluice_role role,
 			  struct sluice_error *err)
 {
+	int r = check_pairs(opts, err);
 	bool cert = option_is_set(opts, SLUICE_OPT_CERT);
 	bool certfile = option_is_set(opts, SLUICE_OPT_CERTFILE);
 	bool key = option_is_set(opts, SLUICE_OPT_KEY) || option_is_set(opts, SLUICE_OPT_KEYFILE);
 
+	if (r)
+		return r < 0 ? r : 0;
 	if (!cert && !certfile && role == SLUICE_SERVER)
 		return err_set(err, SLUICE_E_NO_CERT, "a server needs certfile or cert");
 	if (!cert && !certfile && key)
@@ -288,33 +305,62 @@ bool protocol_can_sign(const struct protocol *protocol, const EVP_PKEY *key, uin
 }
 
 /* RFC 8422, 2: ECDHE_ECDSA is for ECDSA and EdDSA keys; the rest of our suites are for RSA. */
-static bool has_suite(const struct protocol *protocol, const EVP_PKEY *key)
+bool protocol_suits_key(const struct suite *suite, const EVP_PKEY *key)
 {
 	bool rsa = EVP_PKEY_id(key) == EVP_PKEY_RSA;
-	const struct suite *suite;
+
+	return suite->version == TLS12 && rsa == !strstr(suite->name, "_ECDSA_");
+}
+
+static bool has_suite(const struct protocol *protocol, const EVP_PKEY *key)
+{
 	size_t i;
 
-	for (i = 0; i < protocol->n_suites; i++) {
-		suite = suite_find(protocol->suites[i]);
-		if (suite->version == TLS12 && rsa == !strstr(suite->name, "_ECDSA_"))
+	for (i = 0; i < protocol->n_suites; i++)
+		if (protocol_suits_key(suite_find(protocol->suites[i]), key))
 			return true;
-	}
 	return false;
 }
 
-int protocol_check_key(const struct protocol *protocol, enum sluice_role role, const EVP_PKEY *key,
-		       struct sluice_error *ret_err)
+static int check_version(const struct protocol *protocol, enum sluice_role role,
+			 const EVP_PKEY *key, uint16_t version, struct sluice_error *err)
 {
-	uint16_t version;
+	if (!protocol_can_sign(protocol, key, version))
+		return err_set(err, SLUICE_E_OPTION_CONFLICT,
+			       "signature_algs: none that the private key can do in %s",
+			       words_name(SLUICE_OPT_VERSIONS, version));
+	if (version == TLS12 && role == SLUICE_SERVER && !has_suite(protocol, key))
+		return err_set(err, SLUICE_E_OPTION_CONFLICT,
+			       "ciphers: no TLS 1.2 suite is for this type of private key");
+	return 0;
+}
 
+/* Several keys share the versions: each must be of use in one, and each version have one. */
+int protocol_check_keys(const struct protocol *protocol, enum sluice_role role,
+			EVP_PKEY *const *keys, size_t n_keys, struct sluice_error *ret_err)
+{
+	bool useful[OPTION_MAX_CERTS] = { false };
+	struct sluice_error why;
+	uint16_t version;
+	size_t i, n;
+	int r;
+
+	err_clear(&why);
 	for (version = protocol->min_version; version <= protocol->max_version; version++) {
-		if (!protocol_can_sign(protocol, key, version))
-			return err_set(ret_err, SLUICE_E_OPTION_CONFLICT,
-				       "signature_algs: none that the private key can do in %s",
-				       words_name(SLUICE_OPT_VERSIONS, version));
-		if (version == TLS12 && role == SLUICE_SERVER && !has_suite(protocol, key))
-			return err_set(ret_err, SLUICE_E_OPTION_CONFLICT,
-				       "ciphers: no TLS 1.2 suite is for this type of private key");
+		for (i = n = 0; i < n_keys; i++) {
+			err_clear(&why);
+			r = check_version(protocol, role, keys[i], version, &why);
+			useful[i] |= !r;
+			n += !r;
+		}
+		if (n_keys && !n)
+			return err_set(ret_err, why.code, "%s", why.text);
 	}
+	for (i = 0; i < n_keys; i++)
+		if (!useful[i])
+			return err_set(ret_err, SLUICE_E_OPTION_CONFLICT,
+				       "certs_keys: entry %zu: neither signature_algs nor ciphers "
+				       "have anything for its key",
+				       i + 1);
 	return 0;
 }

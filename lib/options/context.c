@@ -22,7 +22,6 @@
 #include "options/profile.h"
 #include "record/suite.h"
 
-#define MAX_CHAIN 32       /* certificates of an own chain */
 #define MAX_CA_NAMES 65535 /* bytes: RFC 8446, 4.2.4; RFC 5246, 7.4.4 */
 
 /* --- settings ------------------------------------------------------------------------------- */
@@ -119,21 +118,17 @@ static int set_alpn(SSL_CTX *ctx, const struct sluice_options *opts, struct slui
 	return 0;
 }
 
+/* The first certificate; where there are more, own_cert_choose() takes another for a connection. */
 static int set_identity(SSL_CTX *ctx, const struct credentials *creds,
 			const struct protocol *protocol, struct sluice_error *err)
 {
-	CRYPTO_BUFFER *certs[MAX_CHAIN];
-	size_t n = creds->chain ? sk_CRYPTO_BUFFER_num(creds->chain) : 0, i;
+	const struct own_cert *own = &creds->own[0];
+	CRYPTO_BUFFER *certs[OWN_MAX_CHAIN];
+	size_t n = creds->n_own ? own_chain(own, certs) : 0;
 
 	if (!n)
 		return 0;
-	if (n > MAX_CHAIN)
-		return err_set(err, SLUICE_E_OPTION_RANGE,
-			       "certfile: a chain has at most %d certificates", MAX_CHAIN);
-	for (i = 0; i < n; i++)
-		certs[i] = sk_CRYPTO_BUFFER_value(creds->chain, i);
-	if (!SSL_CTX_set_chain_and_key(ctx, certs, n, creds->key,
-				       creds->key ? NULL : &signer_method))
+	if (!SSL_CTX_set_chain_and_key(ctx, certs, n, own->key, own->key ? NULL : &signer_method))
 		return refused(SLUICE_E_UNSUPPORTED_KEY_TYPE, "certfile", err);
 	if (!SSL_CTX_set_signing_algorithm_prefs(ctx, protocol->sigalgs, protocol->n_sigalgs))
 		return refused(SLUICE_E_UNSUPPORTED_SIGALG, "signature_algs", err);
@@ -228,7 +223,8 @@ static void hash_session_context(struct settings *settings, const struct credent
 {
 	const struct sluice_hostname_check *check = &opts->hostname_check;
 	const struct option_value *fun = &opts->values[SLUICE_OPT_VERIFY_FUN];
-	int64_t rules[7];
+	const struct option_value *cert_cb = &opts->values[SLUICE_OPT_CLIENT_CERT_CB];
+	int64_t rules[8];
 	SHA256_CTX sha;
 	size_t i;
 
@@ -241,19 +237,23 @@ static void hash_session_context(struct settings *settings, const struct credent
 			   : 0;
 	rules[5] = option_number(opts, SLUICE_OPT_PEER_IDENTITY, role);
 	rules[6] = option_number(opts, SLUICE_OPT_CRL_CHECK, role);
+	rules[7] = (int64_t)creds->n_own;
 	SHA256_Init(&sha);
 	SHA256_Update(&sha, rules, sizeof(rules));
 	if (opts->bound_to)
 		SHA256_Update(&sha, opts->bound_to, opts->bound_to_len);
 	hash_value(&sha, &opts->values[SLUICE_OPT_ALLOW_PEERS]);
 	hash_value(&sha, &opts->values[SLUICE_OPT_DENY_PEERS]);
-	hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->chain, 0));
+	for (i = 0; i < creds->n_own; i++)
+		hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->own[i].chain, 0));
 	for (i = 0; (rules[0] || fun->set) && i < sk_CRYPTO_BUFFER_num(creds->cas); i++)
 		hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->cas, i));
 	if (fun->set && opts->verify_rules)
 		SHA256_Update(&sha, opts->verify_rules, opts->verify_rules_len);
 	else if (fun->set)
 		hash_call(&sha, fun->call, fun->arg);
+	if (cert_cb->set)
+		hash_call(&sha, cert_cb->call, cert_cb->arg);
 	if (check->name)
 		hash_call(&sha, (void (*)(void))check->name, check->arg);
 	if (check->match)
@@ -314,7 +314,7 @@ static int set_all(SSL_CTX *ctx, const struct settings *settings, const struct s
 	SSL_CTX_set_max_cert_list(ctx, settings->max_handshake_size);
 	SSL_CTX_set_early_data_enabled(ctx, 0); /* 0-RTT data can be replayed */
 	SSL_CTX_set_quiet_shutdown(ctx, 1);     /* close_notify is ours to send */
-	hooks_install(ctx, role, settings->verify_mode);
+	hooks_install(ctx, role, settings->verify_mode, creds->n_own > 1);
 	r = set_protocol(ctx, settings, err);
 	if (!r)
 		r = set_identity(ctx, creds, &settings->protocol, err);

@@ -11,25 +11,15 @@
 #include <sluice/options.h>
 
 #include "options/hostname.h"
+#include "options/sets.h"
 
-struct host_list;
 struct host_table;
-
-/*
- * host_list_add() appends a host to a list that may be NULL, and may be shared by copies of its option
- * set: they keep what they have. On failure the list is what it was. Errors: OPTION_RANGE, NOMEM.
- */
-int host_list_add(struct host_list **list, const char *name, const struct sluice_options *opts);
-
-/* host_list_ref() takes another reference; host_list_unref() drops one. NULL is fine. */
-struct host_list *host_list_ref(struct host_list *list);
-struct host_list *host_list_unref(struct host_list *list);
 
 /*
  * host_table_new() builds the profiles of all hosts of @list over @base, which has none itself.
  * Errors: OPTION_CONFLICT (a name twice), OPTION_TOO_LATE, and those of a profile; the text names the host.
  */
-int host_table_new(struct host_table **ret_table, struct host_list *list,
+int host_table_new(struct host_table **ret_table, struct set_list *list,
 		   const struct sluice_profile *base, struct sluice_error *ret_err);
 
 struct host_table *host_table_ref(struct host_table *table);
@@ -38,7 +28,7 @@ struct host_table *host_table_unref(struct host_table *table);
 /* struct host - one of a table; borrowed from it. */
 struct host {
 	const char *name;
-	struct sluice_options *opts;    /* over those of the server */
+	const struct sluice_options *opts; /* over those of the server */
 	struct sluice_profile *profile; /* both, as they were when the server's profile was built */
 };
 

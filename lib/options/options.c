@@ -16,8 +16,9 @@
 
 #include "core/error.h"
 #include "core/secret.h"
-#include "options/hosts.h"
+#include "options/hostname.h"
 #include "options/pem.h"
+#include "options/sets.h"
 
 /* --- values --------------------------------------------------------------------------------- */
 
@@ -30,7 +31,7 @@ void option_value_clear(struct option_value *value, enum sluice_option_type type
 	}
 	sk_CRYPTO_BUFFER_pop_free(value->ders, CRYPTO_BUFFER_free);
 	EVP_PKEY_free(value->key);
-	host_list_unref(value->hosts);
+	set_list_unref(value->sets);
 	*value = (struct option_value){ 0 };
 }
 
@@ -81,7 +82,7 @@ static int value_copy(struct option_value *ret_value, const struct option_value 
 	if (from->key)
 		EVP_PKEY_up_ref(from->key);
 	copy.key = from->key;
-	copy.hosts = host_list_ref(from->hosts);
+	copy.sets = set_list_ref(from->sets);
 	*ret_value = copy;
 	return 0;
 }
@@ -206,11 +207,19 @@ enum sluice_option option_other_form(enum sluice_option id)
 	}
 }
 
+static bool sets_one_cert(const struct sluice_options *opts)
+{
+	return option_is_set(opts, SLUICE_OPT_CERT) || option_is_set(opts, SLUICE_OPT_CERTFILE) ||
+	       option_is_set(opts, SLUICE_OPT_KEY) || option_is_set(opts, SLUICE_OPT_KEYFILE);
+}
+
 int options_overlay(struct sluice_options *opts, const struct sluice_options *extra)
 {
 	struct option_value copy;
 	int id, other, r;
 
+	if (sets_one_cert(extra))
+		option_value_clear(&opts->values[SLUICE_OPT_CERTS_KEYS], SLUICE_TYPE_LIST);
 	for (id = 0; id < SLUICE_OPTIONS; id++) {
 		if (!extra->values[id].set)
 			continue;
@@ -341,7 +350,7 @@ int sluice_options_add_sni_host(struct sluice_options *opts, const char *host,
 	value = &opts->values[SLUICE_OPT_SNI_HOSTS];
 	r = read_host(name, host, ret_err);
 	if (!r)
-		r = host_list_add(&value->hosts, name, host_opts);
+		r = set_list_add(&value->sets, name, host_opts, OPTION_MAX_HOSTS);
 	if (r == -SLUICE_E_OPTION_RANGE)
 		return err_set(ret_err, -r, "sni_hosts: takes at most %d names", OPTION_MAX_HOSTS);
 	if (r < 0)
@@ -372,4 +381,10 @@ int sluice_options_set_verify_fun(struct sluice_options *opts, sluice_verify_fun
 				  struct sluice_error *ret_err)
 {
 	return set_call(opts, SLUICE_OPT_VERIFY_FUN, (void (*)(void))fun, state, ret_err);
+}
+
+int sluice_options_set_client_cert_cb(struct sluice_options *opts, sluice_client_cert_cb cb,
+				      void *arg, struct sluice_error *ret_err)
+{
+	return set_call(opts, SLUICE_OPT_CLIENT_CERT_CB, (void (*)(void))cb, arg, ret_err);
 }

@@ -12,7 +12,7 @@
 
 #include <sluice/options.h>
 
-struct host_list;
+struct set_list;
 struct signer;
 struct sluice_crl_cache_ops;
 
@@ -23,6 +23,7 @@ struct sluice_crl_cache_ops;
 #define OPTION_MAX_OBJECTS 4096       /* DER objects of one option */
 #define OPTION_MAX_TEXT (1024 * 1024) /* bytes of a configuration text */
 #define OPTION_MAX_HOSTS 16384        /* rows of sni_hosts */
+#define OPTION_MAX_CERTS 8            /* entries of certs_keys */
 #define OPTION_MAX_CODES 32           /* code points of one list; no list has so many words */
 
 /* struct option_row - one row of the table. */
@@ -52,10 +53,10 @@ const char *option_refused(const char *name, size_t name_len);
  *   STRING       @bytes, NUL-terminated
  *   SECRET       @bytes, NUL-terminated, in secret memory
  *   LIST         @bytes: uint16_t code points, or of ALPN a ProtocolNameList (RFC 7301, 3.1), or of
- *                peers the text, NUL-terminated
+ *                peers the text, NUL-terminated; of certs_keys @sets
  *   DATA         @ders; of `key` @key: a key is parsed at once, so that its bytes live in
  *                BoringSSL's object only, which wipes what it frees
- *   TABLE        @hosts
+ *   TABLE        @sets
  *   CALL         @call, of the type that its setter takes, and @arg
  */
 struct option_value {
@@ -65,7 +66,7 @@ struct option_value {
 	size_t len; /* of @bytes, without the NUL of a text */
 	STACK_OF(CRYPTO_BUFFER) * ders;
 	EVP_PKEY *key;
-	struct host_list *hosts;
+	struct set_list *sets;
 	void (*call)(void);
 	void *arg;
 };
@@ -110,9 +111,16 @@ size_t option_codes(const struct sluice_options *opts, enum sluice_option id,
 
 /*
  * options_overlay() sets in @opts everything that @extra sets. What has two forms (cert, certfile)
- * counts as one: a new file replaces old bytes. Errors: NOMEM.
+ * counts as one: a new file replaces old bytes, and one certificate several (certs_keys). Errors: NOMEM.
  */
 int options_overlay(struct sluice_options *opts, const struct sluice_options *extra);
+
+/*
+ * options_check_pair() tells whether @pair is an entry of certs_keys: only what says where one certificate
+ * and its key are. With @keyless a key is not needed. Errors: OPTION, OPTION_CONFLICT.
+ */
+int options_check_pair(const struct sluice_options *pair, bool keyless,
+		       struct sluice_error *ret_err);
 
 /* options_swap() exchanges the contents of two sets. */
 void options_swap(struct sluice_options *a, struct sluice_options *b);
@@ -130,6 +138,12 @@ int options_check(const struct sluice_options *opts, enum sluice_role role,
  */
 int words_parse(enum sluice_option id, const char *text, size_t text_len, void **ret_bytes,
 		size_t *ret_len, struct sluice_error *ret_err);
+
+/*
+ * pairs_parse() turns a list of paths into what certs_keys keeps. Errors: OPTION, OPTION_RANGE, NOMEM.
+ */
+int pairs_parse(const char *text, size_t text_len, struct option_value *ret_value,
+		struct sluice_error *ret_err);
 
 /* words_parse_codes() does the same for lists of code points, into the caller's array. */
 int words_parse_codes(enum sluice_option id, const char *text, size_t text_len,
@@ -178,11 +192,15 @@ int protocol_resolve(const struct sluice_options *opts, struct protocol *ret_pro
 		     struct sluice_error *ret_err);
 
 /*
- * protocol_check_key() finds out whether an own key can be used at all with what is allowed: a
- * server that could answer no client should not start. Errors: OPTION_CONFLICT.
+ * protocol_check_keys() finds out whether own keys (at most OPTION_MAX_CERTS) can be used at all with what
+ * is allowed: a server that could answer no client should not start. Errors: OPTION_CONFLICT.
  */
-int protocol_check_key(const struct protocol *protocol, enum sluice_role role, const EVP_PKEY *key,
-		       struct sluice_error *ret_err);
+int protocol_check_keys(const struct protocol *protocol, enum sluice_role role,
+			EVP_PKEY *const *keys, size_t n_keys, struct sluice_error *ret_err);
+
+/* protocol_suits_key() tells whether a TLS 1.2 suite is one for a key of this type. */
+struct suite;
+bool protocol_suits_key(const struct suite *suite, const EVP_PKEY *key);
 
 /* protocol_can_sign() tells whether a key can sign with one of the signature algorithms in @version. */
 bool protocol_can_sign(const struct protocol *protocol, const EVP_PKEY *key, uint16_t version);

@@ -26,6 +26,7 @@
 #include "core/secret.h"
 #include "core/sys.h"
 
+#define MAX_TRIES 3       /* to read a file that others change */
 #define MIN_RSA_BITS 2048 /* NIST SP 800-131A: less is disallowed for signatures */
 
 /* --- files ---------------------------------------------------------------------------------- */
@@ -98,8 +99,64 @@ int pem_file_read_fd(struct pem_file *ret_file, int fd)
 	return err;
 }
 
-int pem_file_read_max(struct pem_file *ret_file, const char *option, const char *path, size_t max,
-		      struct sluice_error *ret_err)
+/* --- stamps --------------------------------------------------------------------------------- */
+
+static int64_t ns_of(struct timespec ts)
+{
+	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
+/* What is no regular file, as a pipe, says nothing of its contents. */
+static void fill_stamp(struct pem_stamp *stamp, const struct stat *st)
+{
+	*stamp = (struct pem_stamp){ 0 };
+	if (S_ISREG(st->st_mode))
+		*stamp = (struct pem_stamp){ .dev = st->st_dev,
+					     .ino = st->st_ino,
+					     .size = st->st_size,
+					     .mtime_ns = ns_of(st->st_mtim),
+					     .ctime_ns = ns_of(st->st_ctim) };
+}
+
+bool pem_stamp_path(struct pem_stamp *ret_stamp, const char *path)
+{
+	struct stat st;
+
+	if (sys->stat(path, &st))
+		return false;
+	fill_stamp(ret_stamp, &st);
+	return ret_stamp->ino;
+}
+
+bool pem_stamp_same(const struct pem_stamp *a, const struct pem_stamp *b)
+{
+	return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+	       a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
+}
+
+/* --- whole files ---------------------------------------------------------------------------- */
+
+/* Reads an open file between two looks at it. Returns 0 or an errno; ESTALE: it was changed meanwhile. */
+static int read_whole(int fd, struct pem_file *file, struct pem_stamp *stamp, size_t max)
+{
+	struct pem_stamp after;
+	struct stat st;
+	int err_no;
+
+	if (sys->fstat(fd, &st))
+		return errno;
+	fill_stamp(stamp, &st);
+	err_no = read_all(fd, file, max);
+	if (err_no)
+		return err_no;
+	if (sys->fstat(fd, &st))
+		return errno;
+	fill_stamp(&after, &st);
+	return pem_stamp_same(stamp, &after) ? 0 : ESTALE;
+}
+
+static int read_path(struct pem_file *ret_file, struct pem_stamp *ret_stamp, const char *path,
+		     size_t max)
 {
 	struct pem_file file = { 0 };
 	int fd, err_no;
@@ -108,15 +165,43 @@ int pem_file_read_max(struct pem_file *ret_file, const char *option, const char 
 		fd = sys->open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY, 0);
 	while (fd < 0 && errno == EINTR);
 	if (fd < 0)
-		return file_error(errno, option, path, ret_err);
-	err_no = read_all(fd, &file, max);
+		return errno;
+	err_no = read_whole(fd, &file, ret_stamp, max);
 	sys->close(fd); /* only read from: nothing that a failure could lose */
-	if (err_no) {
+	if (err_no)
 		pem_file_free(&file);
-		return file_error(err_no, option, path, ret_err);
-	}
-	*ret_file = file;
-	return 0;
+	else
+		*ret_file = file;
+	return err_no;
+}
+
+static int read_file(struct pem_file *ret_file, struct pem_stamp *ret_stamp, const char *option,
+		     const char *path, size_t max, struct sluice_error *err)
+{
+	unsigned int tries = MAX_TRIES;
+	int err_no;
+
+	do
+		err_no = read_path(ret_file, ret_stamp, path, max);
+	while (err_no == ESTALE && --tries);
+	if (err_no == ESTALE)
+		return err_set_errno(err, SLUICE_E_FILE, err_no,
+				     "%s: %s is changed while it is read", option, path);
+	return err_no ? file_error(err_no, option, path, err) : 0;
+}
+
+int pem_file_read_stamp(struct pem_file *ret_file, struct pem_stamp *ret_stamp, const char *option,
+			const char *path, struct sluice_error *ret_err)
+{
+	return read_file(ret_file, ret_stamp, option, path, PEM_MAX_FILE, ret_err);
+}
+
+int pem_file_read_max(struct pem_file *ret_file, const char *option, const char *path, size_t max,
+		      struct sluice_error *ret_err)
+{
+	struct pem_stamp stamp;
+
+	return read_file(ret_file, &stamp, option, path, max, ret_err);
 }
 
 int pem_file_read(struct pem_file *ret_file, const char *option, const char *path,

@@ -20,8 +20,25 @@ struct pem_file {
 	size_t len;
 };
 
+/* struct pem_stamp - what tells a file from what it was before; inode 0: it has none. */
+struct pem_stamp {
+	uint64_t dev, ino;
+	int64_t size, mtime_ns, ctime_ns;
+};
+
+/* pem_stamp_path() takes that of a path; false: there is no regular file. */
+bool pem_stamp_path(struct pem_stamp *ret_stamp, const char *path);
+bool pem_stamp_same(const struct pem_stamp *a, const struct pem_stamp *b);
+
 /*
- * pem_file_read() reads a whole file. @option names it in error texts. Errors: FILE, NOFILE, NOMEM.
+ * pem_file_read_stamp() is pem_file_read(), and tells the stamp of what was read.
+ */
+int pem_file_read_stamp(struct pem_file *ret_file, struct pem_stamp *ret_stamp, const char *option,
+			const char *path, struct sluice_error *ret_err);
+
+/*
+ * pem_file_read() reads a whole file. One that is changed meanwhile is read again, and an error if that
+ * does not end: nobody gets a part of each. @option names it in error texts. Errors: FILE, NOFILE, NOMEM.
  */
 int pem_file_read(struct pem_file *ret_file, const char *option, const char *path,
 		  struct sluice_error *ret_err);

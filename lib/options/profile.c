@@ -59,6 +59,9 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 	profile->sni_arg = opts->values[SLUICE_OPT_SNI_FUN].arg;
 	profile->verify_fun = (sluice_verify_fun)opts->values[SLUICE_OPT_VERIFY_FUN].call;
 	profile->verify_state = opts->values[SLUICE_OPT_VERIFY_FUN].arg;
+	profile->client_cert_cb =
+		(sluice_client_cert_cb)opts->values[SLUICE_OPT_CLIENT_CERT_CB].call;
+	profile->client_cert_arg = opts->values[SLUICE_OPT_CLIENT_CERT_CB].arg;
 	profile->verify_timeout_ms = (int)option_number(opts, SLUICE_OPT_VERIFY_TIMEOUT, role);
 }
 
@@ -112,9 +115,22 @@ static int build_hosts(struct sluice_profile *profile, struct sluice_error *err)
 	if (!hosts.set)
 		return 0;
 	*value = (struct option_value){ 0 };
-	r = host_table_new(&profile->hosts, hosts.hosts, profile, err);
+	r = host_table_new(&profile->hosts, hosts.sets, profile, err);
 	option_value_clear(&hosts, SLUICE_TYPE_TABLE);
 	return r;
+}
+
+/* The keys that are here; others are held against the options where they are. */
+static int check_keys(const struct sluice_profile *profile, const struct settings *settings,
+		      struct sluice_error *err)
+{
+	EVP_PKEY *keys[OPTION_MAX_CERTS];
+	size_t i, n = 0;
+
+	for (i = 0; i < profile->creds->n_own; i++)
+		if (profile->creds->own[i].key)
+			keys[n++] = profile->creds->own[i].key;
+	return protocol_check_keys(&settings->protocol, profile->role, keys, n, err);
 }
 
 /* Builds what a profile with its options in place needs. */
@@ -134,9 +150,8 @@ static int build(struct sluice_profile *profile, const struct sluice_profile *ba
 		r = settings_get(settings, profile->opts, profile->role, err);
 	if (!r)
 		r = get_credentials(profile, base, extra, err);
-	if (!r && profile->creds->key)
-		r = protocol_check_key(&settings->protocol, profile->role, profile->creds->key,
-				       err);
+	if (!r)
+		r = check_keys(profile, settings, err);
 	if (r < 0)
 		return r;
 	fill(profile, settings);

@@ -69,6 +69,8 @@ struct sluice_profile {
 	sluice_verify_fun verify_fun;
 	void *verify_state;
 	int verify_timeout_ms;
+	sluice_client_cert_cb client_cert_cb;
+	void *client_cert_arg;
 };
 
 /*

@@ -396,7 +396,23 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.def = "60000",
 		.min = 1,
 		.max = 3600000,
-		.help = "milliseconds that verify_fun may take for an answer that it gives later",
+		.help = "milliseconds that verify_fun or client_cert_cb may take for an answer that "
+			"it gives later",
+	},
+	[SLUICE_OPT_CERTS_KEYS] = {
+		.name = "certs_keys",
+		.type = SLUICE_TYPE_LIST,
+		.roles = BOTH,
+		.late = BOTH,
+		.help = "PEM files, each with a certificate, its chain and key; the first that the "
+			"peer can take is shown; overrides cert, certfile, key and keyfile",
+	},
+	[SLUICE_OPT_CLIENT_CERT_CB] = {
+		.name = "client_cert_cb",
+		.type = SLUICE_TYPE_CALL,
+		.roles = SLUICE_CLIENT,
+		.late = SLUICE_CLIENT,
+		.help = "function that chooses the certificate when a server asks for one",
 	},
 };
 

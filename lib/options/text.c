@@ -155,7 +155,9 @@ int text_parse(enum sluice_option id, const char *text, size_t text_len,
 		r = parse_enum(row, text, text_len, &value, ret_err);
 		break;
 	case SLUICE_TYPE_LIST:
-		r = words_parse(id, text, text_len, &value.bytes, &value.len, ret_err);
+		r = id == SLUICE_OPT_CERTS_KEYS
+			    ? pairs_parse(text, text_len, &value, ret_err)
+			    : words_parse(id, text, text_len, &value.bytes, &value.len, ret_err);
 		break;
 	case SLUICE_TYPE_STRING:
 	case SLUICE_TYPE_SECRET:

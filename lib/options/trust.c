@@ -16,7 +16,7 @@
 
 #include "core/error.h"
 #include "core/sys.h"
-#include "options/pem.h"
+#include "options/pem-cache.h"
 
 #define WHAT_LEN 140 /* source and path in an error text */
 
@@ -41,17 +41,12 @@ static int add_file(X509_STORE *store, const char *what, const char *path, bool 
 {
 	STACK_OF(CRYPTO_BUFFER) *certs = NULL;
 	size_t len = strlen(path), max = WHAT_LEN - 32;
-	struct pem_file file;
 	char where[WHAT_LEN];
 	int r;
 
-	r = pem_file_read(&file, what, path, err);
-	if (r < 0)
-		return r;
 	snprintf(where, sizeof(where), "%.24s: %s%s", what, len > max ? "..." : "",
 		 len > max ? path + len - max : path);
-	r = pem_parse_certs(&certs, &file, where, lenient, err);
-	pem_file_free(&file);
+	r = pem_cache_certs(&certs, what, path, where, lenient, err);
 	if (!r) {
 		r = trust_add_certs(store, certs, err);
 		sk_CRYPTO_BUFFER_pop_free(certs, CRYPTO_BUFFER_free);

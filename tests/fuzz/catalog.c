@@ -49,7 +49,7 @@ static void look(struct sluice_profile *profile)
 	if (!profile)
 		return;
 	REQUIRE(profile->role == SLUICE_SERVER || profile->role == SLUICE_CLIENT);
-	catalog_key_id(profile);
+	catalog_key_id(profile, 0);
 	if (profile->verify_fun)
 		look_at_policy(profile);
 	sluice_profile_unref(profile);

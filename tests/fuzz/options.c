@@ -13,6 +13,7 @@
 
 #include "core/secret.h"
 #include "options/options.h"
+#include "options/sets.h"
 #include "record/suite.h"
 
 #define REQUIRE(what)            \
@@ -88,6 +89,9 @@ static void check_value(enum sluice_option id, const struct option_value *value)
 			REQUIRE(value->len > 0 && strlen(value->bytes) == value->len);
 		else if (row->values)
 			check_codes(id, value);
+		else if (id == SLUICE_OPT_CERTS_KEYS)
+			REQUIRE(set_list_count(value->sets) > 0 &&
+				set_list_count(value->sets) <= OPTION_MAX_CERTS);
 		else
 			check_alpn(value);
 		break;

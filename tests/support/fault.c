@@ -20,7 +20,7 @@
 #define FAULT_CALLS(X) \
 	X(socket) X(bind) X(listen) X(accept4) X(connect) X(setsockopt) X(getsockopt) \
 	X(getsockname) X(getpeername) X(fcntl) X(recvmsg) X(sendmsg) X(sendfile) X(pread) \
-	X(open) X(read) X(write) X(poll) X(shutdown) X(close) X(mmap) X(munmap) X(mlock) \
+	X(open) X(stat) X(fstat) X(read) X(write) X(poll) X(shutdown) X(close) X(mmap) X(munmap) X(mlock) \
 	X(madvise) X(now_us) X(wall_s)
 
 #define FAULT_ID(name) ID_##name,
@@ -181,6 +181,16 @@ static ssize_t fault_pread(int fd, void *buf, size_t count, off_t offset)
 static int fault_open(const char *path, int flags, mode_t mode)
 {
 	return fails(ID_open) ? -1 : sys_real.open(path, flags, mode);
+}
+
+static int fault_stat(const char *path, struct stat *st)
+{
+	return fails(ID_stat) ? -1 : sys_real.stat(path, st);
+}
+
+static int fault_fstat(int fd, struct stat *st)
+{
+	return fails(ID_fstat) ? -1 : sys_real.fstat(fd, st);
 }
 
 static ssize_t fault_read(int fd, void *buf, size_t count)

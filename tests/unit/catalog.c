@@ -17,6 +17,7 @@
 #include "handover/messages.h"
 #include "handover/options.h"
 #include "options/context.h"
+#include "options/credentials.h"
 #include "options/profile.h"
 #include "support/certs.h"
 
@@ -188,8 +189,8 @@ static int who(struct catalog *catalog, size_t index, const char *sni)
 
 	if (!profile)
 		return 0;
-	assert_non_null(catalog_key_id(profile));
-	id = catalog_key_id(profile)[0];
+	assert_non_null(catalog_key_id(profile, 0));
+	id = catalog_key_id(profile, 0)[0];
 	sluice_profile_unref(profile);
 	return id;
 }
@@ -249,6 +250,34 @@ static void no_match(void **state)
 	catalog_unref(catalog);
 }
 
+/* Each of several certificates has its key; the order is the file's. */
+static void a_profile_with_several_certificates(void **state)
+{
+	static struct file file;
+	struct sluice_profile *profile;
+	struct catalog *catalog;
+
+	begin_file(&file);
+	begin(&file, CATALOG_PROFILE);
+	wire_put_text(&file.wire, ATTR_NAME, "profile");
+	wire_put_u64(&file.wire, ATTR_ROLE, SLUICE_SERVER);
+	put_identity(&file, 7);
+	put_identity(&file, 8);
+	put_options(&file, "tlsv1.3");
+	end(&file, CATALOG_PROFILE);
+	end_file(&file);
+	assert_int_equal(open_bytes(&catalog, file.bytes, file.len), 0);
+	catalog_set_signer(catalog, &signer);
+	profile = catalog_profile(catalog, 0);
+	assert_non_null(profile);
+	assert_int_equal(profile->creds->n_own, 2);
+	assert_int_equal(catalog_key_id(profile, 0)[31], 7);
+	assert_int_equal(catalog_key_id(profile, 1)[31], 8);
+	assert_null(catalog_key_id(profile, 2));
+	sluice_profile_unref(profile);
+	catalog_unref(catalog);
+}
+
 static void profiles_have_their_options(void **state)
 {
 	struct catalog *catalog = sample(), *again = catalog_ref(catalog);
@@ -257,7 +286,7 @@ static void profiles_have_their_options(void **state)
 	assert_non_null(profile);
 	assert_ptr_equal(profile->signer, &signer);
 	assert_true(profile->pause_hello);
-	assert_int_equal(catalog_key_id(profile)[31], 1);
+	assert_int_equal(catalog_key_id(profile, 0)[31], 1);
 	assert_null(catalog_profile(catalog, 2));
 	host = catalog_host(catalog, 0, "a.example");
 	assert_int_equal(host->suites13, 0); /* TLS 1.2 only */
@@ -389,7 +418,7 @@ static void profiles_are_built_and_dropped(void **state)
 	}
 	again = catalog_host(catalog, 0, names[0]);
 	assert_ptr_not_equal(again, first); /* it was dropped, and whoever had it has it */
-	assert_int_equal(catalog_key_id(first)[0], 2);
+	assert_int_equal(catalog_key_id(first, 0)[0], 2);
 	sluice_profile_unref(again);
 	sluice_profile_unref(first);
 	catalog_unref(catalog);
@@ -532,6 +561,7 @@ int main(void)
 		cmocka_unit_test(a_wildcard_is_one_label),
 		cmocka_unit_test(no_match),
 		cmocka_unit_test(profiles_have_their_options),
+		cmocka_unit_test(a_profile_with_several_certificates),
 		cmocka_unit_test(cut_off_at_every_byte),
 		cmocka_unit_test(wrong_at_every_byte),
 		cmocka_unit_test(out_of_order),

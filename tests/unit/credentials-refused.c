@@ -305,6 +305,7 @@ static void LC_06_every_file_call_may_fail(void **state)
 		for (nth = 1;; nth++) {
 			fault_reset();
 			fault_arm(faults[i].call, nth, faults[i].err_no);
+			sluice_clear_pem_cache();
 			r = build(&profile, SLUICE_SERVER, &err, pairs);
 			if (!fault_hits(faults[i].call))
 				break;

@@ -26,7 +26,7 @@
 
 static bool leaf_is(const struct sluice_profile *profile, const char *path)
 {
-	const CRYPTO_BUFFER *leaf = sk_CRYPTO_BUFFER_value(profile->creds->chain, 0);
+	const CRYPTO_BUFFER *leaf = sk_CRYPTO_BUFFER_value(profile->creds->own[0].chain, 0);
 	size_t len;
 	uint8_t *der = certs_der(path, 0, &len);
 	bool same = CRYPTO_BUFFER_len(leaf) == len && !memcmp(CRYPTO_BUFFER_data(leaf), der, len);
@@ -54,8 +54,8 @@ static void OC_03_OC_10_every_key_type_from_files(void **state)
 	for (i = 0; i < ARRAY_LEN(cases); i++) {
 		profile = build_ok(SLUICE_SERVER,
 				   PAIRS("certfile", cases[i].cert, "keyfile", cases[i].key));
-		assert_int_equal(EVP_PKEY_id(profile->creds->key), cases[i].type);
-		assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->chain), 2);
+		assert_int_equal(EVP_PKEY_id(profile->creds->own[0].key), cases[i].type);
+		assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->own[0].chain), 2);
 		assert_true(leaf_is(profile, cases[i].cert));
 		assert_null(profile->trust);
 		sluice_profile_unref(profile);
@@ -73,8 +73,8 @@ static void OC_04_certificate_and_key_in_one_file(void **state)
 	struct sluice_profile *profile;
 
 	profile = build_ok(SLUICE_SERVER, PAIRS("certfile", c->server_combined));
-	assert_int_equal(EVP_PKEY_id(profile->creds->key), EVP_PKEY_EC);
-	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->chain), 2);
+	assert_int_equal(EVP_PKEY_id(profile->creds->own[0].key), EVP_PKEY_EC);
+	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->own[0].chain), 2);
 	sluice_profile_unref(profile);
 }
 
@@ -89,8 +89,8 @@ static void OC_01_OC_05_certificate_and_key_from_bytes(void **state)
 	set_der(opts, SLUICE_OPT_CERT, c->server_ed25519, 1);
 	set_der(opts, SLUICE_OPT_KEY, c->server_ed25519_key, 0);
 	assert_int_equal(sluice_profile_new(&profile, opts, SLUICE_SERVER, NULL), 0);
-	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->chain), 2);
-	assert_int_equal(EVP_PKEY_id(profile->creds->key), EVP_PKEY_ED25519);
+	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->own[0].chain), 2);
+	assert_int_equal(EVP_PKEY_id(profile->creds->own[0].key), EVP_PKEY_ED25519);
 	sluice_profile_unref(profile);
 	sluice_options_free(opts);
 }
@@ -138,7 +138,7 @@ static void OC_10_the_key_of_bytes_may_be_in_certfile(void **state)
 	assert_int_equal(sluice_options_set(opts, SLUICE_OPT_CERTFILE, c->server_combined, NULL),
 			 0);
 	assert_int_equal(sluice_profile_new(&profile, opts, SLUICE_SERVER, NULL), 0);
-	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->chain), 1);
+	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->own[0].chain), 1);
 	sluice_profile_unref(profile);
 	sluice_options_free(opts);
 }
@@ -293,8 +293,8 @@ static void CL_05_SV_02_the_chain_is_completed_from_the_ca_certificates(void **s
 	profile = build_ok(SLUICE_SERVER, PAIRS("certfile", c->server_bare, "keyfile",
 						c->server_p256_key, "cacertfile", cas));
 	/* The intermediate, and not the root, which who trusts it has. */
-	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->chain), 2);
-	issuer = sk_CRYPTO_BUFFER_value(profile->creds->chain, 1);
+	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->own[0].chain), 2);
+	issuer = sk_CRYPTO_BUFFER_value(profile->creds->own[0].chain, 1);
 	der = certs_der(c->intermediate, 0, &len);
 	assert_int_equal(CRYPTO_BUFFER_len(issuer), len);
 	assert_memory_equal(CRYPTO_BUFFER_data(issuer), der, len);
@@ -303,12 +303,12 @@ static void CL_05_SV_02_the_chain_is_completed_from_the_ca_certificates(void **s
 
 	profile = build_ok(SLUICE_SERVER, PAIRS("certfile", c->server_bare, "keyfile",
 						c->server_p256_key, "cacertfile", c->other_ca));
-	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->chain), 1);
+	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->own[0].chain), 1);
 	sluice_profile_unref(profile);
 
 	profile = build_ok(SLUICE_SERVER, PAIRS("certfile", c->server_p256, "keyfile",
 						c->server_p256_key, "cacertfile", cas));
-	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->chain), 2);
+	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->own[0].chain), 2);
 	sluice_profile_unref(profile);
 }
 
@@ -359,7 +359,7 @@ static void SV_02_certificate_authorities_in_a_circle(void **state)
 	add_ca(opts, a_by_b);
 	add_ca(opts, b_by_a);
 	assert_int_equal(sluice_profile_new(&profile, opts, SLUICE_SERVER, NULL), 0);
-	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->chain), 3);
+	assert_int_equal(sk_CRYPTO_BUFFER_num(profile->creds->own[0].chain), 3);
 
 	sluice_profile_unref(profile);
 	sluice_options_free(opts);

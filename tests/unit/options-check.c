@@ -288,9 +288,46 @@ static void SV_20_a_server_key_that_could_sign_nothing_is_refused(void **state)
 	for (i = 0; i < ARRAY_LEN(key_cases); i++) {
 		protocol = resolve(key_cases[i].text, 0);
 		key = certs_key(key_cases[i].key);
-		if (protocol_check_key(&protocol, SLUICE_SERVER, key, NULL) != key_cases[i].result)
+		if (protocol_check_keys(&protocol, SLUICE_SERVER, &key, 1, NULL) !=
+		    key_cases[i].result)
 			fail_msg("key %d, \"%s\"", key_cases[i].key, key_cases[i].text);
 		EVP_PKEY_free(key);
+	}
+}
+
+/* Each key must be of use in one version, and each version have a key. */
+static void OC_03_SV_20_several_keys_share_the_versions(void **state)
+{
+	static const struct {
+		enum cert_key keys[2];
+		const char *text;
+		int result;
+	} cases[] = {
+		{ { CERT_KEY_P256, CERT_KEY_RSA2048 }, "", 0 },
+		/* The one has TLS 1.3, the other TLS 1.2. */
+		{ { CERT_KEY_P256, CERT_KEY_RSA2048 },
+		  "ciphers = TLS_AES_128_GCM_SHA256,ECDHE-RSA-AES128-GCM-SHA256\n"
+		  "signature_algs = ecdsa_secp256r1_sha256,rsa_pkcs1_sha256",
+		  0 },
+		{ { CERT_KEY_P256, CERT_KEY_RSA2048 },
+		  "signature_algs = rsa_pss_rsae_sha256",
+		  -SLUICE_E_OPTION_CONFLICT },
+		{ { CERT_KEY_P256, CERT_KEY_P256 },
+		  "ciphers = TLS_AES_128_GCM_SHA256,ECDHE-RSA-AES128-GCM-SHA256",
+		  -SLUICE_E_OPTION_CONFLICT },
+	};
+	struct protocol protocol;
+	EVP_PKEY *keys[2];
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(cases); i++) {
+		protocol = resolve(cases[i].text, 0);
+		keys[0] = certs_key(cases[i].keys[0]);
+		keys[1] = certs_key(cases[i].keys[1]);
+		if (protocol_check_keys(&protocol, SLUICE_SERVER, keys, 2, NULL) != cases[i].result)
+			fail_msg("case %zu, \"%s\"", i, cases[i].text);
+		EVP_PKEY_free(keys[0]);
+		EVP_PKEY_free(keys[1]);
 	}
 }
 
@@ -304,6 +341,7 @@ int main(void)
 		cmocka_unit_test(LC_17_what_a_server_can_still_change_after_the_hello),
 		cmocka_unit_test(OC_14_suites_and_versions_come_together),
 		cmocka_unit_test(SV_20_a_server_key_that_could_sign_nothing_is_refused),
+		cmocka_unit_test(OC_03_SV_20_several_keys_share_the_versions),
 	};
 
 	return cmocka_run_group_tests_name("unit/options-check", tests, NULL, NULL);

@@ -176,7 +176,7 @@ static void LC_13_deriving_reads_only_what_has_changed(void **state)
 	assert_ptr_not_equal(derived->creds, base->creds);
 	assert_int_equal(SSL_CTX_get_max_proto_version(base->ctx), TLS1_2_VERSION);
 	assert_int_equal(base->depth, 2);
-	assert_int_equal(EVP_PKEY_id(base->creds->key), EVP_PKEY_ED25519);
+	assert_int_equal(EVP_PKEY_id(base->creds->own[0].key), EVP_PKEY_ED25519);
 	sluice_profile_unref(base);
 	sluice_profile_unref(derived);
 }

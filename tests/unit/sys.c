@@ -171,6 +171,7 @@ static bool call_fails(const char *name, int err)
 	struct sockaddr_storage addr;
 	socklen_t len = sizeof(addr);
 	struct msghdr msg = { 0 };
+	struct stat st;
 	int r = 0;
 
 	errno = 0;
@@ -204,6 +205,10 @@ static bool call_fails(const char *name, int err)
 		r = (int)sys->pread(-1, NULL, 0, 0);
 	else if (strcmp(name, "open") == 0)
 		r = sys->open("", 0, 0);
+	else if (strcmp(name, "stat") == 0)
+		r = sys->stat("", &st);
+	else if (strcmp(name, "fstat") == 0)
+		r = sys->fstat(-1, &st);
 	else if (strcmp(name, "read") == 0)
 		r = (int)sys->read(-1, NULL, 0);
 	else if (strcmp(name, "write") == 0)

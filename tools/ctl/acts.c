@@ -107,6 +107,17 @@ static enum ctl_status run_reload(const struct ctl_command *command,
 	return act(settings, ctl_request("reload"), "the configuration is new", NULL, "");
 }
 
+static enum ctl_status run_pem(const struct ctl_command *command, const struct settings *settings,
+			       int argc, char **argv)
+{
+	if (strcmp(argv[0], "clear") != 0) {
+		fprintf(stderr, "sluicectl: pem takes clear, not '%s'\n", argv[0]);
+		return CTL_USAGE;
+	}
+	return act(settings, ctl_request("pem_clear"), "every certificate was loaded again", NULL,
+		   "");
+}
+
 static enum ctl_status run_log(const struct ctl_command *command, const struct settings *settings,
 			       int argc, char **argv)
 {
@@ -135,6 +146,10 @@ const struct ctl_command ctl_acts[] = {
 	{ "reload", "", "read the configuration again: all of it is taken, or nothing",
 	  "Listeners' addresses, pools and services change at a restart.", 0, 0, NULL, false,
 	  run_reload },
+	{ "pem", "clear", "reload, and trust no file to be as it was, as SIGHUP does",
+	  "Every certificate and key is loaded again, also where the times of its files have not changed.\n"
+	  "If one of the configuration cannot be had nothing changes.",
+	  1, 1, NULL, false, run_pem },
 	{ "log", "LEVEL", "log error, warning, info or debug, until the next reload", NULL, 1, 1,
 	  NULL, false, run_log },
 	{ "stop", "", "end the daemon, as SIGTERM does", NULL, 0, 0, NULL, false, run_stop },
