@@ -36,6 +36,10 @@ enum sluice_bad_cert {
 	SLUICE_BAD_CERT_NOT_CHECKED,             /* a check could not be made: nobody is asked */
 	SLUICE_BAD_CERT_APPLICATION,             /* verify_fun says so, for a reason of its own */
 	SLUICE_BAD_CERT_REVOCATION_UNDETERMINED, /* option crl_check: no CRL tells */
+	SLUICE_BAD_CERT_OCSP_MISSING, /* nothing is stapled, which option ocsp or the certificate wants */
+	SLUICE_BAD_CERT_OCSP_INVALID, /* what is stapled is malformed, about another, or not signed */
+	SLUICE_BAD_CERT_OCSP_STALE,   /* what is stapled is out of date, or not valid yet */
+	SLUICE_BAD_CERT_OCSP_UNKNOWN, /* the OCSP responder does not know the certificate */
 	SLUICE_BAD_CERTS
 };
 

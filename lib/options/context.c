@@ -228,7 +228,7 @@ static void hash_session_context(struct settings *settings, const struct credent
 {
 	const struct sluice_hostname_check *check = &opts->hostname_check;
 	const struct option_value *fun = &opts->values[SLUICE_OPT_VERIFY_FUN];
-	int64_t rules[7];
+	int64_t rules[7], ocsp = 0;
 	SHA256_CTX sha;
 	size_t i;
 
@@ -241,8 +241,11 @@ static void hash_session_context(struct settings *settings, const struct credent
 			   : 0;
 	rules[5] = option_number(opts, SLUICE_OPT_PEER_IDENTITY, role);
 	rules[6] = option_number(opts, SLUICE_OPT_CRL_CHECK, role);
+	if (role == SLUICE_CLIENT)
+		ocsp = option_number(opts, SLUICE_OPT_OCSP, role);
 	SHA256_Init(&sha);
 	SHA256_Update(&sha, rules, sizeof(rules));
+	SHA256_Update(&sha, &ocsp, sizeof(ocsp));
 	hash_value(&sha, &opts->values[SLUICE_OPT_ALLOW_PEERS]);
 	hash_value(&sha, &opts->values[SLUICE_OPT_DENY_PEERS]);
 	hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->chain, 0));
@@ -290,6 +293,9 @@ static int set_role(SSL_CTX *ctx, const struct settings *settings,
 		/* Sessions go to the hook only, for whoever asks for them. */
 		SSL_CTX_set_session_cache_mode(ctx,
 					       SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+		if ((settings->verify_mode & SSL_VERIFY_PEER) &&
+		    option_number(opts, SLUICE_OPT_OCSP, role) != OCSP_OFF)
+			SSL_CTX_enable_ocsp_stapling(ctx);
 		return set_alpn(ctx, opts, err);
 	}
 	/* Resumption is by ticket only: no state per client. */

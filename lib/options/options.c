@@ -197,9 +197,20 @@ enum sluice_option option_other_form(enum sluice_option id)
 		return SLUICE_OPT_CACERTFILE;
 	case SLUICE_OPT_CACERTFILE:
 		return SLUICE_OPT_CACERTS;
+	case SLUICE_OPT_OCSP_RESPONSE:
+		return SLUICE_OPT_OCSP_FILE;
+	case SLUICE_OPT_OCSP_FILE:
+		return SLUICE_OPT_OCSP_RESPONSE;
 	default:
 		return id;
 	}
+}
+
+/* An OCSP response is about one certificate: another certificate leaves it behind. */
+void options_drop_ocsp(struct sluice_options *opts)
+{
+	option_value_clear(&opts->values[SLUICE_OPT_OCSP_FILE], SLUICE_TYPE_STRING);
+	option_value_clear(&opts->values[SLUICE_OPT_OCSP_RESPONSE], SLUICE_TYPE_DATA);
 }
 
 int options_overlay(struct sluice_options *opts, const struct sluice_options *extra)
@@ -207,6 +218,8 @@ int options_overlay(struct sluice_options *opts, const struct sluice_options *ex
 	struct option_value copy;
 	int id, other, r;
 
+	if (option_is_set(extra, SLUICE_OPT_CERT) || option_is_set(extra, SLUICE_OPT_CERTFILE))
+		options_drop_ocsp(opts);
 	for (id = 0; id < SLUICE_OPTIONS; id++) {
 		if (!extra->values[id].set)
 			continue;

@@ -109,6 +109,9 @@ size_t option_codes(const struct sluice_options *opts, enum sluice_option id,
  */
 int options_overlay(struct sluice_options *opts, const struct sluice_options *extra);
 
+/* options_drop_ocsp() forgets the OCSP response of another certificate. */
+void options_drop_ocsp(struct sluice_options *opts);
+
 /* options_swap() exchanges the contents of two sets. */
 void options_swap(struct sluice_options *a, struct sluice_options *b);
 

@@ -398,6 +398,29 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.max = 3600000,
 		.help = "milliseconds that verify_fun may take for an answer that it gives later",
 	},
+	[SLUICE_OPT_OCSP] = {
+		.name = "ocsp",
+		.type = SLUICE_TYPE_ENUM,
+		.roles = SLUICE_CLIENT,
+		.def = "if_present",
+		.values = "off|if_present|must",
+		.help = "stapled OCSP responses, where the server is verified: if_present: one "
+			"that comes must be good; must: one must come; off: not asked for",
+	},
+	[SLUICE_OPT_OCSP_FILE] = {
+		.name = "ocsp_file",
+		.type = SLUICE_TYPE_STRING,
+		.roles = SLUICE_SERVER,
+		.late = SLUICE_SERVER,
+		.help = "OCSP response for the own certificate, DER or PEM, to be stapled",
+	},
+	[SLUICE_OPT_OCSP_RESPONSE] = {
+		.name = "ocsp_response",
+		.type = SLUICE_TYPE_DATA,
+		.roles = SLUICE_SERVER,
+		.late = SLUICE_SERVER,
+		.help = "OCSP response to be stapled, DER; overrides ocsp_file",
+	},
 };
 
 const struct option_row *option_row(int id)
