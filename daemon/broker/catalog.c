@@ -95,10 +95,31 @@ static void put_public(struct source *source, struct wire *wire)
 	wire->len += cert->public_len;
 }
 
+/* The response to be stapled: of the option, or beside the file of a directory. */
+static int put_staple(struct broker *broker, const struct source *source, struct wire *wire)
+{
+	struct staple_source staple = { .cert = source->cert, .place = source->place };
+	char path[4200];
+
+	if (!source->cert)
+		return 0;
+	if (source->opts) {
+		staple.path = option_text(source->opts, SLUICE_OPT_OCSP_FILE);
+		return staple.path ? staple_put(broker, &staple, wire) : 0;
+	}
+	/* NAME.pem */
+	snprintf(path, sizeof(path), "%.*s.ocsp", (int)strlen(source->cert->path) - 4,
+		 source->cert->path);
+	staple.path = path;
+	staple.of_directory = true;
+	return staple_put(broker, &staple, wire);
+}
+
 static int fill_entry(struct broker *broker, struct source *source, struct wire *wire, uint8_t *buf,
 		      size_t size)
 {
 	char *const *name;
+	int r = 0;
 
 	wire_begin(wire, buf, size, source->type, 0);
 	if (source->profile) {
@@ -109,10 +130,11 @@ static int fill_entry(struct broker *broker, struct source *source, struct wire 
 	for (name = source->names; name && *name; name++)
 		wire_put_text(wire, ATTR_HOST_NAME, *name);
 	put_public(source, wire);
-	if (!source->opts)
-		return 0;
-	option_set_write(source->opts, wire);
-	return put_cas(broker, source, wire);
+	if (source->opts) {
+		option_set_write(source->opts, wire);
+		r = put_cas(broker, source, wire);
+	}
+	return r < 0 ? r : put_staple(broker, source, wire);
 }
 
 /*

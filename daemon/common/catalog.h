@@ -24,9 +24,12 @@ enum catalog_entry {
 	CATALOG_SECRETS = 1, /* ATTR_TICKET_KEYS */
 	CATALOG_PROFILE,     /* ATTR_NAME, ATTR_ROLE, ATTR_NO_MATCH, options, a certificate */
 	CATALOG_HOST,        /* ATTR_HOST_NAME, options, a certificate */
-	CATALOG_FILE, /* a certificate: its names are the hosts, the profile has the options */
+	CATALOG_FILE, /* a certificate: its names are the hosts, the profile has the other options */
 };
-/* A certificate: ATTR_KEY_ID, ATTR_CERT, ATTR_CERT_NAME, ATTR_KEY_TYPE, ATTR_NOT_AFTER, ATTR_CERT_FILE. */
+/*
+ * A certificate: ATTR_KEY_ID, ATTR_CERT, ATTR_CERT_NAME, ATTR_KEY_TYPE, ATTR_NOT_AFTER, ATTR_CERT_FILE, and as
+ * option ocsp_response what is stapled to it.
+ */
 
 #define CATALOG_MAGIC 0x32746163u
 #define CATALOG_MAX_BUILT 1024 /* profiles that a reader keeps */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "options/hostname.h"
+#include "options/options.h"
 
 /* --- names ------------------------------------------------------------------------------------ */
 
@@ -84,6 +85,9 @@ static int read_host(struct parse *p, const struct node *node, const struct conf
 		return r;
 	if (sluice_options_clone(&host->options, profile->options) < 0)
 		return parse_nomem(p);
+	/* Another certificate needs a response of its own. */
+	if (node_get(node, "certfile"))
+		options_drop_ocsp(host->options);
 	return options_read(p, &host_fields, node, profile->role, host->options);
 }
 

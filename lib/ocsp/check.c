@@ -278,6 +278,7 @@ static void judge(struct ocsp_verdict *verdict, const struct ocsp_response *resp
 		refuse(verdict, OCSP_UNTRUSTED, wrong);
 		return;
 	}
+	verdict->is_signed = issuer;
 	verdict->crl_reason = single.crl_reason;
 	verdict->revoked_s = single.revoked_s;
 	judge_single(verdict, &single, now_s);

@@ -120,6 +120,7 @@ const char *ocsp_result_name(enum ocsp_result result);
 struct ocsp_verdict {
 	enum ocsp_result result;
 	const char *reason; /* what is wrong; static; NULL: good */
+	bool is_signed;     /* by who may; the rest is as it says */
 	int crl_reason;     /* revoked: CRLReason; -1: none stated */
 	int64_t revoked_s, produced_s, this_update_s, next_update_s;
 };
