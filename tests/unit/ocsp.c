@@ -301,6 +301,33 @@ static void what_is_not_whole_is_malformed(void **state)
 	free(der);
 }
 
+/* Changed in a few places at once, by numbers that are the same each time. */
+static void mutants_are_never_good(void **state)
+{
+	struct ocsp_verdict verdict;
+	size_t len, n_parsed = 0;
+	uint8_t *der = good(&len), *copy = malloc(len);
+	struct ocsp_response response;
+	uint64_t seed = 1;
+	int i, j;
+
+	assert_non_null(copy);
+	for (i = 0; i < 10000; i++) {
+		memcpy(copy, der, len);
+		for (j = 0; j <= i % 4; j++) {
+			seed = seed * 6364136223846793005u + 1442695040888963407u;
+			copy[(seed >> 33) % len] ^= 1 + (seed >> 20) % 255;
+		}
+		n_parsed += ocsp_parse(&response, copy, len);
+		ocsp_check(&verdict, copy, len, server.cert, ca.cert, time(NULL));
+		if (verdict.result == OCSP_GOOD)
+			assert_memory_equal(copy, der, len);
+	}
+	assert_true(n_parsed > 100 && n_parsed < 10000); /* most of them reach what lies behind */
+	free(copy);
+	free(der);
+}
+
 static void long_ones_are_refused(void **state)
 {
 	struct ocsp_entry entry = { .cert = server.cert, .issuer = ca.cert };
@@ -483,6 +510,7 @@ int main(void)
 		cmocka_unit_test(delegates_are_the_issuers),
 		cmocka_unit_test(some_have_no_status),
 		cmocka_unit_test(what_is_not_whole_is_malformed),
+		cmocka_unit_test(mutants_are_never_good),
 		cmocka_unit_test(long_ones_are_refused),
 		cmocka_unit_test(who_has_no_issuer_trusts_nobody),
 		cmocka_unit_test(modes_differ_where_nothing_comes),
