@@ -72,6 +72,8 @@ struct json_object *describe_error(const struct sluice_error *err)
 		add_text(object, "errno", strerrorname_np(err->sys_errno));
 	if (err->x509_error)
 		add_number(object, "x509_error", (uint64_t)err->x509_error);
+	if (err->bad_cert)
+		add_text(object, "bad_cert", sluice_bad_cert_name(err->bad_cert));
 	add_text(object, "text", err->text);
 	return object;
 }
@@ -131,6 +133,8 @@ struct json_object *describe_conn(const struct sluice_conn_info *info)
 	json_object_object_add(object, "rx", describe_direction(&info->rx));
 	json_object_object_add(object, "can_rekey", json_object_new_boolean(info->can_rekey));
 	json_object_object_add(object, "rekeys", describe_rekeys(info));
+	if (info->role == SLUICE_CLIENT)
+		add_text(object, "ocsp", sluice_ocsp_name(info->ocsp));
 	add_number(object, "handshake_us", info->handshake_us);
 	add_number(object, "tickets", info->tickets);
 	add_number(object, "key_updates_received", info->key_updates_received);

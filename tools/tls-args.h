@@ -12,7 +12,8 @@ struct tls_args {
 	const char *cert;
 	const char *key;
 	const char *cacert;
-	const char *alpn; /* a row of each command's own: the two roles differ */
+	const char *ocsp_file; /* a server's alone */
+	const char *alpn;      /* a row of each command's own: the two roles differ */
 	const char *ciphers;
 	const char *groups;
 	const char *record_path;

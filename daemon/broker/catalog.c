@@ -107,11 +107,32 @@ static void put_policy(const struct source *source, struct wire *wire)
 		wire_put(wire, ATTR_POLICY, buf, policy_write(&policy, buf, sizeof(buf)));
 }
 
+/* The response to be stapled to the first certificate: of the option, or beside the file of a directory. */
+static int put_staple(struct broker *broker, const struct source *source, struct wire *wire)
+{
+	struct cert *cert = source->certs.n ? source->certs.certs[0] : NULL;
+	struct staple_source staple = { .cert = cert, .place = source->place };
+	char path[4200];
+
+	if (!cert)
+		return 0;
+	if (source->opts) {
+		staple.path = option_text(source->opts, SLUICE_OPT_OCSP_FILE);
+		return staple.path ? staple_put(broker, &staple, wire) : 0;
+	}
+	/* NAME.pem */
+	snprintf(path, sizeof(path), "%.*s.ocsp", (int)strlen(cert->path) - 4, cert->path);
+	staple.path = path;
+	staple.of_directory = true;
+	return staple_put(broker, &staple, wire);
+}
+
 static int fill_entry(struct broker *broker, struct source *source, struct wire *wire, uint8_t *buf,
 		      size_t size)
 {
 	char *const *name;
 	size_t i;
+	int r = 0;
 
 	wire_begin(wire, buf, size, source->type, 0);
 	if (source->profile) {
@@ -123,11 +144,12 @@ static int fill_entry(struct broker *broker, struct source *source, struct wire 
 		wire_put_text(wire, ATTR_HOST_NAME, *name);
 	for (i = 0; i < source->certs.n; i++)
 		put_public(source, i, wire);
-	if (!source->opts)
-		return 0;
-	option_set_write(source->opts, wire);
-	put_policy(source, wire);
-	return put_cas(broker, source, wire);
+	if (source->opts) {
+		option_set_write(source->opts, wire);
+		put_policy(source, wire);
+		r = put_cas(broker, source, wire);
+	}
+	return r < 0 ? r : put_staple(broker, source, wire);
 }
 
 /*

@@ -120,6 +120,7 @@ void cert_unref(struct cert *cert)
 		free(cert->key_path);
 	free(cert->path);
 	free(cert->own);
+	free(cert->ocsp);
 	free(cert);
 }
 

@@ -39,7 +39,11 @@ struct cert {
 	uint8_t *own;          /* the public part until a catalogue has it */
 	const uint8_t *public; /* attributes of MSG_LOADED: own, or in the catalogue in force */
 	size_t public_len;
-	uint64_t at; /* of the public part in the catalogue that is being written */
+	uint64_t at;   /* of the public part in the catalogue that is being written */
+	uint8_t *ocsp; /* the last response that was good; NULL: none */
+	size_t ocsp_len;
+	int64_t ocsp_this_update_s;
+	struct stamp ocsp_stamp; /* of the file that was read last, well or not */
 };
 
 /* cert_new() makes one that is not loaded. @key_path NULL: in the same file. NULL: no memory. */
@@ -244,6 +248,20 @@ int cert_plan(struct broker *broker);
 /* catalog_step() writes the next entry, catalog_finish() ends the file. As cert_plan(). */
 int catalog_step(struct broker *broker);
 int catalog_finish(struct broker *broker);
+
+/* struct staple_source - where the OCSP response of a certificate comes from (staple.c). */
+struct staple_source {
+	struct cert *cert;
+	const char *path;
+	bool of_directory; /* it need not be there, and what is wrong with it refuses nothing */
+	struct config_place place;
+};
+
+/*
+ * staple_put() adds the response to an entry that has its certificates already. 0, or negative where it ends
+ * the job: job.err says why.
+ */
+int staple_put(struct broker *broker, const struct staple_source *source, struct wire *wire);
 
 /* job_fail() puts "file:line:column: text" into job.err and returns -@code. */
 int job_fail(struct broker *broker, struct config_place place, int code, const char *text);

@@ -36,6 +36,20 @@ static void add_dirty(struct cert_watch *watch, int wd, const char *stem)
 	watch->n_dirty++;
 }
 
+/* Returns the length of a name without what tells its kind; 0: of no kind that matters. */
+static size_t stem_len(const char *name, size_t len)
+{
+	static const char *const suffixes[] = { ".pem", ".key", ".ocsp" };
+	size_t i, n;
+
+	for (i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+		n = strlen(suffixes[i]);
+		if (len > n && !memcmp(name + len - n, suffixes[i], n))
+			return len - n;
+	}
+	return 0;
+}
+
 /* A rename of "..data" is how Kubernetes exchanges all files of a directory. */
 static bool note(struct cert_watch *watch, const struct inotify_event *event)
 {
@@ -52,11 +66,11 @@ static bool note(struct cert_watch *watch, const struct inotify_event *event)
 		add_dirty(watch, event->wd, NULL);
 		return true;
 	}
-	if (event->name[0] == '.' || len <= 4 || len >= sizeof(stem) ||
-	    (memcmp(event->name + len - 4, ".pem", 4) && memcmp(event->name + len - 4, ".key", 4)))
+	len = stem_len(event->name, len);
+	if (event->name[0] == '.' || !len || len >= sizeof(stem))
 		return false;
-	memcpy(stem, event->name, len - 4);
-	stem[len - 4] = '\0';
+	memcpy(stem, event->name, len);
+	stem[len] = '\0';
 	add_dirty(watch, event->wd, stem);
 	return true;
 }

@@ -282,22 +282,36 @@ static int read_options(struct recipe *recipe, struct wire_reader reader)
 	return option_set_read(recipe->opts, again);
 }
 
+/* What is stapled to the certificate of a file is that of its own entry, not the profile's. */
+static int read_staple(struct recipe *recipe, struct wire_reader reader)
+{
+	struct attr attr;
+	int r = 0;
+
+	options_drop_ocsp(recipe->opts);
+	while (r == 0 && wire_next(&reader, &attr) == 1)
+		if (attr.type == ATTR_OPTION + SLUICE_OPT_OCSP_RESPONSE)
+			r = sluice_options_set_data(recipe->opts, SLUICE_OPT_OCSP_RESPONSE,
+						    attr.bytes, attr.len, NULL);
+	return r;
+}
+
 static int read_recipe(struct recipe *recipe, const struct catalog *catalog, size_t index,
 		       uint64_t entry)
 {
-	struct wire_reader reader;
+	struct wire_reader own, reader;
 	struct wire_head head;
 	int r;
 
-	if (!read_entry(catalog, entry, &reader, &head))
+	if (!read_entry(catalog, entry, &own, &head))
 		return -SLUICE_E_PROTOCOL;
-	r = read_certs(recipe, reader);
-	if (r < 0)
-		return r;
-	if (head.type == CATALOG_FILE &&
-	    !read_entry(catalog, profile_entry(catalog, index), &reader, &head))
+	r = read_certs(recipe, own);
+	if (r < 0 || head.type != CATALOG_FILE)
+		return r < 0 ? r : read_options(recipe, own);
+	if (!read_entry(catalog, profile_entry(catalog, index), &reader, &head))
 		return -SLUICE_E_PROTOCOL;
-	return read_options(recipe, reader);
+	r = read_options(recipe, reader);
+	return r < 0 ? r : read_staple(recipe, own);
 }
 
 /* The function's rules are the same in each handshaker, so that tickets resume in all of them. */

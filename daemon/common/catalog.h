@@ -25,9 +25,12 @@ enum catalog_entry {
 	CATALOG_SECRETS = 1, /* ATTR_TICKET_KEYS */
 	CATALOG_PROFILE, /* ATTR_NAME, ATTR_ROLE, ATTR_NO_MATCH, options, ATTR_POLICY, certificates */
 	CATALOG_HOST,    /* ATTR_HOST_NAME, options, ATTR_POLICY, certificates */
-	CATALOG_FILE,    /* a certificate: its names are the hosts, the profile has the options */
+	CATALOG_FILE, /* a certificate: its names are the hosts, the profile has the other options */
 };
-/* A certificate: ATTR_CERT_FILE, ATTR_KEY_ID, ATTR_KEY_TYPE, ATTR_NOT_AFTER, ATTR_CERT, ATTR_CERT_NAME. */
+/*
+ * A certificate: ATTR_CERT_FILE, ATTR_KEY_ID, ATTR_KEY_TYPE, ATTR_NOT_AFTER, ATTR_CERT, ATTR_CERT_NAME. What is
+ * stapled to the first of an entry is its option ocsp_response.
+ */
 
 #define CATALOG_MAGIC 0x32746163u
 #define CATALOG_MAX_BUILT 1024 /* profiles that a reader keeps */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "options/hostname.h"
+#include "options/options.h"
 
 /* --- names ------------------------------------------------------------------------------------ */
 
@@ -99,6 +100,9 @@ static int read_host(struct parse *p, const struct node *node, const struct conf
 	if (sluice_options_clone(&host->options, profile->options) < 0 ||
 	    config_verify_copy(&host->verify, &profile->verify) < 0)
 		return parse_nomem(p);
+	/* Another certificate needs a response of its own. */
+	if (node_get(node, "certfile") || node_get(node, "certs_keys"))
+		options_drop_ocsp(host->options);
 	r = options_read(p, &host_fields, node, profile->role, host->options);
 	return r < 0 ? r
 		     : verify_read(p, &section.verify, host->options, profile->role, &host->verify);

@@ -124,7 +124,10 @@ void times_put(const struct session *session, struct wire *wire);
 
 struct policy;
 
-/* policy_verify() is the verify_fun of profiles with a policy, which is *@state. */
+/*
+ * policy_verify() is the verify_fun of profiles with a policy, which is *@state. Without @conn it is another
+ * look at a chain, for which nobody is asked.
+ */
 int policy_verify(struct sluice_conn *conn, const struct sluice_verify_event *event, void **state,
 		  int *reason);
 

@@ -65,15 +65,42 @@ static const char *name_of(const struct judgement *judgement, const struct sluic
 	return judgement->name[0] ? judgement->name : NULL;
 }
 
+/* By the policy of the profile. */
+static int judge_report(struct sluice_profile *profile, struct verify_report *report,
+			const char *name, struct sluice_error *err)
+{
+	struct verify_walk *walk =
+		verify_walk_new(report, profile->verify_fun, profile->verify_state);
+	uint8_t alert;
+	int r;
+
+	if (!walk)
+		return err_set(err, SLUICE_E_NOMEM, "no memory for its chain");
+	r = verify_walk_run(walk, NULL);
+	if (r < 0)
+		r = bad_cert_refuse(&walk->refused, name, &alert, err);
+	verify_walk_free(walk);
+	return r;
+}
+
+/* As the handshake did, but for what came with it: what was stapled then is not kept. */
 static int judge(const struct judgement *judgement, struct sluice_error *err)
 {
 	struct sluice_profile *profile = self.catalog ? find_profile(judgement) : NULL;
+	struct verify_report *report = NULL;
+	const char *name;
 	uint8_t alert;
 	int r;
 
 	if (!profile)
 		return err_set(err, SLUICE_E_NOMEM, "no memory for its profile");
-	r = verify_chain(profile, judgement->chain, name_of(judgement, profile), &alert, err);
+	name = name_of(judgement, profile);
+	if (!profile->verify_fun)
+		r = verify_chain(profile, judgement->chain, NULL, name, &alert, err);
+	else
+		r = verify_report(profile, judgement->chain, NULL, name, &report, &alert, err);
+	if (report)
+		r = judge_report(profile, report, name, err);
 	sluice_profile_unref(profile);
 	return r;
 }

@@ -22,26 +22,32 @@ static int ask_service(struct session *session, const struct policy *policy,
 	return SLUICE_VRET_LATER;
 }
 
+/* @session is NULL at another look at its chain: what is accepted was told then. */
+static void tell_accepted(struct session *session, const struct policy *policy, uint64_t bit)
+{
+	if (!session)
+		return;
+	session->bad_certs |= bit;
+	session->warn_bad_certs |= policy->warn & bit;
+}
+
 static int judge_reason(struct session *session, const struct policy *policy, int reason)
 {
 	uint64_t bit = POLICY_BIT(reason);
 
 	if (!(policy->accept & bit))
 		return SLUICE_VRET_FAIL;
-	session->bad_certs |= bit;
-	session->warn_bad_certs |= policy->warn & bit;
+	tell_accepted(session, policy, bit);
 	return SLUICE_VRET_VALID;
 }
 
 static int judge_extension(struct session *session, const struct policy *policy,
 			   const struct sluice_verify_event *event, int *reason)
 {
-	uint64_t bit = POLICY_BIT(SLUICE_BAD_CERT_CRITICAL_EXT);
-
 	switch (policy_extension(policy, event->oid, event->critical)) {
 	case POLICY_ACCEPT:
-		session->bad_certs |= event->critical ? bit : 0;
-		session->warn_bad_certs |= event->critical ? policy->warn & bit : 0;
+		if (event->critical)
+			tell_accepted(session, policy, POLICY_BIT(SLUICE_BAD_CERT_CRITICAL_EXT));
 		return SLUICE_VRET_VALID;
 	case POLICY_REFUSE:
 		*reason = event->critical ? SLUICE_BAD_CERT_CRITICAL_EXT
@@ -55,11 +61,11 @@ static int judge_extension(struct session *session, const struct policy *policy,
 int policy_verify(struct sluice_conn *conn, const struct sluice_verify_event *event, void **state,
 		  int *reason)
 {
-	struct session *session = self.sessions[conn->session_id % MAX_HANDSHAKES];
+	struct session *session = conn ? self.sessions[conn->session_id % MAX_HANDSHAKES] : NULL;
 	struct policy policy;
 
 	/* Of a resumed session nobody is asked (stage_verify()). */
-	if (!session || session->conn != conn)
+	if (conn && (!session || session->conn != conn))
 		return SLUICE_VRET_FAIL;
 	policy_from(&policy, *state);
 	switch (event->type) {
@@ -68,8 +74,8 @@ int policy_verify(struct sluice_conn *conn, const struct sluice_verify_event *ev
 	case SLUICE_EVT_EXTENSION:
 		return judge_extension(session, &policy, event, reason);
 	case SLUICE_EVT_VALID_PEER:
-		return policy.asks ? ask_service(session, &policy, event, reason)
-				   : SLUICE_VRET_VALID;
+		return session && policy.asks ? ask_service(session, &policy, event, reason)
+					      : SLUICE_VRET_VALID;
 	default:
 		return SLUICE_VRET_VALID;
 	}

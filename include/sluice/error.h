@@ -64,6 +64,7 @@ enum sluice_errno {
 	SLUICE_E_CERT_NOT_YET = 63,     /* the certificate's notBefore lies ahead */
 	SLUICE_E_NO_CERT = 64,          /* a server profile without certificate */
 	SLUICE_E_CRL_PARSE = 65,        /* not a CRL */
+	SLUICE_E_OCSP = 68,             /* not an OCSP response, or none that can be stapled */
 
 	/* Use of the API. */
 	SLUICE_E_INVALID = 70,                 /* an argument makes no sense */

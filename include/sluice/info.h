@@ -99,6 +99,19 @@ struct sluice_direction {
 	uint64_t bytes;   /* application bytes */
 };
 
+/* What a server has stapled to its certificate (option ocsp). */
+enum sluice_ocsp {
+	SLUICE_OCSP_NOT_ASKED,
+	SLUICE_OCSP_NONE, /* nothing */
+	SLUICE_OCSP_GOOD, /* an OCSP response by which it is not revoked */
+	SLUICE_OCSP_BAD,  /* one that verify_fun let pass, or that nobody could check */
+	SLUICE_OCSP_KEPT, /* the session is resumed: one that was accepted when it was made */
+	SLUICE_OCSPS
+};
+
+/* sluice_ocsp_name() returns one word, as in JSON; static storage. */
+const char *sluice_ocsp_name(int ocsp);
+
 /* struct sluice_conn_info - one connection; see sluice_conn_info(). */
 struct sluice_conn_info {
 	uint64_t id;        /* unique in this process */
@@ -131,6 +144,7 @@ struct sluice_conn_info {
 	uint64_t bad_certs; /* all that was accepted: bits 1 << enum sluice_bad_cert */
 	char attributes
 		[256]; /* what a decision service says of the peer, in its own words; "": nothing */
+	int ocsp;      /* enum sluice_ocsp: what the server has stapled */
 };
 
 /*

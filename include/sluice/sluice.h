@@ -25,6 +25,7 @@
 
 #include <sluice/error.h>
 #include <sluice/info.h>
+#include <sluice/ocsp.h>
 #include <sluice/options.h>
 #include <sluice/verify.h>
 

@@ -38,6 +38,10 @@ enum sluice_bad_cert {
 	SLUICE_BAD_CERT_REVOCATION_UNDETERMINED, /* option crl_check: no CRL tells */
 	SLUICE_BAD_CERT_DENIED,    /* somebody who was asked about the peer does not want it */
 	SLUICE_BAD_CERT_UNDECIDED, /* somebody who was to be asked gave no answer */
+	SLUICE_BAD_CERT_OCSP_MISSING, /* nothing is stapled, which option ocsp or the certificate wants */
+	SLUICE_BAD_CERT_OCSP_INVALID, /* what is stapled is malformed, about another, or not signed */
+	SLUICE_BAD_CERT_OCSP_STALE,   /* what is stapled is out of date, or not valid yet */
+	SLUICE_BAD_CERT_OCSP_UNKNOWN, /* the OCSP responder does not know the certificate */
 	SLUICE_BAD_CERTS
 };
 

@@ -11,6 +11,7 @@
 #include "bssl/own-cert.h"
 #include "conn/conn.h"
 #include "core/error.h"
+#include "options/credentials.h"
 
 static int conn_index = -1;
 static pthread_once_t conn_index_once = PTHREAD_ONCE_INIT;
@@ -36,7 +37,7 @@ static enum ssl_select_cert_result_t refuse_hello(struct sluice_conn *conn, int 
 {
 	if (r == -SLUICE_E_NOMEM) {
 		SSL_send_fatal_alert(conn->ssl, SLUICE_ALERT_INTERNAL_ERROR);
-		err_set(&conn->err, SLUICE_E_NOMEM, "no memory for a ClientHello");
+		err_set(&conn->err, SLUICE_E_NOMEM, "no memory to answer a ClientHello");
 	} else {
 		SSL_send_fatal_alert(conn->ssl, SLUICE_ALERT_DECODE_ERROR);
 		err_set(&conn->err, SLUICE_E_PROTOCOL, "the ClientHello cannot be parsed");
@@ -50,8 +51,12 @@ static enum ssl_select_cert_result_t on_client_hello(const SSL_CLIENT_HELLO *cli
 	struct sluice_conn *conn = hooks_conn(client_hello->ssl);
 	int r;
 
+	/* What is stapled goes with the certificate; of several, one is still to be chosen. */
 	if (conn->hs->hello_passed)
-		return ssl_select_cert_success;
+		return conn->profile->creds->n_own == 1 &&
+				       profile_staple(conn->profile, conn->ssl) < 0
+			       ? refuse_hello(conn, -SLUICE_E_NOMEM)
+			       : ssl_select_cert_success;
 	if (!conn->hello) {
 		r = hello_parse_client_body(&conn->hello, client_hello->client_hello,
 					    client_hello->client_hello_len);

@@ -243,7 +243,8 @@ int own_cert_choose(SSL *ssl, void *unused)
 					  : choose_for_client(ssl, conn);
 	if (own) {
 		conn->hs->own_index = (size_t)(own - creds->own);
-		return use(ssl, ours, own);
+		return use(ssl, ours, own) && (conn->role == SLUICE_CLIENT || conn->hs->own_index ||
+					       profile_staple(conn->profile, ssl) == 0);
 	}
 	if (conn->role == SLUICE_CLIENT)
 		SSL_certs_clear(ssl);

@@ -84,6 +84,13 @@ static void judge_revocation(struct verify_verdict *verdict, const struct sluice
 		verify_verdict_refuse(verdict, crl.x509_error, crl.reason, crl.index);
 }
 
+/* Holds what is stapled against option ocsp. True: it passes. */
+static bool judge_staple(struct staple *staple, const struct sluice_profile *profile,
+			 const STACK_OF(X509) * path, int64_t now_s, struct verify_finding *finding)
+{
+	return !staple || staple_check(staple, profile->ocsp, path, now_s, finding);
+}
+
 static struct verify_request request_of(const struct sluice_profile *profile,
 					STACK_OF(X509) * certs, const char *name)
 {
@@ -109,16 +116,20 @@ static void decide(struct verify_verdict *ret_verdict, const struct sluice_profi
 		judge_revocation(ret_verdict, profile, request->now_s);
 }
 
-static int judge(const struct sluice_profile *profile, STACK_OF(X509) * certs, const char *name,
-		 uint8_t *ret_alert, struct sluice_error *err)
+static int judge(const struct sluice_profile *profile, STACK_OF(X509) * certs,
+		 struct staple *staple, const char *name, uint8_t *ret_alert,
+		 struct sluice_error *err)
 {
 	struct verify_request request = request_of(profile, certs, name);
+	struct verify_finding finding;
 	struct verify_verdict verdict;
 	int r;
 
 	decide(&verdict, profile, &request);
 	if (verdict.x509_error)
 		r = refuse(&verdict, name, ret_alert, err);
+	else if (!judge_staple(staple, profile, verdict.path, request.now_s, &finding))
+		r = bad_cert_refuse(&finding, name, ret_alert, err);
 	else
 		r = identity_check(&profile->identity, verdict.path, ret_alert, err);
 	verify_verdict_clear(&verdict);
@@ -149,7 +160,8 @@ static STACK_OF(X509) * certs_new(uint8_t *ret_alert, struct sluice_error *err)
 }
 
 int verify_chain(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
-		 const char *name, uint8_t *ret_alert, struct sluice_error *ret_err)
+		 struct staple *staple, const char *name, uint8_t *ret_alert,
+		 struct sluice_error *ret_err)
 {
 	STACK_OF(X509) * certs;
 	int r;
@@ -164,7 +176,7 @@ int verify_chain(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUF
 		return -SLUICE_E_NOMEM;
 	r = parse_chain(certs, chain, ret_alert, ret_err);
 	if (!r)
-		r = judge(profile, certs, name, ret_alert, ret_err);
+		r = judge(profile, certs, staple, name, ret_alert, ret_err);
 	sk_X509_pop_free(certs, X509_free);
 	ERR_clear_error();
 	return r;
@@ -205,10 +217,11 @@ static void examine(struct verify_report *report, const struct sluice_profile *p
 
 /* Fills in @report. Refused is what nobody is asked about. */
 static int fill_report(struct verify_report *report, const struct sluice_profile *profile,
-		       STACK_OF(X509) * certs, const char *name, uint8_t *ret_alert,
-		       struct sluice_error *err)
+		       STACK_OF(X509) * certs, struct staple *staple, const char *name,
+		       uint8_t *ret_alert, struct sluice_error *err)
 {
 	struct verify_request request = request_of(profile, certs, name);
+	struct verify_finding finding;
 	struct verify_verdict verdict;
 
 	decide(&verdict, profile, &request);
@@ -220,14 +233,17 @@ static int fill_report(struct verify_report *report, const struct sluice_profile
 		verdict.path = NULL;
 	}
 	verify_verdict_clear(&verdict);
+	if (report->path && !judge_staple(staple, profile, report->path, request.now_s, &finding))
+		verify_note(report, finding.reason, finding.x509_error, finding.index,
+			    finding.text);
 	if (verify_fatal(report))
 		return bad_cert_refuse(verify_fatal(report), name, ret_alert, err);
 	return identity_check(&profile->identity, report->path, ret_alert, err);
 }
 
 int verify_report(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
-		  const char *name, struct verify_report **ret_report, uint8_t *ret_alert,
-		  struct sluice_error *ret_err)
+		  struct staple *staple, const char *name, struct verify_report **ret_report,
+		  uint8_t *ret_alert, struct sluice_error *ret_err)
 {
 	struct verify_report *report;
 	STACK_OF(X509) * certs;
@@ -246,7 +262,7 @@ int verify_report(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BU
 		r = parse_chain(certs, chain, ret_alert, ret_err);
 	}
 	if (!r)
-		r = fill_report(report, profile, certs, name, ret_alert, ret_err);
+		r = fill_report(report, profile, certs, staple, name, ret_alert, ret_err);
 	sk_X509_pop_free(certs, X509_free);
 	ERR_clear_error();
 	if (r < 0)

@@ -5,17 +5,20 @@
 
 #include <stdint.h>
 
+#include "ocsp/staple.h"
 #include "options/profile.h"
 #include "verify/hook.h"
 
 /*
  * verify_chain() validates @chain (leaf first) with the profile's trust anchors, depth and, for a
  * client, the reference identity @name (a DNS name or an address as text; NULL: no name check).
- * With verify = none it returns 0 at once. On failure *@ret_alert is what the peer is told and
+ * With verify = none it returns 0 at once. @staple is what came with the first, held against option ocsp; NULL:
+ * it is not known any more, and that is not looked at. On failure *@ret_alert is what the peer is told and
  * *@ret_err the reason. Errors: VERIFY, HOSTNAME, PEER_REFUSED, NO_PEERCERT, NOMEM.
  */
 int verify_chain(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
-		 const char *name, uint8_t *ret_alert, struct sluice_error *ret_err);
+		 struct staple *staple, const char *name, uint8_t *ret_alert,
+		 struct sluice_error *ret_err);
 
 /*
  * verify_identity() tells the identity of a peer whose chain has been accepted, of a resumed session
@@ -30,7 +33,7 @@ void verify_identity(const struct sluice_profile *profile, const STACK_OF(CRYPTO
  * at once is what nobody is asked about. Errors: as above.
  */
 int verify_report(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
-		  const char *name, struct verify_report **ret_report, uint8_t *ret_alert,
-		  struct sluice_error *ret_err);
+		  struct staple *staple, const char *name, struct verify_report **ret_report,
+		  uint8_t *ret_alert, struct sluice_error *ret_err);
 
 #endif

@@ -74,6 +74,7 @@ static const struct row rows[] = {
 	ROW(CERT_NOT_YET, CONFIG, "the certificate is not valid yet"),
 	ROW(NO_CERT, CONFIG, "a server needs a certificate"),
 	ROW(CRL_PARSE, CONFIG, "this is not a CRL"),
+	ROW(OCSP, CONFIG, "this OCSP response cannot be used"),
 
 	ROW(INVALID, USAGE, "an argument makes no sense"),
 	ROW(STATE, USAGE, "the connection's state does not allow this"),

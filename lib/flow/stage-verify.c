@@ -66,17 +66,46 @@ static int ask(struct sluice_conn *conn)
 	return let_pass(conn);
 }
 
+/* What the server has stapled, or did when the session was made. */
+static struct staple staple_of(const struct sluice_conn *conn)
+{
+	struct staple staple = { .kept = SSL_session_reused(conn->ssl) };
+
+	SSL_get0_ocsp_response(conn->ssl, &staple.der, &staple.len);
+	if (!staple.len)
+		staple.der = NULL;
+	return staple;
+}
+
+static void tell_staple(struct sluice_conn *conn, const struct staple *staple)
+{
+	if (conn->profile->ocsp == OCSP_OFF)
+		conn->info.ocsp = SLUICE_OCSP_NOT_ASKED;
+	else if (!staple->der)
+		conn->info.ocsp = SLUICE_OCSP_NONE;
+	else if (staple->kept)
+		conn->info.ocsp = SLUICE_OCSP_KEPT;
+	else
+		conn->info.ocsp = staple->checked && staple->verdict.result == OCSP_GOOD
+					  ? SLUICE_OCSP_GOOD
+					  : SLUICE_OCSP_BAD;
+}
+
 /* Examines the chain for a program that is asked about it. */
 static int begin(struct sluice_conn *conn)
 {
 	const struct sluice_profile *profile = conn->profile;
+	struct staple staple = staple_of(conn);
 	struct verify_report *report;
 	struct sluice_error err;
 	uint8_t alert = 0;
+	int r;
 
 	err_clear(&err);
-	if (verify_report(profile, SSL_get0_peer_certificates(conn->ssl), conn_reference(conn),
-			  &report, &alert, &err) < 0)
+	r = verify_report(profile, SSL_get0_peer_certificates(conn->ssl), &staple,
+			  conn_reference(conn), &report, &alert, &err);
+	tell_staple(conn, &staple);
+	if (r < 0)
 		return refuse(conn, &err, alert);
 	if (!report)
 		return let_pass(conn);
@@ -90,14 +119,18 @@ static int begin(struct sluice_conn *conn)
 /* Returns STAGE_DONE: there is a verdict, or STAGE_HELD. */
 static int judge(struct sluice_conn *conn)
 {
+	struct staple staple = staple_of(conn);
 	struct sluice_error err;
 	uint8_t alert = 0;
+	int r;
 
 	if (conn->profile->verify_fun)
 		return conn->hs->walk ? ask(conn) : begin(conn);
 	err_clear(&err);
-	if (verify_chain(conn->profile, SSL_get0_peer_certificates(conn->ssl), conn_reference(conn),
-			 &alert, &err) < 0)
+	r = verify_chain(conn->profile, SSL_get0_peer_certificates(conn->ssl), &staple,
+			 conn_reference(conn), &alert, &err);
+	tell_staple(conn, &staple);
+	if (r < 0)
 		return refuse(conn, &err, alert);
 	return let_pass(conn);
 }
@@ -110,12 +143,15 @@ static void take_over(struct sluice_conn *conn)
 {
 	const STACK_OF(CRYPTO_BUFFER) *chain = SSL_get0_peer_certificates(conn->ssl);
 	struct verify_report *report = NULL;
+	struct staple staple = staple_of(conn);
 	struct sluice_error err;
 	uint8_t alert;
 
 	err_clear(&err);
 	if (conn->profile->verify_fun && chain)
-		verify_report(conn->profile, chain, conn_reference(conn), &report, &alert, &err);
+		verify_report(conn->profile, chain, &staple, conn_reference(conn), &report, &alert,
+			      &err);
+	tell_staple(conn, &staple);
 	if (report) {
 		keep_accepted(conn, report);
 	} else if (err.code) {

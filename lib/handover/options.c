@@ -24,6 +24,7 @@ static bool stays(int id)
 	case SLUICE_OPT_PASSWORD:
 	case SLUICE_OPT_CACERTFILE:
 	case SLUICE_OPT_CERTS_KEYS:
+	case SLUICE_OPT_OCSP_FILE:
 		return true;
 	default:
 		return false;

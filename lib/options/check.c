@@ -57,6 +57,11 @@ static int check_verify(const struct sluice_options *opts, enum sluice_role role
 {
 	bool has_fun = option_is_set(opts, SLUICE_OPT_VERIFY_FUN);
 
+	if (role == SLUICE_CLIENT && option_is_set(opts, SLUICE_OPT_OCSP) &&
+	    option_number(opts, SLUICE_OPT_OCSP, role) &&
+	    !option_number(opts, SLUICE_OPT_VERIFY, role) && !has_fun)
+		return err_set(err, SLUICE_E_OPTION_CONFLICT,
+			       "ocsp: needs verify = verify_peer, or verify_fun");
 	if (option_is_set(opts, SLUICE_OPT_VERIFY_TIMEOUT) && !has_fun &&
 	    !option_is_set(opts, SLUICE_OPT_CLIENT_CERT_CB))
 		return err_set(err, SLUICE_E_OPTION_CONFLICT,

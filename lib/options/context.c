@@ -224,7 +224,7 @@ static void hash_session_context(struct settings *settings, const struct credent
 	const struct sluice_hostname_check *check = &opts->hostname_check;
 	const struct option_value *fun = &opts->values[SLUICE_OPT_VERIFY_FUN];
 	const struct option_value *cert_cb = &opts->values[SLUICE_OPT_CLIENT_CERT_CB];
-	int64_t rules[8];
+	int64_t rules[9];
 	SHA256_CTX sha;
 	size_t i;
 
@@ -238,6 +238,7 @@ static void hash_session_context(struct settings *settings, const struct credent
 	rules[5] = option_number(opts, SLUICE_OPT_PEER_IDENTITY, role);
 	rules[6] = option_number(opts, SLUICE_OPT_CRL_CHECK, role);
 	rules[7] = (int64_t)creds->n_own;
+	rules[8] = role == SLUICE_CLIENT ? option_number(opts, SLUICE_OPT_OCSP, role) : 0;
 	SHA256_Init(&sha);
 	SHA256_Update(&sha, rules, sizeof(rules));
 	if (opts->bound_to)
@@ -294,6 +295,9 @@ static int set_role(SSL_CTX *ctx, const struct settings *settings,
 		/* Sessions go to the hook only, for whoever asks for them. */
 		SSL_CTX_set_session_cache_mode(ctx,
 					       SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+		if ((settings->verify_mode & SSL_VERIFY_PEER) &&
+		    option_number(opts, SLUICE_OPT_OCSP, role) != OCSP_OFF)
+			SSL_CTX_enable_ocsp_stapling(ctx);
 		return set_alpn(ctx, opts, err);
 	}
 	/* Resumption is by ticket only: no state per client. */

@@ -202,6 +202,10 @@ enum sluice_option option_other_form(enum sluice_option id)
 		return SLUICE_OPT_CACERTFILE;
 	case SLUICE_OPT_CACERTFILE:
 		return SLUICE_OPT_CACERTS;
+	case SLUICE_OPT_OCSP_RESPONSE:
+		return SLUICE_OPT_OCSP_FILE;
+	case SLUICE_OPT_OCSP_FILE:
+		return SLUICE_OPT_OCSP_RESPONSE;
 	default:
 		return id;
 	}
@@ -213,6 +217,13 @@ static bool sets_one_cert(const struct sluice_options *opts)
 	       option_is_set(opts, SLUICE_OPT_KEY) || option_is_set(opts, SLUICE_OPT_KEYFILE);
 }
 
+/* An OCSP response is about one certificate: another certificate leaves it behind. */
+void options_drop_ocsp(struct sluice_options *opts)
+{
+	option_value_clear(&opts->values[SLUICE_OPT_OCSP_FILE], SLUICE_TYPE_STRING);
+	option_value_clear(&opts->values[SLUICE_OPT_OCSP_RESPONSE], SLUICE_TYPE_DATA);
+}
+
 int options_overlay(struct sluice_options *opts, const struct sluice_options *extra)
 {
 	struct option_value copy;
@@ -220,6 +231,8 @@ int options_overlay(struct sluice_options *opts, const struct sluice_options *ex
 
 	if (sets_one_cert(extra))
 		option_value_clear(&opts->values[SLUICE_OPT_CERTS_KEYS], SLUICE_TYPE_LIST);
+	if (option_is_set(extra, SLUICE_OPT_CERT) || option_is_set(extra, SLUICE_OPT_CERTFILE))
+		options_drop_ocsp(opts);
 	for (id = 0; id < SLUICE_OPTIONS; id++) {
 		if (!extra->values[id].set)
 			continue;

@@ -121,6 +121,8 @@ int options_overlay(struct sluice_options *opts, const struct sluice_options *ex
  */
 int options_check_pair(const struct sluice_options *pair, bool keyless,
 		       struct sluice_error *ret_err);
+/* options_drop_ocsp() forgets the OCSP response of another certificate. */
+void options_drop_ocsp(struct sluice_options *opts);
 
 /* options_swap() exchanges the contents of two sets. */
 void options_swap(struct sluice_options *a, struct sluice_options *b);

@@ -31,6 +31,8 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 	profile->verify_peer = option_number(opts, SLUICE_OPT_VERIFY, role);
 	profile->fail_if_no_peer_cert = settings->verify_mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
 	profile->depth = (int)option_number(opts, SLUICE_OPT_DEPTH, role);
+	if (role == SLUICE_CLIENT && settings->verify_mode & SSL_VERIFY_PEER)
+		profile->ocsp = (enum ocsp_mode)option_number(opts, SLUICE_OPT_OCSP, role);
 	profile->sni = option_text(opts, SLUICE_OPT_SERVER_NAME_INDICATION);
 	if (profile->sni && !strcmp(profile->sni, "disable")) {
 		profile->sni_disabled = true;
@@ -102,6 +104,21 @@ static int get_credentials(struct sluice_profile *profile, const struct sluice_p
 	return credentials_load(&profile->creds, profile->opts, profile->role, err);
 }
 
+/* A derived profile staples what its base does, unless it has another certificate or response. */
+static int get_staple(struct sluice_profile *profile, const struct sluice_profile *base,
+		      const struct sluice_options *extra, struct sluice_error *err)
+{
+	if (profile->role != SLUICE_SERVER)
+		return 0;
+	if (base && ocsp_keep_is_for(base->stapled, profile->creds) &&
+	    !option_is_set(extra, SLUICE_OPT_OCSP_FILE) &&
+	    !option_is_set(extra, SLUICE_OPT_OCSP_RESPONSE)) {
+		profile->stapled = ocsp_keep_ref(base->stapled);
+		return 0;
+	}
+	return ocsp_keep_new(&profile->stapled, profile->opts, profile->creds, err);
+}
+
 /*
  * Builds the profiles of the hosts, and takes their options out of the profile's own: what is derived from
  * it shares the table.
@@ -150,6 +167,8 @@ static int build(struct sluice_profile *profile, const struct sluice_profile *ba
 		r = settings_get(settings, profile->opts, profile->role, err);
 	if (!r)
 		r = get_credentials(profile, base, extra, err);
+	if (!r)
+		r = get_staple(profile, base, extra, err);
 	if (!r)
 		r = check_keys(profile, settings, err);
 	if (r < 0)
@@ -323,6 +342,7 @@ struct sluice_profile *sluice_profile_unref(struct sluice_profile *profile)
 	host_table_unref(profile->hosts);
 	SSL_CTX_free(profile->ctx);
 	free(profile->settings);
+	ocsp_keep_unref(profile->stapled);
 	credentials_unref(profile->creds);
 	rules_free(profile->identity.allow);
 	rules_free(profile->identity.deny);

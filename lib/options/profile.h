@@ -12,7 +12,11 @@
 #include <sluice/verify.h>
 
 #include "crl/check.h"
+#include "ocsp/staple.h"
 #include "verify/identity.h"
+
+struct credentials;
+struct ocsp_keep;
 
 enum path_mode {
 	PATH_AUTO,
@@ -44,6 +48,8 @@ struct sluice_profile {
 	const struct sluice_hostname_check *hostname_check; /* in opts */
 	struct identity_policy identity;
 	struct crl_check crl;
+	enum ocsp_mode ocsp;           /* client */
+	struct ocsp_keep *stapled;     /* server: what it staples; NULL: no certificate */
 	bool sni_disabled;             /* no server name, and no name check */
 	const char *sni;               /* NULL: the host of connect; in opts */
 	const uint8_t *alpn_preferred; /* ProtocolNameList of a server; in opts; NULL: none */
@@ -107,6 +113,29 @@ int profile_new_bare(struct sluice_profile **ret_profile, const struct sluice_op
  */
 int crl_check_get(struct crl_check *ret_check, const struct sluice_options *opts,
 		  enum sluice_role role, struct sluice_error *ret_err);
+
+/*
+ * ocsp_keep_new() makes what a server with @creds staples, as ocsp_file or ocsp_response say. One that is out
+ * of date is kept, and not stapled. Profiles that derive from each other share it. Errors: OCSP, FILE, NOFILE,
+ * NOMEM.
+ */
+int ocsp_keep_new(struct ocsp_keep **ret_keep, const struct sluice_options *opts,
+		  struct credentials *creds, struct sluice_error *ret_err);
+struct ocsp_keep *ocsp_keep_ref(struct ocsp_keep *keep);
+struct ocsp_keep *ocsp_keep_unref(struct ocsp_keep *keep);
+
+/* ocsp_keep_is_for() tells whether the certificate of @creds is the one that @keep is about. NULL: it is not. */
+bool ocsp_keep_is_for(const struct ocsp_keep *keep, const struct credentials *creds);
+
+/*
+ * ocsp_check_own() holds a response of a server's own against the first certificate of its chain; where neither
+ * @chain nor @cas (NULL: none) has the issuer, without its signature. Errors: NOMEM.
+ */
+int ocsp_check_own(struct ocsp_verdict *ret_verdict, const CRYPTO_BUFFER *der,
+		   const STACK_OF(CRYPTO_BUFFER) * chain, const STACK_OF(CRYPTO_BUFFER) * cas);
+
+/* profile_staple() staples to the certificate of @ssl, which is about to be sent, what there is now. */
+int profile_staple(const struct sluice_profile *profile, SSL *ssl);
 
 /* profile_set_ticket_keys() makes a server's tickets those of everyone with the same 48 bytes. */
 #define PROFILE_TICKET_KEYS_LEN 48

@@ -414,6 +414,29 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.late = SLUICE_CLIENT,
 		.help = "function that chooses the certificate when a server asks for one",
 	},
+	[SLUICE_OPT_OCSP] = {
+		.name = "ocsp",
+		.type = SLUICE_TYPE_ENUM,
+		.roles = SLUICE_CLIENT,
+		.def = "if_present",
+		.values = "off|if_present|must",
+		.help = "stapled OCSP responses, where the server is verified: if_present: one "
+			"that comes must be good; must: one must come; off: not asked for",
+	},
+	[SLUICE_OPT_OCSP_FILE] = {
+		.name = "ocsp_file",
+		.type = SLUICE_TYPE_STRING,
+		.roles = SLUICE_SERVER,
+		.late = SLUICE_SERVER,
+		.help = "OCSP response for the own certificate, DER or PEM, to be stapled",
+	},
+	[SLUICE_OPT_OCSP_RESPONSE] = {
+		.name = "ocsp_response",
+		.type = SLUICE_TYPE_DATA,
+		.roles = SLUICE_SERVER,
+		.late = SLUICE_SERVER,
+		.help = "OCSP response to be stapled, DER; overrides ocsp_file",
+	},
 };
 
 const struct option_row *option_row(int id)

@@ -112,7 +112,7 @@ static inline int verify(struct world *w, const char *name)
 {
 	err_clear(&w->err);
 	w->alert = 0xff;
-	return verify_chain(&w->profile, w->chain, name, &w->alert, &w->err);
+	return verify_chain(&w->profile, w->chain, NULL, name, &w->alert, &w->err);
 }
 
 static inline void accepts(struct world *w, const char *name)
@@ -135,7 +135,7 @@ static inline void refuses(struct world *w, const char *name, int code, int aler
 			 w->err.x509_error);
 	assert_true(strlen(w->err.text) > 20);
 	/* Nobody has to listen. */
-	assert_int_equal(verify_chain(&w->profile, w->chain, name, &w->alert, NULL), -code);
+	assert_int_equal(verify_chain(&w->profile, w->chain, NULL, name, &w->alert, NULL), -code);
 }
 
 /* The usual world: root -> intermediate -> server. */

@@ -510,7 +510,7 @@ static void a_program_is_told(void **state)
 
 	init(&r, CRL_CHECK_PEER, 0, NULL);
 	put(&r, &r.u.intermediate, (struct crl_spec){ .revoked = r.u.server.cert });
-	assert_int_equal(verify_report(&r.u.w.profile, r.u.w.chain, "elsewhere.test", &report,
+	assert_int_equal(verify_report(&r.u.w.profile, r.u.w.chain, NULL, "elsewhere.test", &report,
 				       &r.u.w.alert, &r.u.w.err),
 			 0);
 	assert_int_equal(report->n, 2);

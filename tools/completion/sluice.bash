@@ -7,6 +7,7 @@ _sluice_values() {
 	--record-path) echo "auto kernel user" ;;
 	--client-auth) echo "none optional required" ;;
 	--starttls) echo "smtp imap" ;;
+	--ocsp-check) echo "off if_present must" ;;
 	--role) echo "client server" ;;
 	-o | --option)
 		sluice options --json 2>/dev/null |
@@ -25,7 +26,7 @@ _sluice() {
 		return
 	fi
 	case $prev in
-	--cert | --key | --cacert | --config | --session-in | --session-out | --output | -O | --chain | --batch | --trust)
+	--cert | --key | --cacert | --config | --session-in | --session-out | --output | -O | --chain | --batch | --trust | --ocsp)
 		_filedir
 		return
 		;;
@@ -33,7 +34,7 @@ _sluice() {
 		_filedir -d
 		return
 		;;
-	--mode | --record-path | --client-auth | --starttls | --role)
+	--mode | --record-path | --client-auth | --starttls | --role | --ocsp-check)
 		mapfile -t COMPREPLY < <(compgen -W "$(_sluice_values "$prev")" -- "$cur")
 		return
 		;;

@@ -50,6 +50,8 @@ static void show_text(const struct client *client, const struct sluice_conn_info
 	if (peer_names(client, &names))
 		fprintf(stderr, "certificate: %s\n     issuer: %s\n", names.subject, names.issuer);
 	fprintf(stderr, "certificate is %s\n", verify_text(client, info));
+	if (info->ocsp != SLUICE_OCSP_NOT_ASKED)
+		fprintf(stderr, "stapled OCSP response: %s\n", sluice_ocsp_name(info->ocsp));
 	describe_path(&info->tx, path, sizeof(path));
 	fprintf(stderr, "sending by %s; ", path);
 	describe_path(&info->rx, path, sizeof(path));

@@ -16,6 +16,7 @@
 
 struct batch {
 	const struct verify_request *defaults;
+	const struct verify_ocsp *ocsp; /* what a request leaves out */
 	json_tokener *tokener;
 	bool unusable; /* a request was */
 };
@@ -115,11 +116,42 @@ static int get_rules(struct json_object *from, struct verify_request *request,
 	return 0;
 }
 
+static int get_ocsp(struct json_object *from, const struct verify_request *request,
+		    struct verify_ocsp *ocsp, struct sluice_error *err)
+{
+	bool is_asked = ocsp->mode != OCSP_OFF;
+	const char *text;
+	int r;
+
+	if (request->peer == SLUICE_CLIENT) { /* clients staple nothing */
+		ocsp->mode = OCSP_OFF;
+		if (json_object_object_get_ex(from, "ocsp", NULL) ||
+		    json_object_object_get_ex(from, "ocsp_check", NULL))
+			return err_set(err, SLUICE_E_OPTION,
+				       "ocsp is of a server, not of a client");
+		return 0;
+	}
+	r = get_text(from, "ocsp_check", &text, err);
+	if (r < 0)
+		return r;
+	if (text && !verify_ocsp_mode(text, &ocsp->mode))
+		return err_set(err, SLUICE_E_OPTION, "ocsp_check is not off, if_present or must");
+	is_asked |= text != NULL;
+	r = get_text(from, "ocsp", &text, err);
+	if (r < 0 || !text)
+		return r;
+	if (!is_asked)
+		ocsp->mode = OCSP_IF_PRESENT;
+	return verify_ocsp_text(&ocsp->der, text, err);
+}
+
 /* An unknown member is an error: it could be a rule that nobody would hold to. */
 static int check_members(struct json_object *from, struct sluice_error *err)
 {
-	static const char *const known[] = { "id",   "chain", "trust", "name",
-					     "time", "peer",  "depth", "partial_chain" };
+	static const char *const known[] = {
+		"id",   "chain", "trust",         "name", "time",
+		"peer", "depth", "partial_chain", "ocsp", "ocsp_check"
+	};
 	size_t i;
 
 	json_object_object_foreach(from, key, value)
@@ -136,7 +168,7 @@ static int check_members(struct json_object *from, struct sluice_error *err)
 }
 
 static int get_request(struct json_object *from, struct verify_request *request,
-		       struct sluice_error *err)
+		       struct verify_ocsp *ocsp, struct sluice_error *err)
 {
 	int r;
 
@@ -149,6 +181,8 @@ static int get_request(struct json_object *from, struct verify_request *request,
 		r = get_time(from, request, err);
 	if (!r)
 		r = get_rules(from, request, err);
+	if (!r)
+		r = get_ocsp(from, request, ocsp, err);
 	if (!r)
 		r = get_certs(from, "chain", &request->certs, err);
 	if (!r && !request->certs)
@@ -172,18 +206,21 @@ static struct json_object *unusable(const char *why)
 static struct json_object *answer(struct batch *batch, struct json_object *from)
 {
 	struct verify_request request = *batch->defaults;
+	struct verify_ocsp ocsp = *batch->ocsp;
 	struct json_object *verdict;
 	enum verify_status status;
 	struct sluice_error err;
 
 	err_clear(&err);
 	request.certs = NULL;
-	if (get_request(from, &request, &err) < 0) {
+	if (get_request(from, &request, &ocsp, &err) < 0) {
 		batch->unusable = true;
 		verdict = unusable(err.text);
 	} else {
-		verdict = verify_judge(&request, &status);
+		verdict = verify_judge(&request, &ocsp, &status);
 	}
+	if (ocsp.der != batch->ocsp->der)
+		CRYPTO_BUFFER_free(ocsp.der);
 	sk_X509_pop_free(request.certs, X509_free);
 	if (request.trust != batch->defaults->trust)
 		X509_STORE_free(request.trust);
@@ -212,9 +249,10 @@ static void do_line(struct batch *batch, const char *line, size_t len)
 	json_object_put(from);
 }
 
-enum verify_status verify_batch(FILE *in, const struct verify_request *defaults)
+enum verify_status verify_batch(FILE *in, const struct verify_request *defaults,
+				const struct verify_ocsp *ocsp)
 {
-	struct batch batch = { .defaults = defaults, .tokener = json_tokener_new() };
+	struct batch batch = { .defaults = defaults, .ocsp = ocsp, .tokener = json_tokener_new() };
 	char *line = NULL;
 	size_t size = 0;
 	ssize_t len;

@@ -120,12 +120,13 @@ static void add_refusal(struct json_object *object, const struct verify_verdict 
 }
 
 struct json_object *verify_judge(const struct verify_request *request,
-				 enum verify_status *ret_status)
+				 const struct verify_ocsp *ocsp, enum verify_status *ret_status)
 {
-	struct json_object *object = json_object_new_object();
+	struct json_object *object = json_object_new_object(), *status;
 	struct verify_verdict verdict;
 
 	verify_run(&verdict, request);
+	status = verify_ocsp(&verdict, request, ocsp);
 	*ret_status = verdict.x509_error ? VERIFY_REJECTED : VERIFY_ACCEPTED;
 	json_object_object_add(object, "result",
 			       json_object_new_string(verdict.x509_error ? "rejected"
@@ -134,6 +135,8 @@ struct json_object *verify_judge(const struct verify_request *request,
 		add_refusal(object, &verdict);
 	else
 		add_path(object, verdict.path);
+	if (status)
+		json_object_object_add(object, "ocsp", status);
 	json_object_object_add(object, "paths_tried", json_object_new_int64(verdict.n_paths));
 	verify_verdict_clear(&verdict);
 	return object;

@@ -7,6 +7,9 @@
 
 #include <json-c/json.h>
 
+#include <openssl/pool.h>
+
+#include "ocsp/staple.h"
 #include "verify/verify.h"
 
 /* Exit statuses, which scripts tell apart: those of openssl-verify(1) and grep(1). */
@@ -29,18 +32,39 @@ int verify_certs(STACK_OF(X509) * *ret_certs, const char *pem, size_t pem_len, c
  */
 bool verify_time(const char *text, int64_t *ret_s);
 
+/* struct verify_ocsp - a response, as a server would have stapled it. */
+struct verify_ocsp {
+	CRYPTO_BUFFER *der; /* NULL: none */
+	enum ocsp_mode mode;
+};
+
+/* verify_ocsp_mode() reads a word of option ocsp. False: it is none. */
+bool verify_ocsp_mode(const char *word, enum ocsp_mode *ret_mode);
+
+/* verify_ocsp_text() reads a response from PEM, or DER in base64. Errors: OCSP, NOMEM. */
+int verify_ocsp_text(CRYPTO_BUFFER **ret_der, const char *text, struct sluice_error *ret_err);
+
+/*
+ * verify_ocsp() holds the response against a path that is valid, and refuses the verdict where a handshake
+ * would. Returns what it found as an object; NULL: nothing was asked.
+ */
+struct json_object *verify_ocsp(struct verify_verdict *verdict,
+				const struct verify_request *request,
+				const struct verify_ocsp *ocsp);
+
 /*
  * verify_judge() judges @request and makes an object of the verdict. NULL: no memory. *@ret_status is
  * VERIFY_ACCEPTED or VERIFY_REJECTED.
  */
 struct json_object *verify_judge(const struct verify_request *request,
-				 enum verify_status *ret_status);
+				 const struct verify_ocsp *ocsp, enum verify_status *ret_status);
 
 /*
  * verify_batch() reads one request in JSON per line from @in and prints one verdict per line. @defaults
  * has what a request leaves out, but for the certificates. Returns an exit status: of the requests
  * themselves only whether all were usable.
  */
-enum verify_status verify_batch(FILE *in, const struct verify_request *defaults);
+enum verify_status verify_batch(FILE *in, const struct verify_request *defaults,
+				const struct verify_ocsp *ocsp);
 
 #endif

@@ -19,6 +19,7 @@ struct settings {
 	struct arg_list trust;
 	bool system;
 	const char *host, *ip, *time;
+	const char *ocsp, *ocsp_check;
 	bool client, partial_chain, json;
 	int64_t depth;
 };
@@ -44,6 +45,11 @@ static const struct arg verify_args[] = {
 	  "intermediates allowed, not counting self-issued ones (10)", .min = 0, .max = 100 },
 	{ "partial-chain", 0, ARG_FLAG, offsetof(struct settings, partial_chain), NULL,
 	  "a trusted certificate need not be self-signed" },
+	{ "ocsp", 0, ARG_TEXT, offsetof(struct settings, ocsp), "FILE",
+	  "the OCSP response that came with it, DER or PEM" },
+	{ "ocsp-check", 0, ARG_CHOICE, offsetof(struct settings, ocsp_check), "WHEN",
+	  "as option ocsp: off, if_present (default with --ocsp) or must",
+	  .choices = "off|if_present|must" },
 	{ "json", 0, ARG_FLAG, offsetof(struct settings, json), NULL, "print JSON" },
 	{ NULL },
 };
@@ -83,6 +89,15 @@ static int load_trust(struct verify_request *request, const struct settings *set
 	return r;
 }
 
+static int load_ocsp(struct verify_ocsp *ocsp, const struct settings *settings,
+		     struct sluice_error *err)
+{
+	ocsp->mode = settings->ocsp ? OCSP_IF_PRESENT : OCSP_OFF;
+	if (settings->ocsp_check)
+		verify_ocsp_mode(settings->ocsp_check, &ocsp->mode);
+	return settings->ocsp ? ocsp_read_file(&ocsp->der, "--ocsp", settings->ocsp, err) : 0;
+}
+
 static bool is_address(const char *text)
 {
 	uint8_t bytes[16];
@@ -99,6 +114,10 @@ static const char *check(const struct settings *settings)
 		return "--host and --ip exclude each other";
 	if (settings->batch && (settings->host || settings->ip))
 		return "in a batch the name is in the request";
+	if (settings->batch && settings->ocsp)
+		return "in a batch the OCSP response is in the request";
+	if (settings->client && (settings->ocsp || settings->ocsp_check))
+		return "--ocsp is of a server: clients staple nothing";
 	if (settings->ip && !is_address(settings->ip))
 		return "--ip is not an address";
 	if (settings->host && (is_address(settings->host) || !*settings->host))
@@ -106,6 +125,25 @@ static const char *check(const struct settings *settings)
 	if (settings->chain && !settings->trust.n && !settings->system)
 		return "--trust or --system is needed";
 	return NULL;
+}
+
+static void print_ocsp(struct json_object *verdict)
+{
+	struct json_object *ocsp, *member;
+	char text[32];
+	struct tm tm;
+	time_t time;
+
+	if (!json_object_object_get_ex(verdict, "ocsp", &ocsp))
+		return;
+	printf("OCSP response: %s", json_object_get_string(json_object_object_get(ocsp, "result")));
+	if (json_object_object_get_ex(ocsp, "next_update", &member)) {
+		time = json_object_get_int64(member);
+		gmtime_r(&time, &tm);
+		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
+		printf(", next update %s", text);
+	}
+	putchar('\n');
 }
 
 static void print_text(struct json_object *verdict)
@@ -127,7 +165,8 @@ static void print_text(struct json_object *verdict)
 		       json_object_get_string(json_object_array_get_idx(member, i)));
 }
 
-static int run_one(const struct settings *settings, struct verify_request *request)
+static int run_one(const struct settings *settings, struct verify_request *request,
+		   const struct verify_ocsp *ocsp)
 {
 	struct json_object *verdict;
 	enum verify_status status;
@@ -137,7 +176,7 @@ static int run_one(const struct settings *settings, struct verify_request *reque
 	request->name = settings->host ? settings->host : settings->ip;
 	if (load_chain(request, settings->chain, &err) < 0)
 		return unusable(err.text);
-	verdict = verify_judge(request, &status);
+	verdict = verify_judge(request, ocsp, &status);
 	if (!verdict)
 		return unusable("no memory");
 	if (settings->json) {
@@ -145,11 +184,13 @@ static int run_one(const struct settings *settings, struct verify_request *reque
 		return (int)status;
 	}
 	print_text(verdict);
+	print_ocsp(verdict);
 	json_object_put(verdict);
 	return (int)status;
 }
 
-static int run_batch(const struct settings *settings, const struct verify_request *request)
+static int run_batch(const struct settings *settings, const struct verify_request *request,
+		     const struct verify_ocsp *ocsp)
 {
 	FILE *in = strcmp(settings->batch, "-") == 0 ? stdin : fopen(settings->batch, "re");
 	int r;
@@ -158,7 +199,7 @@ static int run_batch(const struct settings *settings, const struct verify_reques
 		perror("sluice verify: --batch");
 		return VERIFY_UNUSABLE;
 	}
-	r = (int)verify_batch(in, request);
+	r = (int)verify_batch(in, request, ocsp);
 	if (in != stdin)
 		fclose(in);
 	return r;
@@ -168,6 +209,7 @@ static int verify_main(int argc, char **argv)
 {
 	struct settings settings = { .depth = 10 };
 	struct verify_request request = { .now_s = time(NULL), .rule = NAMES_HTTPS };
+	struct verify_ocsp ocsp = { 0 };
 	struct sluice_error err;
 	const char *wrong;
 	int r;
@@ -184,10 +226,12 @@ static int verify_main(int argc, char **argv)
 	request.depth = (int)settings.depth;
 	request.partial_chain = settings.partial_chain;
 	err_clear(&err);
-	if (load_trust(&request, &settings, &err) < 0)
+	if (load_trust(&request, &settings, &err) < 0 || load_ocsp(&ocsp, &settings, &err) < 0)
 		r = unusable(err.text);
 	else
-		r = settings.batch ? run_batch(&settings, &request) : run_one(&settings, &request);
+		r = settings.batch ? run_batch(&settings, &request, &ocsp)
+				   : run_one(&settings, &request, &ocsp);
+	CRYPTO_BUFFER_free(ocsp.der);
 	X509_STORE_free(request.trust);
 	sk_X509_pop_free(request.certs, X509_free);
 	return r;
@@ -200,7 +244,8 @@ const struct command cmd_verify = {
 	.details =
 		"The exit status is 0 for a certificate that is accepted, 1 for one that is not, and 2\n"
 		"where there was nothing to judge. In a batch it is 0 or 2. A request of a batch has\n"
-		"chain and trust (PEM), name, time, peer (server or client), depth and partial_chain;\n"
+		"chain and trust (PEM), name, time, peer (server or client), depth, partial_chain, ocsp\n"
+		"(PEM, or DER in base64) and ocsp_check (off, if_present or must);\n"
 		"what it leaves out is taken from the command line. Its id comes back in the verdict.",
 	.args = verify_args,
 	.run = verify_main,

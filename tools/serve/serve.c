@@ -23,6 +23,8 @@ static const struct arg serve_args[] = {
 	  "files to serve; default: the working directory" },
 	TLS_ARG_ROWS(struct serve_settings, tls),
 	{ "alpn", 0, ARG_TEXT, FIELD(alpn), "LIST", "application protocols to accept" },
+	{ "ocsp", 0, ARG_TEXT, FIELD(tls.ocsp_file), "FILE",
+	  "OCSP response to be stapled, DER or PEM" },
 	{ "client-auth", 0, ARG_CHOICE, FIELD(client_auth), "WHEN",
 	  "none (default), optional or required", .choices = "none|optional|required" },
 	{ "tickets", 0, ARG_NUMBER, FIELD(tickets), "N", "session tickets per handshake; 0: none",
@@ -93,6 +95,16 @@ static int make_profile(struct server *server, struct sluice_error *err)
 	return r;
 }
 
+/* What the library does in silence: a response that is out of date is no reason not to serve. */
+static void warn_of_staple(const struct server *server)
+{
+	struct sluice_ocsp_info info;
+
+	if (sluice_profile_ocsp(server->profile, NULL, &info, sizeof(info)) == 0 && !info.stapled)
+		fprintf(stderr, "sluice serve: the OCSP response is out of date, and is not "
+				"stapled\n");
+}
+
 static int open_root(struct server *server)
 {
 	const char *root = server->settings->root ? server->settings->root : ".";
@@ -155,6 +167,7 @@ static int serve_run(int argc, char **argv)
 		complain("serve", &err);
 		return EXIT_USAGE;
 	}
+	warn_of_staple(&server);
 	if (open_root(&server) < 0)
 		goto out;
 	status = EXIT_FAILED;
