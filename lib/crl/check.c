@@ -250,7 +250,7 @@ static int check_cert(struct status *status)
 
 static struct crl_verdict judge(const struct status *status)
 {
-	struct crl_verdict verdict = { .crl_reason = CRL_REASON_NONE };
+	struct crl_verdict verdict = { 0 };
 
 	if (status->revoked) {
 		verdict.x509_error = X509_V_ERR_CERT_REVOKED;
@@ -273,22 +273,22 @@ static struct crl_verdict judge(const struct status *status)
 	return verdict;
 }
 
-static struct crl_verdict check_at(const struct crl_check *check, const STACK_OF(X509) * path,
-				   size_t i, int64_t now_s)
+static struct crl_verdict check_at(const struct crl_check *check,
+				   const struct verify_request *request,
+				   const STACK_OF(X509) * path, size_t i)
 {
 	struct status status = {
 		.check = check,
 		.path = path,
 		.index = i,
 		.cert = sk_X509_value(path, i),
-		.now_s = now_s,
-		.crl_reason = CRL_REASON_NONE,
+		.now_s = request->now_s,
 	};
 	struct crl_verdict verdict;
 	int r = check_cert(&status);
 
 	if (r < 0)
-		verdict = (struct crl_verdict){ X509_V_ERR_OUT_OF_MEM, NULL, 0, CRL_REASON_NONE };
+		verdict = (struct crl_verdict){ X509_V_ERR_OUT_OF_MEM, NULL, 0, 0 };
 	else
 		verdict = judge(&status);
 	verdict.index = i;
@@ -301,8 +301,8 @@ static bool is_final(int x509_error)
 	return x509_error == X509_V_ERR_CERT_REVOKED || x509_error == X509_V_ERR_OUT_OF_MEM;
 }
 
-int crl_check_path(const struct crl_check *check, const STACK_OF(X509) * path, int64_t now_s,
-		   struct crl_verdict *ret_verdict)
+int crl_check_path(const struct crl_check *check, const struct verify_request *request,
+		   const STACK_OF(X509) * path, struct crl_verdict *ret_verdict)
 {
 	struct crl_verdict verdict, open = { 0 };
 	size_t i, n = sk_X509_num(path);
@@ -313,7 +313,7 @@ int crl_check_path(const struct crl_check *check, const STACK_OF(X509) * path, i
 	if (check->mode == CRL_CHECK_PEER && n > 1)
 		n = 1;
 	for (i = 0; i < n; i++) {
-		verdict = check_at(check, path, i, now_s);
+		verdict = check_at(check, request, path, i);
 		if (is_final(verdict.x509_error)) {
 			*ret_verdict = verdict;
 			return verdict.x509_error;
@@ -325,4 +325,15 @@ int crl_check_path(const struct crl_check *check, const STACK_OF(X509) * path, i
 		return 0;
 	*ret_verdict = open;
 	return open.x509_error;
+}
+
+void crl_check_verdict(struct verify_verdict *verdict, const struct crl_check *check,
+		       const struct verify_request *request)
+{
+	struct crl_verdict crl = { 0 };
+
+	if (verdict->x509_error || !crl_check_path(check, request, verdict->path, &crl))
+		return;
+	verify_verdict_refuse(verdict, crl.x509_error, crl.reason, crl.index);
+	verdict->crl_reason = crl.crl_reason;
 }

@@ -24,8 +24,7 @@
 /* RFC 5280, 5.2: critical extensions of a CRL that are evaluated here. */
 static bool is_known_extension(int nid)
 {
-	return nid == NID_issuing_distribution_point || nid == NID_authority_key_identifier ||
-	       nid == NID_crl_number;
+	return nid == NID_issuing_distribution_point || nid == NID_authority_key_identifier;
 }
 
 static const char *refuse_extensions(const X509_CRL *x509)
@@ -38,6 +37,8 @@ static const char *refuse_extensions(const X509_CRL *x509)
 		nid = OBJ_obj2nid(X509_EXTENSION_get_object((X509_EXTENSION *)ext));
 		if (nid == NID_delta_crl)
 			return "a delta CRL: only complete CRLs are evaluated";
+		if (X509_EXTENSION_get_critical(ext) && nid == NID_crl_number)
+			return "its CRL number is critical, which RFC 5280, 5.2.3 forbids";
 		if (X509_EXTENSION_get_critical(ext) && !is_known_extension(nid))
 			return "it has a critical extension that is not evaluated";
 	}
@@ -352,7 +353,7 @@ bool crl_revoked(const struct sluice_crl *crl, const ASN1_INTEGER *serial, int *
 	if (!X509_CRL_get0_by_serial(crl->x509, &entry, (ASN1_INTEGER *)serial))
 		return false;
 	reason = X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, NULL, NULL);
-	*ret_reason = reason ? (int)ASN1_ENUMERATED_get(reason) : CRL_REASON_NONE;
+	*ret_reason = reason ? (int)ASN1_ENUMERATED_get(reason) : 0;
 	ASN1_ENUMERATED_free(reason);
 	ERR_clear_error();
 	return true;

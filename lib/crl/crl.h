@@ -43,7 +43,7 @@ struct sluice_crl {
 /* crl_is_signed_by() tells whether the public key of @issuer verifies the signature. */
 bool crl_is_signed_by(struct sluice_crl *crl, X509 *issuer);
 
-/* crl_revoked() looks @serial up. Returns whether it is listed, and why (CRL_REASON_*). */
+/* crl_revoked() looks @serial up. Returns whether it is listed, and why: CRLReason, or 0. */
 bool crl_revoked(const struct sluice_crl *crl, const ASN1_INTEGER *serial, int *ret_reason);
 
 /*
@@ -56,6 +56,7 @@ bool crl_supersedes(const struct sluice_crl *crl, const struct sluice_crl *old);
 struct crl_list {
 	struct sluice_crl **crls;
 	size_t n;
+	size_t n_left_out; /* by crl_list_read(), because it was lenient */
 };
 
 struct sluice_crl_found {
@@ -67,7 +68,7 @@ void crl_list_clear(struct crl_list *list);
 
 /*
  * crl_list_read() adds all CRLs of a text in PEM, or the one in DER; there is at least one. With
- * @lenient, those that sluice_crl_parse() calls UNSUPPORTED are left out. @what names it in errors.
+ * @lenient, those that sluice_crl_parse() calls UNSUPPORTED are counted, and left out. @what names it in errors.
  */
 int crl_list_read(struct crl_list *list, const void *data, size_t len, const char *what,
 		  bool lenient, struct sluice_error *ret_err);

@@ -68,8 +68,10 @@ static int add_der(struct crl_list *list, const void *der, size_t len, const cha
 	struct sluice_crl *crl;
 	int r = sluice_crl_parse(&crl, der, len, &why);
 
-	if (r == -SLUICE_E_UNSUPPORTED && lenient)
+	if (r == -SLUICE_E_UNSUPPORTED && lenient) {
+		list->n_left_out++;
 		return 0;
+	}
 	if (r < 0)
 		return err_set(err, -r, "%s: %s", what, why.text);
 	r = crl_list_add(list, crl, SLUICE_CRL_MAX_FILE);

@@ -122,6 +122,7 @@ int bad_cert_refuse(const struct verify_finding *finding, const char *name, uint
 	if (ret_err) {
 		ret_err->x509_error = finding->x509_error;
 		ret_err->bad_cert = finding->reason;
+		ret_err->crl_reason = finding->crl_reason;
 	}
 	return -code;
 }

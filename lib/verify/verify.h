@@ -32,6 +32,7 @@ struct verify_verdict {
 	const char *reason;    /* a text that is never freed; NULL: accepted */
 	size_t index;          /* whose fault, counted from the peer's certificate: 0 */
 	int code;              /* SLUICE_E_*, or SLUICE_OK */
+	int crl_reason;        /* CERT_REVOKED: CRLReason (RFC 5280, 5.3.1), 0: none is stated */
 	bool by_wildcard;      /* HOSTNAME: rule https would have accepted it */
 	uint8_t alert;         /* what the peer is to be told; of no meaning if accepted */
 	STACK_OF(X509) * path; /* accepted: the peer's certificate to the trust anchor; or NULL */

@@ -58,11 +58,12 @@ static void check_path(X509 *x509, struct crl_list *list)
 {
 	struct crl_check check = { CRL_CHECK_TRUE, &ops, list, "" };
 	STACK_OF(X509) *path = sk_X509_new_null();
+	struct verify_request request = { .certs = path, .now_s = 1800000000 };
 	struct crl_verdict verdict = { 0 };
 	int x509_error;
 
 	REQUIRE(path && sk_X509_push(path, x509) && sk_X509_push(path, x509));
-	x509_error = crl_check_path(&check, path, 1800000000, &verdict);
+	x509_error = crl_check_path(&check, &request, path, &verdict);
 	REQUIRE(!x509_error || (verdict.reason && verdict.index == 0));
 	sk_X509_free(path);
 }

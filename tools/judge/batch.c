@@ -15,7 +15,7 @@
 #define MAX_LINE (8 << 20)
 
 struct batch {
-	const struct verify_request *defaults;
+	const struct verify_case *defaults;
 	json_tokener *tokener;
 	bool unusable; /* a request was */
 };
@@ -87,6 +87,29 @@ static int get_time(struct json_object *from, struct verify_request *request,
 	return err_set(err, SLUICE_E_OPTION, "time is neither seconds nor a time of RFC 3339");
 }
 
+static int get_crls(struct json_object *from, struct verify_case *it, struct sluice_error *err)
+{
+	struct json_object *member;
+	const char *mode;
+	int r;
+
+	if (json_object_object_get_ex(from, "crls", &member) && member) {
+		it->crls = (struct verify_crls){ 0 };
+		r = verify_crls_add_json(&it->crls, member, err);
+		if (r < 0)
+			return r;
+		if (it->crl_mode == CRL_CHECK_FALSE)
+			it->crl_mode = CRL_CHECK_TRUE;
+	}
+	r = get_text(from, "crl_check", &mode, err);
+	if (r < 0 || !mode)
+		return r;
+	if (!verify_crl_mode(mode, &it->crl_mode))
+		return err_set(err, SLUICE_E_OPTION,
+			       "crl_check is none of false, true, peer, best_effort");
+	return 0;
+}
+
 static int get_rules(struct json_object *from, struct verify_request *request,
 		     struct sluice_error *err)
 {
@@ -118,8 +141,10 @@ static int get_rules(struct json_object *from, struct verify_request *request,
 /* An unknown member is an error: it could be a rule that nobody would hold to. */
 static int check_members(struct json_object *from, struct sluice_error *err)
 {
-	static const char *const known[] = { "id",   "chain", "trust", "name",
-					     "time", "peer",  "depth", "partial_chain" };
+	static const char *const known[] = {
+		"id",   "chain", "trust",         "name", "time",
+		"peer", "depth", "partial_chain", "crls", "crl_check"
+	};
 	size_t i;
 
 	json_object_object_foreach(from, key, value)
@@ -135,9 +160,9 @@ static int check_members(struct json_object *from, struct sluice_error *err)
 	return 0;
 }
 
-static int get_request(struct json_object *from, struct verify_request *request,
-		       struct sluice_error *err)
+static int get_request(struct json_object *from, struct verify_case *it, struct sluice_error *err)
 {
+	struct verify_request *request = &it->request;
 	int r;
 
 	if (!json_object_is_type(from, json_type_object))
@@ -155,6 +180,8 @@ static int get_request(struct json_object *from, struct verify_request *request,
 		r = err_set(err, SLUICE_E_OPTION, "a request needs a chain");
 	if (!r)
 		r = get_trust(from, request, err);
+	if (!r)
+		r = get_crls(from, it, err);
 	return r;
 }
 
@@ -171,22 +198,24 @@ static struct json_object *unusable(const char *why)
 
 static struct json_object *answer(struct batch *batch, struct json_object *from)
 {
-	struct verify_request request = *batch->defaults;
+	struct verify_case it = *batch->defaults;
 	struct json_object *verdict;
 	enum verify_status status;
 	struct sluice_error err;
 
 	err_clear(&err);
-	request.certs = NULL;
-	if (get_request(from, &request, &err) < 0) {
+	it.request.certs = NULL;
+	if (get_request(from, &it, &err) < 0) {
 		batch->unusable = true;
 		verdict = unusable(err.text);
 	} else {
-		verdict = verify_judge(&request, &status);
+		verdict = verify_judge(&it, &status);
 	}
-	sk_X509_pop_free(request.certs, X509_free);
-	if (request.trust != batch->defaults->trust)
-		X509_STORE_free(request.trust);
+	sk_X509_pop_free(it.request.certs, X509_free);
+	if (it.request.trust != batch->defaults->request.trust)
+		X509_STORE_free(it.request.trust);
+	if (it.crls.db != batch->defaults->crls.db)
+		verify_crls_clear(&it.crls);
 	return verdict;
 }
 
@@ -212,7 +241,7 @@ static void do_line(struct batch *batch, const char *line, size_t len)
 	json_object_put(from);
 }
 
-enum verify_status verify_batch(FILE *in, const struct verify_request *defaults)
+enum verify_status verify_batch(FILE *in, const struct verify_case *defaults)
 {
 	struct batch batch = { .defaults = defaults, .tokener = json_tokener_new() };
 	char *line = NULL;

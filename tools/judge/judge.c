@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "options/pem.h"
 #include "tls/control.h"
+#include "verify/reason.h"
 #include "judge.h"
 
 #define NAME_LEN 512 /* a subject in a verdict */
@@ -115,17 +116,24 @@ static void add_refusal(struct json_object *object, const struct verify_verdict 
 	json_object_object_add(object, "x509_error", json_object_new_int(verdict->x509_error));
 	json_object_object_add(object, "error",
 			       json_object_new_string(sluice_error_name(verdict->code)));
+	if (verdict->crl_reason)
+		json_object_object_add(object, "crl_reason",
+				       json_object_new_int(verdict->crl_reason));
+	json_object_object_add(
+		object, "bad_cert",
+		json_object_new_string(sluice_bad_cert_name(bad_cert_of(verdict->x509_error))));
 	json_object_object_add(object, "alert",
 			       json_object_new_string(sluice_alert_name(verdict->alert)));
 }
 
-struct json_object *verify_judge(const struct verify_request *request,
-				 enum verify_status *ret_status)
+struct json_object *verify_judge(const struct verify_case *it, enum verify_status *ret_status)
 {
+	const struct crl_check crl = verify_crls_check(&it->crls, it->crl_mode);
 	struct json_object *object = json_object_new_object();
 	struct verify_verdict verdict;
 
-	verify_run(&verdict, request);
+	verify_run(&verdict, &it->request);
+	crl_check_verdict(&verdict, &crl, &it->request);
 	*ret_status = verdict.x509_error ? VERIFY_REJECTED : VERIFY_ACCEPTED;
 	json_object_object_add(object, "result",
 			       json_object_new_string(verdict.x509_error ? "rejected"
@@ -134,6 +142,9 @@ struct json_object *verify_judge(const struct verify_request *request,
 		add_refusal(object, &verdict);
 	else
 		add_path(object, verdict.path);
+	if (it->crls.n_left_out)
+		json_object_object_add(object, "crls_left_out",
+				       json_object_new_int64((int64_t)it->crls.n_left_out));
 	json_object_object_add(object, "paths_tried", json_object_new_int64(verdict.n_paths));
 	verify_verdict_clear(&verdict);
 	return object;

@@ -7,6 +7,7 @@
 
 #include <json-c/json.h>
 
+#include "crls.h"
 #include "verify/verify.h"
 
 /* Exit statuses, which scripts tell apart: those of openssl-verify(1) and grep(1). */
@@ -14,6 +15,13 @@ enum verify_status {
 	VERIFY_ACCEPTED = 0,
 	VERIFY_REJECTED = 1,
 	VERIFY_UNUSABLE = 2, /* there was nothing to judge */
+};
+
+/* struct verify_case - what is judged: a path, and the revocation of what is on it. */
+struct verify_case {
+	struct verify_request request;
+	struct verify_crls crls;
+	enum crl_mode crl_mode;
 };
 
 /*
@@ -30,17 +38,16 @@ int verify_certs(STACK_OF(X509) * *ret_certs, const char *pem, size_t pem_len, c
 bool verify_time(const char *text, int64_t *ret_s);
 
 /*
- * verify_judge() judges @request and makes an object of the verdict. NULL: no memory. *@ret_status is
+ * verify_judge() judges @it and makes an object of the verdict. NULL: no memory. *@ret_status is
  * VERIFY_ACCEPTED or VERIFY_REJECTED.
  */
-struct json_object *verify_judge(const struct verify_request *request,
-				 enum verify_status *ret_status);
+struct json_object *verify_judge(const struct verify_case *it, enum verify_status *ret_status);
 
 /*
  * verify_batch() reads one request in JSON per line from @in and prints one verdict per line. @defaults
  * has what a request leaves out, but for the certificates. Returns an exit status: of the requests
  * themselves only whether all were usable.
  */
-enum verify_status verify_batch(FILE *in, const struct verify_request *defaults);
+enum verify_status verify_batch(FILE *in, const struct verify_case *defaults);
 
 #endif

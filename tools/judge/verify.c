@@ -21,6 +21,8 @@ struct settings {
 	const char *host, *ip, *time;
 	bool client, partial_chain, json;
 	int64_t depth;
+	struct arg_list crls;
+	const char *crl_check;
 };
 
 static const struct arg verify_args[] = {
@@ -44,6 +46,11 @@ static const struct arg verify_args[] = {
 	  "intermediates allowed, not counting self-issued ones (10)", .min = 0, .max = 100 },
 	{ "partial-chain", 0, ARG_FLAG, offsetof(struct settings, partial_chain), NULL,
 	  "a trusted certificate need not be self-signed" },
+	{ "crl", 0, ARG_LIST, offsetof(struct settings, crls), "FILE",
+	  "CRLs, in PEM or DER; repeatable" },
+	{ "crl-check", 0, ARG_CHOICE, offsetof(struct settings, crl_check), "WHICH",
+	  "which certificates must not be revoked (true, with --crl)",
+	  .choices = "false|true|peer|best_effort" },
 	{ "json", 0, ARG_FLAG, offsetof(struct settings, json), NULL, "print JSON" },
 	{ NULL },
 };
@@ -80,6 +87,23 @@ static int load_trust(struct verify_request *request, const struct settings *set
 		r = trust_add_path(request->trust, "--trust", settings->trust.items[i], err);
 	if (!r && settings->system)
 		r = trust_add_system(request->trust, "--system", err);
+	return r;
+}
+
+static int load_crls(struct verify_case *it, const struct settings *settings,
+		     struct sluice_error *err)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; !r && i < settings->crls.n; i++)
+		r = verify_crls_add_file(&it->crls, settings->crls.items[i], err);
+	if (!r && it->crls.n_left_out)
+		fprintf(stderr, "sluice verify: %zu CRLs that cannot be evaluated are left out\n",
+			it->crls.n_left_out);
+	it->crl_mode = settings->crls.n ? CRL_CHECK_TRUE : CRL_CHECK_FALSE;
+	if (settings->crl_check)
+		verify_crl_mode(settings->crl_check, &it->crl_mode);
 	return r;
 }
 
@@ -127,8 +151,9 @@ static void print_text(struct json_object *verdict)
 		       json_object_get_string(json_object_array_get_idx(member, i)));
 }
 
-static int run_one(const struct settings *settings, struct verify_request *request)
+static int run_one(const struct settings *settings, struct verify_case *it)
 {
+	struct verify_request *request = &it->request;
 	struct json_object *verdict;
 	enum verify_status status;
 	struct sluice_error err;
@@ -137,7 +162,7 @@ static int run_one(const struct settings *settings, struct verify_request *reque
 	request->name = settings->host ? settings->host : settings->ip;
 	if (load_chain(request, settings->chain, &err) < 0)
 		return unusable(err.text);
-	verdict = verify_judge(request, &status);
+	verdict = verify_judge(it, &status);
 	if (!verdict)
 		return unusable("no memory");
 	if (settings->json) {
@@ -149,7 +174,7 @@ static int run_one(const struct settings *settings, struct verify_request *reque
 	return (int)status;
 }
 
-static int run_batch(const struct settings *settings, const struct verify_request *request)
+static int run_batch(const struct settings *settings, const struct verify_case *it)
 {
 	FILE *in = strcmp(settings->batch, "-") == 0 ? stdin : fopen(settings->batch, "re");
 	int r;
@@ -158,7 +183,7 @@ static int run_batch(const struct settings *settings, const struct verify_reques
 		perror("sluice verify: --batch");
 		return VERIFY_UNUSABLE;
 	}
-	r = (int)verify_batch(in, request);
+	r = (int)verify_batch(in, it);
 	if (in != stdin)
 		fclose(in);
 	return r;
@@ -167,7 +192,8 @@ static int run_batch(const struct settings *settings, const struct verify_reques
 static int verify_main(int argc, char **argv)
 {
 	struct settings settings = { .depth = 10 };
-	struct verify_request request = { .now_s = time(NULL), .rule = NAMES_HTTPS };
+	struct verify_case it = { .request = { .now_s = time(NULL), .rule = NAMES_HTTPS } };
+	struct verify_request *request = &it.request;
 	struct sluice_error err;
 	const char *wrong;
 	int r;
@@ -176,20 +202,21 @@ static int verify_main(int argc, char **argv)
 	if (r < 0)
 		return VERIFY_UNUSABLE;
 	wrong = r < argc ? "there are no operands" : check(&settings);
-	if (!wrong && settings.time && !verify_time(settings.time, &request.now_s))
+	if (!wrong && settings.time && !verify_time(settings.time, &request->now_s))
 		wrong = "--time is neither seconds nor a time as 2026-01-31T12:00:00Z";
 	if (wrong)
 		return unusable(wrong);
-	request.peer = settings.client ? SLUICE_CLIENT : SLUICE_SERVER;
-	request.depth = (int)settings.depth;
-	request.partial_chain = settings.partial_chain;
+	request->peer = settings.client ? SLUICE_CLIENT : SLUICE_SERVER;
+	request->depth = (int)settings.depth;
+	request->partial_chain = settings.partial_chain;
 	err_clear(&err);
-	if (load_trust(&request, &settings, &err) < 0)
+	if (load_trust(request, &settings, &err) < 0 || load_crls(&it, &settings, &err) < 0)
 		r = unusable(err.text);
 	else
-		r = settings.batch ? run_batch(&settings, &request) : run_one(&settings, &request);
-	X509_STORE_free(request.trust);
-	sk_X509_pop_free(request.certs, X509_free);
+		r = settings.batch ? run_batch(&settings, &it) : run_one(&settings, &it);
+	X509_STORE_free(request->trust);
+	sk_X509_pop_free(request->certs, X509_free);
+	verify_crls_clear(&it.crls);
 	return r;
 }
 
@@ -200,7 +227,8 @@ const struct command cmd_verify = {
 	.details =
 		"The exit status is 0 for a certificate that is accepted, 1 for one that is not, and 2\n"
 		"where there was nothing to judge. In a batch it is 0 or 2. A request of a batch has\n"
-		"chain and trust (PEM), name, time, peer (server or client), depth and partial_chain;\n"
+		"chain and trust (PEM), name, time, peer (server or client), depth, partial_chain,\n"
+		"crls (an array: PEM, or DER in base64) and crl_check;\n"
 		"what it leaves out is taken from the command line. Its id comes back in the verdict.",
 	.args = verify_args,
 	.run = verify_main,
