@@ -12,6 +12,7 @@
 #include <sluice/options.h>
 
 #include "verify/names.h"
+#include "verify/policy.h"
 
 /* struct verify_request - a chain, and what is asked of it. Everything is the caller's. */
 struct verify_request {
@@ -23,6 +24,7 @@ struct verify_request {
 	const struct sluice_hostname_check *hook; /* of whoever asks; NULL: none */
 	int64_t now_s;                            /* the time to judge at, seconds of the epoch */
 	int depth;                                /* most intermediates that are not self-issued */
+	const struct verify_policies *policies;   /* NULL: whatever demands some is refused */
 	bool partial_chain; /* any trusted certificate ends a path, not only a self-signed one */
 };
 

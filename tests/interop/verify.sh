@@ -102,6 +102,13 @@ revoked() {
     judged 2 'crl-check' "${good[@]}" --crl-check maybe
 }
 
+policies() {
+  local good=(--chain "$work/chain.pem" --trust "$work/ca.pem")
+  judged 0 '^accepted' "${good[@]}" --policies 1.2.3.4 --inhibit-any-policy --inhibit-policy-mapping &&
+    judged 1 'invalid or inconsistent certificate policy\|no explicit policy' "${good[@]}" --policies any --explicit-policy &&
+    judged 2 'is no OID' "${good[@]}" --policies 1.2.x
+}
+
 # Requests with what this run has made, and what each verdict must be.
 batch() {
   local status=0
@@ -142,6 +149,14 @@ batch() {
 	    ("unusable", {**good, "crl_check": "maybe"}),
 	    ("unusable", {**good, "crl_check": True}),
 	    ("unusable", {**good, "crl": []}),
+	    ("accepted", {**good, "policies": []}),
+	    ("accepted", {**good, "policies": ["1.2.3.4"], "inhibit_policy_mapping": True}),
+	    ("rejected", {**good, "explicit_policy": True}),
+	    ("accepted", {**good, "explicit_policy": False, "inhibit_any_policy": True}),
+	    ("unusable", {**good, "policies": "1.2.3.4"}),
+	    ("unusable", {**good, "policies": ["serverAuth!"]}),
+	    ("unusable", {**good, "policies": [None]}),
+	    ("unusable", {**good, "explicit_policy": 1}),
 	    ("unusable", {**good, "name": "www.example.test\0.example.com"}),
 	    ("unusable", {**good, "name": 1}),
 	    ("unusable", {**good, "depth": 101}),
@@ -171,7 +186,7 @@ batch() {
 	wrong = [v for v in verdicts if v["result"] != (v.get("id") or "unusable")]
 	for verdict in wrong:
 	    print("#", verdict)
-	sys.exit(len(verdicts) != 44 or bool(wrong))
+	sys.exit(len(verdicts) != 52 or bool(wrong))
 	END
   grep -q '"result":"accepted"' "$work/verdicts" && [ "$status" -eq 2 ] &&
     head -n 1 "$work/requests" | "$SLUICE" verify --batch - >"$work/out" &&
@@ -183,13 +198,15 @@ make_chain >"$work/certificates.log" 2>&1 || {
   cat "$work/certificates.log" >&2
   exit 1
 }
-ktap_plan 5
+ktap_plan 6
 # test: a good chain is accepted with status 0
 attempt "a good chain is accepted with status 0" accepted
 # test: what is wrong with a chain is named with status 1
 attempt "what is wrong with a chain is named with status 1" rejected
 # test: CRLs are held against a chain
 attempt "CRLs are held against a chain" revoked
+# test: policies are evaluated when they are asked for
+attempt "policies are evaluated when they are asked for" policies
 # test: what is no chain, or no option, ends with status 2
 attempt "what is no chain, or no option, ends with status 2" unusable
 # test: a batch has a verdict for each line

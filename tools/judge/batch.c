@@ -110,6 +110,59 @@ static int get_crls(struct json_object *from, struct verify_case *it, struct slu
 	return 0;
 }
 
+/* A member that is true or false, which turns policies on; absent: as it was. */
+static int get_flag(struct json_object *from, const char *key, struct verify_case *it,
+		    bool *ret_flag, struct sluice_error *err)
+{
+	struct json_object *member;
+
+	if (!json_object_object_get_ex(from, key, &member) || !member)
+		return 0;
+	if (!json_object_is_type(member, json_type_boolean))
+		return err_set(err, SLUICE_E_OPTION, "%s is not true or false", key);
+	*ret_flag = json_object_get_boolean(member);
+	it->evaluate_policies |= *ret_flag;
+	return 0;
+}
+
+static int get_wanted(struct json_object *array, struct verify_case *it, struct sluice_error *err)
+{
+	STACK_OF(ASN1_OBJECT) *wanted = NULL;
+	struct json_object *oid;
+	size_t i;
+	int r = 0;
+
+	if (!json_object_is_type(array, json_type_array))
+		return err_set(err, SLUICE_E_OPTION, "policies is not an array of strings");
+	for (i = 0; !r && i < json_object_array_length(array); i++) {
+		oid = json_object_array_get_idx(array, i);
+		if (json_object_is_type(oid, json_type_string))
+			r = verify_add_policy(&wanted, json_object_get_string(oid), err);
+		else
+			r = err_set(err, SLUICE_E_OPTION, "policies is not an array of strings");
+	}
+	it->policies.wanted = wanted;
+	it->evaluate_policies = true;
+	return r;
+}
+
+static int get_policies(struct json_object *from, struct verify_case *it, struct sluice_error *err)
+{
+	struct verify_policies *policies = &it->policies;
+	struct json_object *member;
+	int r = 0;
+
+	if (json_object_object_get_ex(from, "policies", &member) && member)
+		r = get_wanted(member, it, err);
+	if (!r)
+		r = get_flag(from, "explicit_policy", it, &policies->explicit_policy, err);
+	if (!r)
+		r = get_flag(from, "inhibit_policy_mapping", it, &policies->inhibit_mapping, err);
+	if (!r)
+		r = get_flag(from, "inhibit_any_policy", it, &policies->inhibit_any, err);
+	return r;
+}
+
 static int get_rules(struct json_object *from, struct verify_request *request,
 		     struct sluice_error *err)
 {
@@ -142,8 +195,20 @@ static int get_rules(struct json_object *from, struct verify_request *request,
 static int check_members(struct json_object *from, struct sluice_error *err)
 {
 	static const char *const known[] = {
-		"id",   "chain", "trust",         "name", "time",
-		"peer", "depth", "partial_chain", "crls", "crl_check"
+		"id",
+		"chain",
+		"trust",
+		"name",
+		"time",
+		"peer",
+		"depth",
+		"partial_chain",
+		"crls",
+		"crl_check",
+		"policies",
+		"explicit_policy",
+		"inhibit_policy_mapping",
+		"inhibit_any_policy",
 	};
 	size_t i;
 
@@ -182,6 +247,8 @@ static int get_request(struct json_object *from, struct verify_case *it, struct 
 		r = get_trust(from, request, err);
 	if (!r)
 		r = get_crls(from, it, err);
+	if (!r)
+		r = get_policies(from, it, err);
 	return r;
 }
 
@@ -214,6 +281,9 @@ static struct json_object *answer(struct batch *batch, struct json_object *from)
 	sk_X509_pop_free(it.request.certs, X509_free);
 	if (it.request.trust != batch->defaults->request.trust)
 		X509_STORE_free(it.request.trust);
+	if (it.policies.wanted != batch->defaults->policies.wanted)
+		sk_ASN1_OBJECT_pop_free((STACK_OF(ASN1_OBJECT) *)it.policies.wanted,
+					ASN1_OBJECT_free);
 	if (it.crls.db != batch->defaults->crls.db)
 		verify_crls_clear(&it.crls);
 	return verdict;

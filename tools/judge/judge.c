@@ -6,6 +6,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/mem.h>
+#include <openssl/obj.h>
 
 #include <sluice/sluice.h>
 
@@ -84,6 +85,21 @@ bool verify_time(const char *text, int64_t *ret_s)
 	return true;
 }
 
+int verify_add_policy(STACK_OF(ASN1_OBJECT) * *policies, const char *oid,
+		      struct sluice_error *ret_err)
+{
+	ASN1_OBJECT *object = OBJ_txt2obj(strcmp(oid, "any") ? oid : "2.5.29.32.0", 1);
+
+	if (!object)
+		return err_set(ret_err, SLUICE_E_OPTION, "policy %.100s is no OID", oid);
+	if (!*policies)
+		*policies = sk_ASN1_OBJECT_new_null();
+	if (*policies && sk_ASN1_OBJECT_push(*policies, object))
+		return 0;
+	ASN1_OBJECT_free(object);
+	return err_set(ret_err, SLUICE_E_NOMEM, "no memory for policies");
+}
+
 static struct json_object *name_json(const X509 *x509)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
@@ -128,12 +144,14 @@ static void add_refusal(struct json_object *object, const struct verify_verdict 
 
 struct json_object *verify_judge(const struct verify_case *it, enum verify_status *ret_status)
 {
+	struct verify_request request = it->request;
 	const struct crl_check crl = verify_crls_check(&it->crls, it->crl_mode);
 	struct json_object *object = json_object_new_object();
 	struct verify_verdict verdict;
 
-	verify_run(&verdict, &it->request);
-	crl_check_verdict(&verdict, &crl, &it->request);
+	request.policies = it->evaluate_policies ? &it->policies : NULL;
+	verify_run(&verdict, &request);
+	crl_check_verdict(&verdict, &crl, &request);
 	*ret_status = verdict.x509_error ? VERIFY_REJECTED : VERIFY_ACCEPTED;
 	json_object_object_add(object, "result",
 			       json_object_new_string(verdict.x509_error ? "rejected"

@@ -22,6 +22,8 @@ struct verify_case {
 	struct verify_request request;
 	struct verify_crls crls;
 	enum crl_mode crl_mode;
+	struct verify_policies policies; /* where @evaluate_policies */
+	bool evaluate_policies;
 };
 
 /*
@@ -36,6 +38,13 @@ int verify_certs(STACK_OF(X509) * *ret_certs, const char *pem, size_t pem_len, c
  * a second are dropped). False: it is neither.
  */
 bool verify_time(const char *text, int64_t *ret_s);
+
+/*
+ * verify_add_policy() adds an OID in dots to the policies that are wanted; "any" is any. They are freed by
+ * sk_ASN1_OBJECT_pop_free(). Errors: OPTION, NOMEM.
+ */
+int verify_add_policy(STACK_OF(ASN1_OBJECT) * *policies, const char *oid,
+		      struct sluice_error *ret_err);
 
 /*
  * verify_judge() judges @it and makes an object of the verdict. NULL: no memory. *@ret_status is

@@ -23,6 +23,8 @@ struct settings {
 	int64_t depth;
 	struct arg_list crls;
 	const char *crl_check;
+	struct arg_list policies;
+	bool explicit_policy, inhibit_policy_mapping, inhibit_any_policy;
 };
 
 static const struct arg verify_args[] = {
@@ -51,6 +53,14 @@ static const struct arg verify_args[] = {
 	{ "crl-check", 0, ARG_CHOICE, offsetof(struct settings, crl_check), "WHICH",
 	  "which certificates must not be revoked (true, with --crl)",
 	  .choices = "false|true|peer|best_effort" },
+	{ "policies", 0, ARG_LIST, offsetof(struct settings, policies), "OID",
+	  "evaluate policies, and accept this one; any: any; repeatable" },
+	{ "explicit-policy", 0, ARG_FLAG, offsetof(struct settings, explicit_policy), NULL,
+	  "the path must be valid for a policy" },
+	{ "inhibit-policy-mapping", 0, ARG_FLAG, offsetof(struct settings, inhibit_policy_mapping),
+	  NULL, "one policy is not mapped to another" },
+	{ "inhibit-any-policy", 0, ARG_FLAG, offsetof(struct settings, inhibit_any_policy), NULL,
+	  "anyPolicy in a certificate stands for none" },
 	{ "json", 0, ARG_FLAG, offsetof(struct settings, json), NULL, "print JSON" },
 	{ NULL },
 };
@@ -104,6 +114,26 @@ static int load_crls(struct verify_case *it, const struct settings *settings,
 	it->crl_mode = settings->crls.n ? CRL_CHECK_TRUE : CRL_CHECK_FALSE;
 	if (settings->crl_check)
 		verify_crl_mode(settings->crl_check, &it->crl_mode);
+	return r;
+}
+
+static int load_policies(struct verify_case *it, const struct settings *settings,
+			 struct sluice_error *err)
+{
+	STACK_OF(ASN1_OBJECT) *wanted = NULL;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; !r && i < settings->policies.n; i++)
+		r = verify_add_policy(&wanted, settings->policies.items[i], err);
+	it->policies = (struct verify_policies){
+		.wanted = wanted,
+		.explicit_policy = settings->explicit_policy,
+		.inhibit_mapping = settings->inhibit_policy_mapping,
+		.inhibit_any = settings->inhibit_any_policy,
+	};
+	it->evaluate_policies = wanted || settings->explicit_policy ||
+				settings->inhibit_policy_mapping || settings->inhibit_any_policy;
 	return r;
 }
 
@@ -210,13 +240,15 @@ static int verify_main(int argc, char **argv)
 	request->depth = (int)settings.depth;
 	request->partial_chain = settings.partial_chain;
 	err_clear(&err);
-	if (load_trust(request, &settings, &err) < 0 || load_crls(&it, &settings, &err) < 0)
+	if (load_trust(request, &settings, &err) < 0 || load_crls(&it, &settings, &err) < 0 ||
+	    load_policies(&it, &settings, &err) < 0)
 		r = unusable(err.text);
 	else
 		r = settings.batch ? run_batch(&settings, &it) : run_one(&settings, &it);
 	X509_STORE_free(request->trust);
 	sk_X509_pop_free(request->certs, X509_free);
 	verify_crls_clear(&it.crls);
+	sk_ASN1_OBJECT_pop_free((STACK_OF(ASN1_OBJECT) *)it.policies.wanted, ASN1_OBJECT_free);
 	return r;
 }
 
@@ -228,7 +260,8 @@ const struct command cmd_verify = {
 		"The exit status is 0 for a certificate that is accepted, 1 for one that is not, and 2\n"
 		"where there was nothing to judge. In a batch it is 0 or 2. A request of a batch has\n"
 		"chain and trust (PEM), name, time, peer (server or client), depth, partial_chain,\n"
-		"crls (an array: PEM, or DER in base64) and crl_check;\n"
+		"crls (an array: PEM, or DER in base64), crl_check, policies (an array of OIDs),\n"
+		"explicit_policy, inhibit_policy_mapping and inhibit_any_policy;\n"
 		"what it leaves out is taken from the command line. Its id comes back in the verdict.",
 	.args = verify_args,
 	.run = verify_main,
