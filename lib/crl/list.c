@@ -42,8 +42,14 @@ void crl_list_clear(struct crl_list *list)
 
 int sluice_crl_found_add(struct sluice_crl_found *found, struct sluice_crl *crl)
 {
+	size_t i;
+
 	if (!found || !crl)
 		return -SLUICE_E_INVALID;
+	/* Several distribution points may lead to the same one. */
+	for (i = 0; i < found->list.n; i++)
+		if (!memcmp(found->list.crls[i]->sha256, crl->sha256, sizeof(crl->sha256)))
+			return 0;
 	return crl_list_add(&found->list, crl, SLUICE_CRL_MAX_FOUND);
 }
 

@@ -131,7 +131,8 @@ static bool prepare(X509_STORE_CTX *ctx, const struct verify_request *request, s
 	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
 	bool server = request->peer == SLUICE_SERVER;
 
-	if (!X509_STORE_CTX_set_default(ctx, server ? "ssl_server" : "ssl_client") ||
+	if ((!request->any_purpose &&
+	     !X509_STORE_CTX_set_default(ctx, server ? "ssl_server" : "ssl_client")) ||
 	    !X509_STORE_CTX_set_app_data(ctx, (void *)request))
 		return false;
 	/* What may be an anchor has been decided. */

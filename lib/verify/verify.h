@@ -14,6 +14,11 @@
 #include "verify/names.h"
 #include "verify/policy.h"
 
+/* struct verify_budget - what searches may still cost together (verify/path.h). */
+struct verify_budget {
+	int steps, signatures;
+};
+
 /* struct verify_request - a chain, and what is asked of it. Everything is the caller's. */
 struct verify_request {
 	STACK_OF(X509) * certs; /* the peer's own first, then any others in any order */
@@ -25,6 +30,8 @@ struct verify_request {
 	int64_t now_s;                            /* the time to judge at, seconds of the epoch */
 	int depth;                                /* most intermediates that are not self-issued */
 	const struct verify_policies *policies;   /* NULL: whatever demands some is refused */
+	struct verify_budget *budget;             /* NULL: one of its own */
+	bool any_purpose;   /* it is no server's and no client's: a CRL issuer's */
 	bool partial_chain; /* any trusted certificate ends a path, not only a self-signed one */
 };
 

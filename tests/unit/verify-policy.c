@@ -78,8 +78,13 @@ static void a_policy_constraint_is_refused_or_evaluated(void **state)
 	struct entity ca = with_extension("CA", key, &root, NID_policy_constraints,
 					  "critical,requireExplicitPolicy:0");
 	struct entity server = with_extension("server", NULL, &ca, 0, NULL);
+	X509_EXTENSION *ext = X509V3_EXT_nconf_nid(NULL, NULL, NID_certificate_policies, POLICY_4);
 	struct search_world w;
 
+	/* Without policies beside them BoringSSL 13 loses the memory of policy constraints. */
+	assert_true(ext && X509_add_ext(ca.cert, ext, -1));
+	assert_true(X509_sign(ca.cert, root.key, EVP_sha256()) > 0);
+	X509_EXTENSION_free(ext);
 	search_init(&w);
 	anchor(&w, &root);
 	offer(&w, &server);
