@@ -133,6 +133,7 @@ batch() {
 	    ("unusable", {"trust": good["trust"]}),
 	    ("accepted", {**good, "crls": crls}),
 	    ("accepted", {**good, "crls": ders}),
+	    ("accepted", {**good, "crls": [der[:64] + "\n" + der[64:] + "\n" for der in ders]}),
 	    ("rejected", {**good, "crls": []}),
 	    ("rejected", {**good, "crls": crls[:1]}),
 	    ("accepted", {**good, "crls": [], "crl_check": "best_effort"}),
@@ -186,7 +187,7 @@ batch() {
 	wrong = [v for v in verdicts if v["result"] != (v.get("id") or "unusable")]
 	for verdict in wrong:
 	    print("#", verdict)
-	sys.exit(len(verdicts) != 52 or bool(wrong))
+	sys.exit(len(verdicts) != 53 or bool(wrong))
 	END
   grep -q '"result":"accepted"' "$work/verdicts" && [ "$status" -eq 2 ] &&
     head -n 1 "$work/requests" | "$SLUICE" verify --batch - >"$work/out" &&

@@ -5,6 +5,7 @@
  */
 #include "crls.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,22 +54,30 @@ static bool is_pem(const char *text)
 	return strstr(text, "-----BEGIN ") != NULL;
 }
 
-/* Base64 without white space, as JSON has it. */
+/* Copies @text without white space. Returns its length. */
+static size_t strip(uint8_t *to, const char *text, size_t len)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < len; i++)
+		if (!isspace((unsigned char)text[i]))
+			to[n++] = (uint8_t)text[i];
+	return n;
+}
+
 static int add_base64(struct crl_list *list, const char *text, size_t len, struct sluice_error *err)
 {
-	size_t max, der_len;
-	uint8_t *der;
+	uint8_t *stripped = malloc(len + 1), *der = malloc(len + 1);
+	size_t der_len;
 	int r;
 
-	if (!EVP_DecodedLength(&max, len))
-		return err_set(err, SLUICE_E_CRL_PARSE, "crls: neither PEM nor base64");
-	der = malloc(max + 1);
-	if (!der)
-		return err_set(err, SLUICE_E_NOMEM, "crls: no memory");
-	if (EVP_DecodeBase64(der, &der_len, max, (const uint8_t *)text, len))
+	if (!stripped || !der)
+		r = err_set(err, SLUICE_E_NOMEM, "crls: no memory");
+	else if (EVP_DecodeBase64(der, &der_len, len, stripped, strip(stripped, text, len)))
 		r = crl_list_read(list, der, der_len, "crls", true, err);
 	else
 		r = err_set(err, SLUICE_E_CRL_PARSE, "crls: neither PEM nor base64");
+	free(stripped);
 	free(der);
 	return r;
 }
