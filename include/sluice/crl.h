@@ -5,9 +5,11 @@
  * directory, or operations of the program. Nothing goes to the network unless the built-in cache is
  * told to.
  *
- * What can be evaluated are complete CRLs of the CA that issued the certificate, also such as are
- * limited to a distribution point, to a kind of certificate or to some reasons. Delta and indirect
- * CRLs, and CRLs with critical extensions of other kinds, are refused where they are parsed.
+ * Evaluated are complete CRLs, also such as are limited to a distribution point, to a kind of certificate
+ * or to some reasons; delta CRLs, together with a complete one that they continue and never without; and
+ * indirect CRLs, by whom the certificate's distribution point names. A CRL's issuer is a CA of the path,
+ * or another with a path to the same trust anchor, of certificates that the peer sent or cacertfile has.
+ * CRLs with critical extensions of other kinds are refused where they are parsed.
  */
 #ifndef SLUICE_CRL_H
 #define SLUICE_CRL_H
@@ -29,8 +31,8 @@ struct sluice_crl;
 
 /*
  * sluice_crl_parse() parses a CRL in DER; its signature is verified where it is evaluated, by the
- * key that the certificate's path has. Errors: CRL_PARSE; UNSUPPORTED (a delta or indirect CRL, or
- * an unknown critical extension of it or of an entry); OPTION_RANGE (too long); NOMEM.
+ * key that the certificate's path has. Errors: CRL_PARSE; UNSUPPORTED (an unknown critical
+ * extension of it or of an entry); OPTION_RANGE (too long); NOMEM.
  */
 int sluice_crl_parse(struct sluice_crl **ret_crl, const void *der, size_t der_len,
 		     struct sluice_error *ret_err);
@@ -87,7 +89,8 @@ int sluice_crl_found_der(struct sluice_crl_found *found, const void *der, size_t
 
 /*
  * struct sluice_crl_cache_ops - a cache. Operations are called by threads that make handshakes, at
- * the same time and while the handshake waits: they answer from memory. @db and @args are those of
+ * the same time and while the handshake waits: they answer from memory. One that has to fetch a CRL first
+ * answers SLUICE_CRL_NOT_AVAILABLE now, and a later handshake finds what has come. @db and @args are those of
  * sluice_options_set_crl_cache(); @db means nothing to the library. They return 0 with what they
  * found, SLUICE_CRL_NOT_AVAILABLE, or -SLUICE_E_*. With -SLUICE_E_NOMEM the handshake fails; with
  * another error what was found still counts as far as it revokes, and the rest is undetermined.
@@ -102,12 +105,12 @@ struct sluice_crl_cache_ops {
 	int (*lookup)(void *db, const char *args, const struct sluice_dist_point *point,
 		      struct sluice_crl_found *found);
 
-	/* All CRLs that were issued by @issuer: Name, DER. NULL: not available. */
+	/* All CRLs, deltas too, that were issued by @issuer: Name, DER. NULL: not available. */
 	int (*select)(void *db, const char *args, const uint8_t *issuer, size_t issuer_len,
 		      struct sluice_crl_found *found);
 
 	/*
-	 * Called before @crl is evaluated for @point: returns a reference to a newer one, or to
+	 * Called before @crl, which is complete, is evaluated for @point: returns a reference to a newer one, or to
 	 * @crl itself; NULL: an error. NULL instead of the operation: @crl.
 	 */
 	struct sluice_crl *(*fresh_crl)(void *db, const char *args,

@@ -188,6 +188,7 @@ struct sluice_error {
 	int sys_errno;       /* errno, or 0 */
 	int x509_error;      /* X509_V_ERR_* of BoringSSL, or 0 */
 	int bad_cert;        /* enum sluice_bad_cert (verify.h), or 0 */
+	int crl_reason;      /* of a revoked certificate: CRLReason (RFC 5280, 5.3.1); 0: none */
 	uint32_t bssl_error; /* packed BoringSSL error, or 0 */
 	char text[200];
 };

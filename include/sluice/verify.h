@@ -60,6 +60,7 @@ struct sluice_verify_event {
 	int type;            /* enum sluice_verify_event_type */
 	int reason;          /* enum sluice_bad_cert */
 	int x509_error;      /* X509_V_ERR_* of BoringSSL, or 0 */
+	int crl_reason;      /* SLUICE_BAD_CERT_REVOKED: CRLReason (RFC 5280, 5.3.1); 0: none */
 	unsigned int index;  /* in the path; 0: the peer's own certificate */
 	const uint8_t *cert; /* DER */
 	size_t cert_len;

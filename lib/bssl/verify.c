@@ -38,6 +38,7 @@ static int refuse(const struct verify_verdict *verdict, const char *name, uint8_
 	if (err) {
 		err->x509_error = verdict->x509_error;
 		err->bad_cert = bad_cert_of(verdict->x509_error);
+		err->crl_reason = verdict->crl_reason;
 	}
 	return -verdict->code;
 }
@@ -74,16 +75,6 @@ static int parse_chain(STACK_OF(X509) * certs, const STACK_OF(CRYPTO_BUFFER) * c
 	return 0;
 }
 
-/* Of a path that is valid: is any of it revoked? */
-static void judge_revocation(struct verify_verdict *verdict, const struct sluice_profile *profile,
-			     int64_t now_s)
-{
-	struct crl_verdict crl = { 0 };
-
-	if (crl_check_path(&profile->crl, verdict->path, now_s, &crl))
-		verify_verdict_refuse(verdict, crl.x509_error, crl.reason, crl.index);
-}
-
 /* Holds what is stapled against option ocsp. True: it passes. */
 static bool judge_staple(struct staple *staple, const struct sluice_profile *profile,
 			 const STACK_OF(X509) * path, int64_t now_s, struct verify_finding *finding)
@@ -112,8 +103,7 @@ static void decide(struct verify_verdict *ret_verdict, const struct sluice_profi
 		   const struct verify_request *request)
 {
 	verify_run(ret_verdict, request);
-	if (!ret_verdict->x509_error)
-		judge_revocation(ret_verdict, profile, request->now_s);
+	crl_check_verdict(ret_verdict, &profile->crl, request);
 }
 
 static int judge(const struct sluice_profile *profile, STACK_OF(X509) * certs,
@@ -207,9 +197,10 @@ static void examine(struct verify_report *report, const struct sluice_profile *p
 	struct crl_verdict crl = { 0 };
 
 	verify_examine(request, report);
-	if (report->path && crl_check_path(&profile->crl, report->path, request->now_s, &crl))
+	if (report->path && crl_check_path(&profile->crl, request, report->path, &crl))
 		verify_note(report, bad_cert_of(crl.x509_error), crl.x509_error, crl.index,
 			    crl.reason);
+	report->crl_reason = crl.crl_reason;
 	if (!is_reported(report, verdict))
 		verify_note(report, bad_cert_of(verdict->x509_error), verdict->x509_error,
 			    verdict->index, verdict->reason);

@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "crl/crl.h"
 #include "crl/point.h"
+#include "crl/signer.h"
 #include "fetch/fetch.h"
 #include "verify/strength.h"
 
@@ -23,8 +24,10 @@
 /* struct status - what is known of one certificate. */
 struct status {
 	const struct crl_check *check;
-	const STACK_OF(X509) * path;
-	size_t index; /* of @cert in @path */
+	struct crl_signers *signers;
+	bool of_signer;              /* of a CRL issuer's path, and not the peer's */
+	const STACK_OF(X509) * path; /* that @cert is on */
+	size_t index;                /* of @cert in @path */
 	X509 *cert;
 	int64_t now_s;
 	unsigned int reasons; /* those for which it is known not to be revoked */
@@ -80,47 +83,58 @@ static bool is_in_scope(const struct sluice_crl *crl, const struct crl_point *po
 	return !idp->distpoint || crl_point_matches(point, idp->distpoint);
 }
 
-static bool may_sign_crls(X509 *issuer)
-{
-	/* UINT32_MAX without the extension. */
-	return X509_get_key_usage(issuer) & X509v3_KU_CRL_SIGN;
-}
-
-/*
- * Whether the issuer has signed @crl. A CA that has changed its key is in the path more than once,
- * by certificates that it has issued to itself, and signs with one of its keys.
- */
+/* Whether somebody has signed @crl who may. */
 static bool is_signed(struct status *status, struct sluice_crl *crl)
 {
-	const X509_NAME *name = X509_get_issuer_name(status->cert);
-	bool may = false;
-	X509 *issuer;
-	size_t i;
+	struct crl_signers *signers = status->signers;
+	enum crl_signed found, other = CRL_NOBODY;
 
-	for (i = status->index + 1; i < sk_X509_num(status->path); i++) {
-		issuer = sk_X509_value(status->path, i);
-		if (X509_NAME_cmp(X509_get_subject_name(issuer), name))
-			break;
-		if (!may_sign_crls(issuer))
-			continue;
-		may = true;
-		if (crl_is_signed_by(crl, issuer))
-			return true;
-	}
-	if (!may)
+	/* A CRL issuer's own status may be in its own CRL: there is no other (PKITS, 4.14.30). */
+	if (status->of_signer && !status->index)
+		found = crl_signed_by_path(crl, status->path, 0);
+	else
+		found = crl_signed_by_path(crl, status->path, status->index + 1);
+	if (found != CRL_SIGNED && status->of_signer)
+		other = crl_signed_by_path(crl, signers->path, 1);
+	else if (found != CRL_SIGNED)
+		other = crl_signed_by_other(signers, crl, status->cert);
+	if (other != CRL_NOBODY && found != CRL_SIGNED)
+		found = other;
+	switch (found) {
+	case CRL_SIGNED:
+		return true;
+	case CRL_UNSIGNED:
+		return reject(status, X509_V_ERR_CRL_SIGNATURE_FAILURE,
+			      UNDETERMINED("the CRL's signature is wrong"));
+	case CRL_NO_SIGNER:
 		return reject(status, X509_V_ERR_KEYUSAGE_NO_CRL_SIGN,
 			      UNDETERMINED("its issuer may not sign CRLs"));
-	return reject(status, X509_V_ERR_CRL_SIGNATURE_FAILURE,
-		      UNDETERMINED("the CRL's signature is wrong"));
+	case CRL_SIGNER_REVOKED:
+		return reject(status, X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER,
+			      UNDETERMINED("the CRL's issuer is revoked, or its status is open"));
+	default:
+		return reject(status, X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER,
+			      UNDETERMINED("there is no certificate of the CRL's issuer"));
+	}
 }
 
-/* Whether @crl proves anything about the certificate. The cheap questions go first. */
+/* RFC 5280, 6.3.3 (b) (1): by the certificate's issuer, or by whom the point names instead. */
+static bool is_by_issuer(const struct sluice_crl *crl, const struct crl_point *point, X509 *cert)
+{
+	const X509_NAME *name = X509_CRL_get_issuer(crl->x509);
+
+	if (!crl_point_is_indirect(point))
+		return !X509_NAME_cmp(name, X509_get_issuer_name(cert));
+	return crl_is_indirect(crl) && crl_names_have(point->point->CRLissuer, name);
+}
+
+/* Whether @crl proves anything about the certificate, if it has not expired. */
 static bool is_evidence(struct status *status, struct sluice_crl *crl,
 			const struct crl_point *point)
 {
 	const X509_ALGOR *algorithm;
 
-	if (X509_NAME_cmp(X509_CRL_get_issuer(crl->x509), X509_get_issuer_name(status->cert)))
+	if (!is_by_issuer(crl, point, status->cert))
 		return reject(status, X509_V_ERR_DIFFERENT_CRL_SCOPE,
 			      UNDETERMINED("the CRL is by another issuer"));
 	if (!is_in_scope(crl, point, status->cert))
@@ -129,26 +143,82 @@ static bool is_evidence(struct status *status, struct sluice_crl *crl,
 	if (crl->this_update_s > status->now_s)
 		return reject(status, X509_V_ERR_CRL_NOT_YET_VALID,
 			      UNDETERMINED("the CRL is not valid yet"));
-	/* RFC 5280, 5.1.2.5: there must be a next update; without one it would be valid forever. */
-	if (crl->next_update_s < status->now_s)
-		return reject(status, X509_V_ERR_CRL_HAS_EXPIRED,
-			      UNDETERMINED("the CRL has expired"));
 	X509_CRL_get0_signature(crl->x509, NULL, &algorithm);
 	if (!strength_is_strong_algorithm(algorithm))
 		return reject(status, X509_V_ERR_CRL_SIGNATURE_FAILURE,
 			      UNDETERMINED("the CRL's signature algorithm is too weak"));
-	return is_signed(status, crl);
+	return true;
 }
 
-/* Returns whether @crl was evidence. */
-static bool evaluate(struct status *status, struct sluice_crl *crl, const struct crl_point *point)
+/* RFC 5280, 5.1.2.5: there must be a next update; without one it would be valid forever. */
+static bool has_expired(const struct status *status, const struct sluice_crl *crl)
 {
-	if (!is_evidence(status, crl, point))
+	return crl->next_update_s < status->now_s;
+}
+
+/* --- delta CRLs ------------------------------------------------------------------------------- */
+
+/* struct pool - where CRLs about a certificate come from at one of its points. */
+struct pool {
+	const struct crl_point *point;
+	const struct sluice_crl_found *found[3]; /* there, by its issuer, and at freshest CRLs */
+};
+
+/* The newest of @found that completes @crl and is not as old as @best; the cheap questions go first. */
+static struct sluice_crl *newer_delta(struct status *status, const struct pool *pool,
+				      const struct sluice_crl *crl, struct sluice_crl *best,
+				      const struct sluice_crl_found *found)
+{
+	struct sluice_crl *delta;
+	size_t i;
+
+	for (i = 0; i < found->list.n; i++) {
+		delta = found->list.crls[i];
+		if (crl_completes(delta, crl) && (!best || crl_supersedes(delta, best)) &&
+		    !has_expired(status, delta) && is_evidence(status, delta, pool->point) &&
+		    is_signed(status, delta))
+			best = delta;
+	}
+	return best;
+}
+
+static struct sluice_crl *find_delta(struct status *status, const struct pool *pool,
+				     const struct sluice_crl *crl)
+{
+	struct sluice_crl *best = NULL;
+	size_t i;
+
+	if (crl->number_len)
+		for (i = 0; i < sizeof(pool->found) / sizeof(pool->found[0]); i++)
+			best = newer_delta(status, pool, crl, best, pool->found[i]);
+	return best;
+}
+
+/* --- a complete CRL --------------------------------------------------------------------------- */
+
+/* Returns whether @crl was evidence. */
+static bool evaluate(struct status *status, struct sluice_crl *crl, const struct pool *pool)
+{
+	enum crl_listing listing = CRL_NOT_LISTED;
+	struct sluice_crl *delta;
+
+	if (!is_evidence(status, crl, pool->point))
 		return false;
-	if (crl_revoked(crl, X509_get0_serialNumber(status->cert), &status->crl_reason))
+	/* One that has expired serves as the base of a delta that has not: RFC 5280, 6.3.3 (a). */
+	delta = find_delta(status, pool, crl);
+	if (!delta && has_expired(status, crl))
+		return reject(status, X509_V_ERR_CRL_HAS_EXPIRED,
+			      UNDETERMINED("the CRL has expired"));
+	if (!is_signed(status, crl))
+		return false;
+	if (delta)
+		listing = crl_find(delta, status->cert, &status->crl_reason);
+	if (listing == CRL_NOT_LISTED)
+		listing = crl_find(crl, status->cert, &status->crl_reason);
+	if (listing == CRL_REVOKED)
 		status->revoked = true;
 	else
-		status->reasons |= crl->reasons & point->public.reasons;
+		status->reasons |= crl->reasons & pool->point->public.reasons;
 	return true;
 }
 
@@ -156,27 +226,32 @@ static bool evaluate(struct status *status, struct sluice_crl *crl, const struct
  * Asks for a newer one before it counts. One that is no evidence cannot take another's place: whoever
  * can put a CRL into a cache could make a good one disappear.
  */
-static void consider(struct status *status, struct sluice_crl *crl, const struct crl_point *point)
+static void consider(struct status *status, struct sluice_crl *crl, const struct pool *pool)
 {
 	const struct crl_check *check = status->check;
 	struct sluice_crl *fresh = NULL;
 
 	if (check->ops->fresh_crl) {
-		fresh = check->ops->fresh_crl(check->db, check->args, &point->public, crl);
+		fresh = check->ops->fresh_crl(check->db, check->args, &pool->point->public, crl);
 		status->failed |= !fresh;
 	}
-	if (!fresh || fresh == crl || !evaluate(status, fresh, point))
-		evaluate(status, crl, point);
+	if (!fresh || fresh == crl || fresh->is_delta || !evaluate(status, fresh, pool))
+		evaluate(status, crl, pool);
 	sluice_crl_unref(fresh);
 }
 
 static void consider_all(struct status *status, const struct sluice_crl_found *found,
-			 const struct crl_point *point)
+			 const struct pool *pool)
 {
 	size_t i;
 
-	for (i = 0; !status->revoked && i < found->list.n; i++)
-		consider(status, found->list.crls[i], point);
+	for (i = 0; !status->revoked && i < found->list.n; i++) {
+		if (!found->list.crls[i]->is_delta)
+			consider(status, found->list.crls[i], pool);
+		else
+			reject(status, X509_V_ERR_DIFFERENT_CRL_SCOPE,
+			       UNDETERMINED("there is a delta CRL alone"));
+	}
 }
 
 /* --- one certificate -------------------------------------------------------------------------- */
@@ -189,7 +264,7 @@ static int answered(struct status *status, int r)
 	return r == -SLUICE_E_NOMEM ? r : 0;
 }
 
-static int select_by_issuer(struct status *status, struct sluice_crl_found *found)
+static int select_by(struct status *status, X509_NAME *name, struct sluice_crl_found *found)
 {
 	const struct crl_check *check = status->check;
 	uint8_t *issuer = NULL;
@@ -197,7 +272,7 @@ static int select_by_issuer(struct status *status, struct sluice_crl_found *foun
 
 	if (!check->ops->select)
 		return 0;
-	len = i2d_X509_NAME(X509_get_issuer_name(status->cert), &issuer);
+	len = i2d_X509_NAME(name, &issuer);
 	if (len < 0)
 		return err_bssl();
 	r = check->ops->select(check->db, check->args, issuer, (size_t)len, found);
@@ -205,26 +280,75 @@ static int select_by_issuer(struct status *status, struct sluice_crl_found *foun
 	return answered(status, r);
 }
 
+static int lookup(struct status *status, const struct crl_point *point,
+		  struct sluice_crl_found *found)
+{
+	const struct crl_check *check = status->check;
+
+	if (!check->ops->lookup)
+		return 0;
+	return answered(status, check->ops->lookup(check->db, check->args, &point->public, found));
+}
+
+/* Deltas that @crl (or the certificate, without one) says where to find; others are found by issuer. */
+static int lookup_freshest(struct status *status, const X509_CRL *crl,
+			   struct sluice_crl_found *found)
+{
+	struct crl_points points;
+	size_t i;
+	int r = crl_points_freshest(&points, status->cert, crl);
+
+	if (r < 0)
+		return r;
+	for (i = 0; !r && i < points.n; i++)
+		r = lookup(status, &points.points[i], found);
+	crl_points_clear(&points);
+	return r;
+}
+
+static int lookup_all_freshest(struct status *status, const struct pool *pool,
+			       struct sluice_crl_found *freshest)
+{
+	const struct sluice_crl_found *found;
+	size_t i, j;
+	int r = lookup_freshest(status, NULL, freshest);
+
+	for (i = 0; i < 2; i++) {
+		found = pool->found[i];
+		for (j = 0; !r && j < found->list.n; j++)
+			if (!found->list.crls[j]->is_delta)
+				r = lookup_freshest(status, found->list.crls[j]->x509, freshest);
+	}
+	return r;
+}
+
+static int check_pool(struct status *status, struct pool *pool)
+{
+	struct sluice_crl_found freshest = { 0 };
+	int r = lookup_all_freshest(status, pool, &freshest);
+
+	pool->found[2] = &freshest;
+	if (!r) {
+		consider_all(status, pool->found[0], pool);
+		consider_all(status, pool->found[1], pool);
+	}
+	crl_list_clear(&freshest.list);
+	return r;
+}
+
 static int check_point(struct status *status, const struct crl_point *point,
 		       const struct sluice_crl_found *by_issuer)
 {
-	const struct crl_check *check = status->check;
 	struct sluice_crl_found found = { 0 };
-	int r = 0;
+	struct pool pool = { point, { &found, by_issuer } };
+	X509_NAME *other = crl_point_is_indirect(point) ? crl_point_issuer(point) : NULL;
+	int r = lookup(status, point, &found);
 
-	if (crl_point_is_indirect(point)) {
-		reject(status, X509_V_ERR_DIFFERENT_CRL_SCOPE,
-		       UNDETERMINED("its CRLs are indirect, which are not evaluated"));
-		return 0;
-	}
-	if (check->ops->lookup)
-		r = answered(status,
-			     check->ops->lookup(check->db, check->args, &point->public, &found));
+	if (!r && other)
+		r = select_by(status, other, &found);
 	if (!r)
-		consider_all(status, &found, point);
+		r = check_pool(status, &pool);
 	crl_list_clear(&found.list);
-	if (!r)
-		consider_all(status, by_issuer, point);
 	return r;
 }
 
@@ -239,7 +363,7 @@ static int check_cert(struct status *status)
 	if (r < 0)
 		return r;
 	status->failed = points.malformed;
-	r = select_by_issuer(status, &by_issuer);
+	r = select_by(status, X509_get_issuer_name(status->cert), &by_issuer);
 	for (i = 0; !r && !status->revoked && i < points.n; i++)
 		r = check_point(status, &points.points[i], &by_issuer);
 	crl_list_clear(&by_issuer.list);
@@ -251,7 +375,7 @@ static int check_cert(struct status *status)
 
 static struct crl_verdict judge(const struct status *status)
 {
-	struct crl_verdict verdict = { .crl_reason = CRL_REASON_NONE };
+	struct crl_verdict verdict = { 0 };
 
 	if (status->revoked) {
 		verdict.x509_error = X509_V_ERR_CERT_REVOKED;
@@ -274,22 +398,23 @@ static struct crl_verdict judge(const struct status *status)
 	return verdict;
 }
 
-static struct crl_verdict check_at(const struct crl_check *check, const STACK_OF(X509) * path,
-				   size_t i, int64_t now_s)
+static struct crl_verdict check_at(struct crl_signers *signers, const STACK_OF(X509) * path,
+				   size_t i, bool of_signer)
 {
 	struct status status = {
-		.check = check,
+		.check = signers->check,
+		.signers = signers,
+		.of_signer = of_signer,
 		.path = path,
 		.index = i,
 		.cert = sk_X509_value(path, i),
-		.now_s = now_s,
-		.crl_reason = CRL_REASON_NONE,
+		.now_s = signers->request->now_s,
 	};
 	struct crl_verdict verdict;
 	int r = check_cert(&status);
 
-	if (r < 0)
-		verdict = (struct crl_verdict){ X509_V_ERR_OUT_OF_MEM, NULL, 0, CRL_REASON_NONE };
+	if (r < 0 || signers->nomem)
+		verdict = (struct crl_verdict){ X509_V_ERR_OUT_OF_MEM, NULL, 0, 0 };
 	else
 		verdict = judge(&status);
 	verdict.index = i;
@@ -302,10 +427,11 @@ static bool is_final(int x509_error)
 	return x509_error == X509_V_ERR_CERT_REVOKED || x509_error == X509_V_ERR_OUT_OF_MEM;
 }
 
-int crl_check_path(const struct crl_check *check, const STACK_OF(X509) * path, int64_t now_s,
-		   struct crl_verdict *ret_verdict)
+int crl_check_path(const struct crl_check *check, const struct verify_request *request,
+		   const STACK_OF(X509) * path, struct crl_verdict *ret_verdict)
 {
 	struct crl_verdict verdict, open = { 0 };
+	struct crl_signers signers;
 	size_t i, n = sk_X509_num(path);
 
 	if (check->mode == CRL_CHECK_FALSE)
@@ -314,8 +440,9 @@ int crl_check_path(const struct crl_check *check, const STACK_OF(X509) * path, i
 	n = n ? n - 1 : 0; /* no CRL is demanded for the trust anchor */
 	if (check->mode == CRL_CHECK_PEER && n > 1)
 		n = 1;
+	crl_signers_init(&signers, check, request, path);
 	for (i = 0; i < n; i++) {
-		verdict = check_at(check, path, i, now_s);
+		verdict = check_at(&signers, path, i, false);
 		if (is_final(verdict.x509_error)) {
 			*ret_verdict = verdict;
 			return verdict.x509_error;
@@ -327,4 +454,32 @@ int crl_check_path(const struct crl_check *check, const STACK_OF(X509) * path, i
 		return 0;
 	*ret_verdict = open;
 	return open.x509_error;
+}
+
+bool crl_check_signer(struct crl_signers *signers, const STACK_OF(X509) * path)
+{
+	bool strict = signers->check->mode == CRL_CHECK_TRUE;
+	struct crl_verdict verdict;
+	size_t i;
+
+	for (i = 0; i + 1 < sk_X509_num(path); i++) {
+		if (crl_is_on_path(signers->path, sk_X509_value(path, i)))
+			continue;
+		verdict = check_at(signers, path, i, true);
+		signers->nomem |= verdict.x509_error == X509_V_ERR_OUT_OF_MEM;
+		if (is_final(verdict.x509_error) || (verdict.x509_error && strict))
+			return false;
+	}
+	return true;
+}
+
+void crl_check_verdict(struct verify_verdict *verdict, const struct crl_check *check,
+		       const struct verify_request *request)
+{
+	struct crl_verdict crl = { 0 };
+
+	if (verdict->x509_error || !crl_check_path(check, request, verdict->path, &crl))
+		return;
+	verify_verdict_refuse(verdict, crl.x509_error, crl.reason, crl.index);
+	verdict->crl_reason = crl.crl_reason;
 }

@@ -9,6 +9,8 @@
 
 #include <sluice/crl.h>
 
+#include "verify/verify.h"
+
 /* Option crl_check, in the order of its words. */
 enum crl_mode {
 	CRL_CHECK_FALSE,
@@ -30,15 +32,20 @@ struct crl_verdict {
 	int x509_error;     /* X509_V_ERR_* */
 	const char *reason; /* static */
 	size_t index;       /* of the certificate */
-	int crl_reason;     /* revoked: CRL_REASON_* */
+	int crl_reason;     /* revoked: CRLReason (RFC 5280, 5.3.1); 0: none is stated */
 };
 
 /*
- * crl_check_path() looks up the certificates of @path, leaf first, trust anchor last, at @now_s.
+ * crl_check_path() looks up the certificates of @path, leaf first, trust anchor last, that was found for
+ * @request and is judged at its time.
  * Returns 0, or the X.509 error that *@ret_verdict tells more of: CERT_REVOKED, OUT_OF_MEM, or why
  * a status is undetermined.
  */
-int crl_check_path(const struct crl_check *check, const STACK_OF(X509) * path, int64_t now_s,
-		   struct crl_verdict *ret_verdict);
+int crl_check_path(const struct crl_check *check, const struct verify_request *request,
+		   const STACK_OF(X509) * path, struct crl_verdict *ret_verdict);
+
+/* crl_check_verdict() does it with the path of a verdict that accepts, and refuses in it. */
+void crl_check_verdict(struct verify_verdict *verdict, const struct crl_check *check,
+		       const struct verify_request *request);
 
 #endif

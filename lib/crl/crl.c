@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * One CRL out of bytes that may come from anywhere. What nobody here evaluates (deltas, indirect
- * CRLs, unknown critical extensions) is refused at once, so that no later step can take it for a
- * complete list of its issuer: BoringSSL's X509_CRL would be one.
+ * One CRL out of bytes that may come from anywhere. What nobody here evaluates (unknown critical
+ * extensions) is refused at once, so that no later step can take it for a list of its issuer:
+ * BoringSSL's X509_CRL would be one.
  */
 #include "crl/crl.h"
 
@@ -25,7 +25,7 @@
 static bool is_known_extension(int nid)
 {
 	return nid == NID_issuing_distribution_point || nid == NID_authority_key_identifier ||
-	       nid == NID_crl_number;
+	       nid == NID_delta_crl;
 }
 
 static const char *refuse_extensions(const X509_CRL *x509)
@@ -36,33 +36,10 @@ static const char *refuse_extensions(const X509_CRL *x509)
 	for (i = 0; i < X509_CRL_get_ext_count(x509); i++) {
 		ext = X509_CRL_get_ext(x509, i);
 		nid = OBJ_obj2nid(X509_EXTENSION_get_object((X509_EXTENSION *)ext));
-		if (nid == NID_delta_crl)
-			return "a delta CRL: only complete CRLs are evaluated";
+		if (X509_EXTENSION_get_critical(ext) && nid == NID_crl_number)
+			return "its CRL number is critical, which RFC 5280, 5.2.3 forbids";
 		if (X509_EXTENSION_get_critical(ext) && !is_known_extension(nid))
 			return "it has a critical extension that is not evaluated";
-	}
-	return NULL;
-}
-
-/* RFC 5280, 5.3: one entry that cannot be understood makes the whole CRL useless. */
-static const char *refuse_entries(X509_CRL *x509)
-{
-	const STACK_OF(X509_REVOKED) *entries = X509_CRL_get_REVOKED(x509);
-	size_t i, n = entries ? sk_X509_REVOKED_num(entries) : 0;
-	const X509_REVOKED *entry;
-	const X509_EXTENSION *ext;
-	int j, nid;
-
-	for (i = 0; i < n; i++) {
-		entry = sk_X509_REVOKED_value(entries, i);
-		for (j = 0; j < X509_REVOKED_get_ext_count(entry); j++) {
-			ext = X509_REVOKED_get_ext(entry, j);
-			nid = OBJ_obj2nid(X509_EXTENSION_get_object((X509_EXTENSION *)ext));
-			if (nid == NID_certificate_issuer)
-				return "an indirect CRL: only those of the issuer are evaluated";
-			if (X509_EXTENSION_get_critical(ext) && nid != NID_crl_reason)
-				return "an entry has a critical extension that is not evaluated";
-		}
 	}
 	return NULL;
 }
@@ -97,29 +74,43 @@ static const char *take_idp(struct sluice_crl *crl, int *ret_code)
 		return "its scope contradicts itself";
 	if (crl->idp->onlysomereasons)
 		crl->reasons = reason_bits(crl->idp->onlysomereasons);
-	*ret_code = SLUICE_E_UNSUPPORTED;
-	return crl->idp->indirectCRL ? "an indirect CRL: only those of the issuer are evaluated"
-				     : NULL;
+	return NULL;
 }
 
 /* --- what it says of itself ------------------------------------------------------------------- */
 
-static bool take_number(struct sluice_crl *crl)
+/* Takes an extension that is a number. False: it is none. @ret_len 0: there is none. */
+static bool take_number(const X509_CRL *x509, int nid, uint8_t number[CRL_MAX_NUMBER],
+			size_t *ret_len)
 {
 	int critical, len;
-	ASN1_INTEGER *number = X509_CRL_get_ext_d2i(crl->x509, NID_crl_number, &critical, NULL);
+	ASN1_INTEGER *value = X509_CRL_get_ext_d2i(x509, nid, &critical, NULL);
 	bool ok;
 
-	if (!number)
+	if (!value)
 		return critical == -1;
-	len = ASN1_STRING_length(number);
-	ok = len >= 0 && len <= CRL_MAX_NUMBER && ASN1_STRING_type(number) == V_ASN1_INTEGER;
+	len = ASN1_STRING_length(value);
+	ok = len >= 0 && len <= CRL_MAX_NUMBER && ASN1_STRING_type(value) == V_ASN1_INTEGER;
 	if (ok) {
-		memcpy(crl->number, ASN1_STRING_get0_data(number), (size_t)len);
-		crl->number_len = (size_t)len;
+		number[0] = 0; /* zero may have no bytes */
+		memcpy(number, ASN1_STRING_get0_data(value), (size_t)len);
+		*ret_len = len ? (size_t)len : 1;
 	}
-	ASN1_INTEGER_free(number);
+	ASN1_INTEGER_free(value);
 	return ok;
+}
+
+/* The number and, of a delta, that of its base. Returns what is wrong. */
+static const char *take_numbers(struct sluice_crl *crl)
+{
+	if (!take_number(crl->x509, NID_crl_number, crl->number, &crl->number_len))
+		return "its CRL number is not one";
+	crl->is_delta = X509_CRL_get_ext_by_NID(crl->x509, NID_delta_crl, -1) >= 0;
+	if (!crl->is_delta)
+		return NULL;
+	if (!take_number(crl->x509, NID_delta_crl, crl->base, &crl->base_len) || !crl->number_len)
+		return "a delta CRL whose numbers are none";
+	return NULL;
 }
 
 static bool take_times(struct sluice_crl *crl)
@@ -174,18 +165,22 @@ static bool take_issuer(struct sluice_crl *crl)
 static const char *take_all(struct sluice_crl *crl, int *ret_code)
 {
 	const char *wrong = take_idp(crl, ret_code);
+	bool nomem = false;
 
 	if (wrong)
 		return wrong;
 	*ret_code = SLUICE_E_UNSUPPORTED;
 	wrong = refuse_extensions(crl->x509);
 	if (!wrong)
-		wrong = refuse_entries(crl->x509);
+		wrong = crl_entries_take(crl, &nomem);
+	if (nomem)
+		*ret_code = SLUICE_E_NOMEM;
 	if (wrong)
 		return wrong;
 	*ret_code = SLUICE_E_CRL_PARSE;
-	if (!take_number(crl))
-		return "its CRL number is not one";
+	wrong = take_numbers(crl);
+	if (wrong)
+		return wrong;
 	if (!take_times(crl))
 		return "its times cannot be parsed";
 	if (!take_issuer(crl))
@@ -199,8 +194,6 @@ static const char *take_all(struct sluice_crl *crl, int *ret_code)
 static int parse(struct sluice_crl *crl, const uint8_t *der, size_t len, struct sluice_error *err)
 {
 	const uint8_t *p = der;
-	ASN1_INTEGER *zero;
-	X509_REVOKED *entry;
 	const char *wrong;
 	int code;
 
@@ -217,12 +210,6 @@ static int parse(struct sluice_crl *crl, const uint8_t *der, size_t len, struct 
 		return err_set(err, code, "%s", wrong);
 	}
 	SHA256(der, len, crl->sha256);
-	/* BoringSSL sorts the entries at the first look: here, and not in somebody's handshake. */
-	zero = ASN1_INTEGER_new();
-	if (!zero)
-		return err_set(err, SLUICE_E_NOMEM, "no memory for a CRL");
-	X509_CRL_get0_by_serial(crl->x509, &entry, zero);
-	ASN1_INTEGER_free(zero);
 	return 0;
 }
 
@@ -265,6 +252,7 @@ struct sluice_crl *sluice_crl_unref(struct sluice_crl *crl)
 	if (!crl || atomic_fetch_sub_explicit(&crl->refs, 1, memory_order_acq_rel) != 1)
 		return NULL;
 	ISSUING_DIST_POINT_free(crl->idp);
+	crl_entries_free(crl);
 	X509_CRL_free(crl->x509);
 	OPENSSL_free(crl->issuer);
 	pthread_mutex_destroy(&crl->lock);
@@ -275,19 +263,17 @@ struct sluice_crl *sluice_crl_unref(struct sluice_crl *crl)
 int sluice_crl_info(const struct sluice_crl *crl, struct sluice_crl_info *ret_info,
 		    size_t info_size)
 {
-	const STACK_OF(X509_REVOKED) * entries;
 	struct sluice_crl_info info = { 0 };
 
 	if (!crl || !ret_info)
 		return -SLUICE_E_INVALID;
-	entries = X509_CRL_get_REVOKED(crl->x509);
 	info.issuer = crl->issuer;
 	info.issuer_len = crl->issuer_len;
 	info.this_update_s = crl->this_update_s;
 	info.next_update_s = crl->next_update_s;
 	info.number = crl->number_len ? crl->number : NULL;
 	info.number_len = crl->number_len;
-	info.n_revoked = crl->index.der ? crl->index.n : entries ? sk_X509_REVOKED_num(entries) : 0;
+	info.n_revoked = crl->index.der ? crl->index.n : crl->n_entries;
 	info.sha256 = crl->sha256;
 	memset(ret_info, 0, info_size);
 	memcpy(ret_info, &info, info_size < sizeof(info) ? info_size : sizeof(info));
@@ -347,29 +333,33 @@ bool crl_is_signed_by(struct sluice_crl *crl, X509 *issuer)
 	return good;
 }
 
-bool crl_revoked(const struct sluice_crl *crl, const ASN1_INTEGER *serial, int *ret_reason)
+bool crl_is_indirect(const struct sluice_crl *crl)
 {
-	X509_REVOKED *entry = NULL;
-	ASN1_ENUMERATED *reason;
+	return crl->idp && crl->idp->indirectCRL;
+}
 
-	if (crl->index.der)
-		return crl_index_find(&crl->index, serial, ret_reason);
-	/* 2 is removeFromCRL, which only deltas may have: in a complete CRL it takes nothing back. */
-	if (!X509_CRL_get0_by_serial(crl->x509, &entry, (ASN1_INTEGER *)serial))
-		return false;
-	reason = X509_REVOKED_get_ext_d2i(entry, NID_crl_reason, NULL, NULL);
-	*ret_reason = reason ? (int)ASN1_ENUMERATED_get(reason) : CRL_REASON_NONE;
-	ASN1_ENUMERATED_free(reason);
-	ERR_clear_error();
-	return true;
+/* Positive numbers as DER has them: without leading zeros. */
+static int compare_numbers(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
+{
+	if (a_len != b_len)
+		return a_len > b_len ? 1 : -1;
+	return memcmp(a, b, a_len);
+}
+
+static bool is_newer(const struct sluice_crl *crl, const struct sluice_crl *old)
+{
+	return crl->number_len && old->number_len &&
+	       !memcmp(crl->scope, old->scope, sizeof(crl->scope)) &&
+	       compare_numbers(crl->number, crl->number_len, old->number, old->number_len) > 0;
 }
 
 bool crl_supersedes(const struct sluice_crl *crl, const struct sluice_crl *old)
 {
-	if (!crl->number_len || !old->number_len ||
-	    memcmp(crl->scope, old->scope, sizeof(crl->scope)) != 0)
-		return false;
-	if (crl->number_len != old->number_len)
-		return crl->number_len > old->number_len;
-	return memcmp(crl->number, old->number, crl->number_len) > 0;
+	return crl->is_delta == old->is_delta && is_newer(crl, old);
+}
+
+bool crl_completes(const struct sluice_crl *delta, const struct sluice_crl *crl)
+{
+	return delta->is_delta && !crl->is_delta && is_newer(delta, crl) &&
+	       compare_numbers(delta->base, delta->base_len, crl->number, crl->number_len) <= 0;
 }

@@ -17,6 +17,12 @@
 
 #define CRL_MAX_NUMBER 20 /* bytes: RFC 5280, 5.2.3 */
 
+/* struct crl_entry - a certificate that is listed; @issuer NULL: of the CRL's issuer. */
+struct crl_entry {
+	const X509_REVOKED *x509;
+	const GENERAL_NAMES *issuer;
+};
+
 struct sluice_crl {
 	atomic_uint refs;
 	X509_CRL *x509;
@@ -28,7 +34,14 @@ struct sluice_crl {
 	uint32_t issuer_hash;
 	int64_t this_update_s, next_update_s; /* -1: no next update */
 	uint8_t number[CRL_MAX_NUMBER];
-	size_t number_len;                    /* 0: no number */
+	size_t number_len; /* 0: no number */
+	bool is_delta;     /* of a CRL with at least number @base */
+	uint8_t base[CRL_MAX_NUMBER];
+	size_t base_len;
+	struct crl_entry *entries; /* sorted by serial number */
+	size_t n_entries;
+	GENERAL_NAMES **issuers; /* that entries of an indirect CRL name; owned */
+	size_t n_issuers;
 	uint8_t scope[SHA256_DIGEST_LENGTH];  /* of issuer, issuing distribution point, key id */
 	uint8_t sha256[SHA256_DIGEST_LENGTH]; /* of the encoding */
 
@@ -46,19 +59,42 @@ struct sluice_crl {
 /* crl_is_signed_by() tells whether the public key of @issuer verifies the signature. */
 bool crl_is_signed_by(struct sluice_crl *crl, X509 *issuer);
 
-/* crl_revoked() looks @serial up. Returns whether it is listed, and why (CRL_REASON_*). */
-bool crl_revoked(const struct sluice_crl *crl, const ASN1_INTEGER *serial, int *ret_reason);
+/* crl_is_indirect() tells whether it may list certificates of others (RFC 5280, 5.2.5). */
+bool crl_is_indirect(const struct sluice_crl *crl);
 
 /*
- * crl_supersedes() tells whether @crl replaces @old: by the same issuer and key, of the same scope,
- * with a higher number (RFC 5280, 5.2.3).
+ * crl_entries_take() sorts what @crl->x509 lists. Returns what is wrong with it, or NULL; *@ret_nomem:
+ * that is want of memory.
+ */
+const char *crl_entries_take(struct sluice_crl *crl, bool *ret_nomem);
+void crl_entries_free(struct sluice_crl *crl);
+
+enum crl_listing {
+	CRL_NOT_LISTED,
+	CRL_REVOKED,
+	CRL_REMOVED, /* of a delta: no longer what the complete CRL says */
+};
+
+/* crl_find() looks a certificate up, by issuer and serial number. CRL_REVOKED: *@ret_reason is why, or 0. */
+enum crl_listing crl_find(const struct sluice_crl *crl, X509 *cert, int *ret_reason);
+
+/*
+ * crl_supersedes() tells whether @crl replaces @old: both complete or both deltas, by the same issuer and
+ * key, of the same scope, with a higher number (RFC 5280, 5.2.3).
  */
 bool crl_supersedes(const struct sluice_crl *crl, const struct sluice_crl *old);
+
+/*
+ * crl_completes() tells whether the delta CRL @delta tells what came after the complete @crl (RFC 5280,
+ * 5.2.4): by the same issuer and key, of the same scope, for a base that @crl has, and newer.
+ */
+bool crl_completes(const struct sluice_crl *delta, const struct sluice_crl *crl);
 
 /* struct crl_list - CRLs of one file, or found by operations; each with a reference. */
 struct crl_list {
 	struct sluice_crl **crls;
 	size_t n;
+	size_t n_left_out; /* by crl_list_read(), because it was lenient */
 };
 
 struct sluice_crl_found {
@@ -70,7 +106,7 @@ void crl_list_clear(struct crl_list *list);
 
 /*
  * crl_list_read() adds all CRLs of a text in PEM, or the one in DER; there is at least one. With
- * @lenient, those that sluice_crl_parse() calls UNSUPPORTED are left out. @what names it in errors.
+ * @lenient, those that sluice_crl_parse() calls UNSUPPORTED are counted, and left out. @what names it in errors.
  */
 int crl_list_read(struct crl_list *list, const void *data, size_t len, const char *what,
 		  bool lenient, struct sluice_error *ret_err);

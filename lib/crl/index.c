@@ -354,6 +354,6 @@ bool crl_index_find(const struct crl_index *index, const ASN1_INTEGER *serial, i
 	found = search(index, key);
 	if (!found)
 		return false;
-	*ret_reason = found[key_len] == NO_REASON ? CRL_REASON_NONE : found[key_len];
+	*ret_reason = found[key_len] == NO_REASON ? 0 : found[key_len];
 	return true;
 }

@@ -48,7 +48,7 @@ void crl_indexed_free(struct crl_indexed *indexed);
 int crl_index_open(struct sluice_crl **ret_crl, const uint8_t *core, size_t core_len,
 		   const struct crl_index *index, const uint8_t sha256[32]);
 
-/* crl_index_verify() verifies the signature of the whole; crl_index_find() is crl_revoked(). */
+/* crl_index_verify() verifies the signature of the whole; crl_index_find() is crl_find() by serial alone. */
 bool crl_index_verify(const struct crl_index *index, EVP_PKEY *key);
 bool crl_index_find(const struct crl_index *index, const ASN1_INTEGER *serial, int *ret_reason);
 

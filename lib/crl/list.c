@@ -42,8 +42,14 @@ void crl_list_clear(struct crl_list *list)
 
 int sluice_crl_found_add(struct sluice_crl_found *found, struct sluice_crl *crl)
 {
+	size_t i;
+
 	if (!found || !crl)
 		return -SLUICE_E_INVALID;
+	/* Several distribution points may lead to the same one. */
+	for (i = 0; i < found->list.n; i++)
+		if (!memcmp(found->list.crls[i]->sha256, crl->sha256, sizeof(crl->sha256)))
+			return 0;
 	return crl_list_add(&found->list, crl, SLUICE_CRL_MAX_FOUND);
 }
 
@@ -68,8 +74,10 @@ static int add_der(struct crl_list *list, const void *der, size_t len, const cha
 	struct sluice_crl *crl;
 	int r = sluice_crl_parse(&crl, der, len, &why);
 
-	if (r == -SLUICE_E_UNSUPPORTED && lenient)
+	if (r == -SLUICE_E_UNSUPPORTED && lenient) {
+		list->n_left_out++;
 		return 0;
+	}
 	if (r < 0)
 		return err_set(err, -r, "%s: %s", what, why.text);
 	r = crl_list_add(list, crl, SLUICE_CRL_MAX_FILE);

@@ -89,34 +89,60 @@ static int fill(struct crl_point *point)
 	return r;
 }
 
-int crl_points_get(struct crl_points *ret_points, X509 *cert)
+/* RFC 5280, 4.2.1.13: what a relative name of @point is relative to. */
+static X509_NAME *base_of(const DIST_POINT *point, X509_NAME *issuer)
 {
-	struct crl_points *points = ret_points;
-	struct crl_point *point;
-	size_t i, n = 0;
-	int critical, r = 0;
+	return point->CRLissuer ? directory_of(point->CRLissuer) : issuer;
+}
 
-	memset(points, 0, sizeof(*points));
-	points->extension = X509_get_ext_d2i(cert, NID_crl_distribution_points, &critical, NULL);
-	points->malformed = !points->extension && critical != -1;
-	if (points->extension)
-		n = sk_DIST_POINT_num(points->extension);
+/* Takes the extension, and after it the point that is implied, if there is one. Errors: NOMEM. */
+static int take(struct crl_points *points, X509_NAME *issuer, bool implied)
+{
+	size_t i, n = points->extension ? sk_DIST_POINT_num(points->extension) : 0;
+	struct crl_point *point;
+	DIST_POINT_NAME *name;
+	int r = 0;
+
 	if (n > CRL_MAX_POINTS)
 		n = CRL_MAX_POINTS;
-	for (i = 0; !r && i <= n; i++) {
+	for (i = 0; !r && i < n + implied; i++) {
 		point = &points->points[points->n++];
-		point->issuer = X509_get_issuer_name(cert);
-		if (i < n)
+		point->issuer = issuer;
+		if (i < n) {
 			point->point = sk_DIST_POINT_value(points->extension, i);
-		if (i < n && point->point->distpoint &&
-		    !DIST_POINT_set_dpname(point->point->distpoint, point->issuer))
-			points->malformed = true;
+			name = point->point->distpoint;
+			if (name && name->type == 1 &&
+			    (!base_of(point->point, issuer) ||
+			     !DIST_POINT_set_dpname(name, base_of(point->point, issuer))))
+				points->malformed = true;
+		}
 		r = fill(point);
 	}
 	ERR_clear_error();
 	if (r < 0)
 		crl_points_clear(points);
 	return r;
+}
+
+int crl_points_get(struct crl_points *ret_points, X509 *cert)
+{
+	int critical;
+
+	memset(ret_points, 0, sizeof(*ret_points));
+	ret_points->extension =
+		X509_get_ext_d2i(cert, NID_crl_distribution_points, &critical, NULL);
+	ret_points->malformed = !ret_points->extension && critical != -1;
+	return take(ret_points, X509_get_issuer_name(cert), true);
+}
+
+int crl_points_freshest(struct crl_points *ret_points, X509 *cert, const X509_CRL *crl)
+{
+	memset(ret_points, 0, sizeof(*ret_points));
+	if (crl)
+		ret_points->extension = X509_CRL_get_ext_d2i(crl, NID_freshest_crl, NULL, NULL);
+	else
+		ret_points->extension = X509_get_ext_d2i(cert, NID_freshest_crl, NULL, NULL);
+	return take(ret_points, X509_get_issuer_name(cert), false);
 }
 
 void crl_points_clear(struct crl_points *points)
@@ -133,7 +159,7 @@ void crl_points_clear(struct crl_points *points)
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-static bool has_directory(const GENERAL_NAMES *names, const X509_NAME *directory)
+bool crl_names_have(const GENERAL_NAMES *names, const X509_NAME *directory)
 {
 	size_t i, n = names && directory ? sk_GENERAL_NAME_num(names) : 0;
 	const GENERAL_NAME *name;
@@ -176,9 +202,9 @@ static bool are_same(const DIST_POINT_NAME *a, const DIST_POINT_NAME *b)
 	if (a->type == 1 && b->type == 1)
 		return a->dpname && b->dpname && !X509_NAME_cmp(a->dpname, b->dpname);
 	if (a->type == 1)
-		return has_directory(b->name.fullname, a->dpname);
+		return crl_names_have(b->name.fullname, a->dpname);
 	if (b->type == 1)
-		return has_directory(a->name.fullname, b->dpname);
+		return crl_names_have(a->name.fullname, b->dpname);
 	return have_common(a->name.fullname, b->name.fullname);
 }
 
@@ -186,7 +212,21 @@ static bool names_directory(const DIST_POINT_NAME *names, const X509_NAME *direc
 {
 	if (names->type == 1)
 		return names->dpname && !X509_NAME_cmp(names->dpname, directory);
-	return has_directory(names->name.fullname, directory);
+	return crl_names_have(names->name.fullname, directory);
+}
+
+/* Is one of the directory names among @issuers a name of the CRL's point? */
+static bool names_any(const DIST_POINT_NAME *names, const GENERAL_NAMES *issuers)
+{
+	const GENERAL_NAME *name;
+	size_t i;
+
+	for (i = 0; i < sk_GENERAL_NAME_num(issuers); i++) {
+		name = sk_GENERAL_NAME_value(issuers, i);
+		if (name->type == GEN_DIRNAME && names_directory(names, name->d.directoryName))
+			return true;
+	}
+	return false;
 }
 
 bool crl_point_matches(const struct crl_point *point, const DIST_POINT_NAME *crl_names)
@@ -195,12 +235,16 @@ bool crl_point_matches(const struct crl_point *point, const DIST_POINT_NAME *crl
 		return names_directory(crl_names, point->issuer);
 	if (point->point->distpoint)
 		return are_same(point->point->distpoint, crl_names);
-	/* Without a name it has a CRL issuer, and that is the certificate's: no other is evaluated. */
-	return names_directory(crl_names, point->issuer);
+	return point->point->CRLissuer && names_any(crl_names, point->point->CRLissuer);
 }
 
 bool crl_point_is_indirect(const struct crl_point *point)
 {
 	return point->point && point->point->CRLissuer &&
-	       !has_directory(point->point->CRLissuer, point->issuer);
+	       !crl_names_have(point->point->CRLissuer, point->issuer);
+}
+
+X509_NAME *crl_point_issuer(const struct crl_point *point)
+{
+	return point->point ? directory_of(point->point->CRLissuer) : NULL;
 }

@@ -35,6 +35,12 @@ struct crl_points {
  * 6.3.3, for CRLs that the certificate does not name: its issuer. Errors: NOMEM.
  */
 int crl_points_get(struct crl_points *ret_points, X509 *cert);
+
+/*
+ * crl_points_freshest() takes the points of @cert, or of @crl where that is not NULL, at which delta CRLs
+ * are (RFC 5280, 4.2.1.15 and 5.2.6); there may be none. Errors: NOMEM.
+ */
+int crl_points_freshest(struct crl_points *ret_points, X509 *cert, const X509_CRL *crl);
 void crl_points_clear(struct crl_points *points);
 
 /*
@@ -42,6 +48,12 @@ void crl_points_clear(struct crl_points *points);
  * (2) (i)): one name of each must be the same.
  */
 bool crl_point_matches(const struct crl_point *point, const DIST_POINT_NAME *crl_names);
+
+/* crl_names_have() tells whether one of @names is the directory name @directory. */
+bool crl_names_have(const GENERAL_NAMES *names, const X509_NAME *directory);
+
+/* crl_point_issuer() is the directory name that a point's CRLs have instead, or NULL. */
+X509_NAME *crl_point_issuer(const struct crl_point *point);
 
 /* crl_point_is_indirect() tells whether its CRLs are by others than the certificate's issuer. */
 bool crl_point_is_indirect(const struct crl_point *point);

@@ -65,7 +65,8 @@ struct verify_verdict candidate_check_anchor(X509 *anchor, size_t index)
 	return refused(X509_V_OK, NULL, 0);
 }
 
-static struct verify_verdict check_certificates(X509 *const *path, size_t n, int depth)
+static struct verify_verdict check_certificates(const struct verify_request *request,
+						X509 *const *path, size_t n)
 {
 	int n_intermediates = 0;
 	const char *weakness;
@@ -80,10 +81,10 @@ static struct verify_verdict check_certificates(X509 *const *path, size_t n, int
 		if (!strength_is_strong_signature(path[i]))
 			return refused(X509_V_ERR_CERT_REJECTED,
 				       "its signature algorithm is too weak", i);
-		if (candidate_has_policies(path[i]))
+		if (!request->policies && candidate_has_policies(path[i]))
 			return refused(X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION, NULL, i);
 		n_intermediates += i > 0 && !is_self_issued(path[i]);
-		if (n_intermediates > depth)
+		if (n_intermediates > request->depth)
 			return refused(X509_V_ERR_CERT_CHAIN_TOO_LONG,
 				       "the chain is longer than option depth allows", i);
 	}
@@ -130,7 +131,8 @@ static bool prepare(X509_STORE_CTX *ctx, const struct verify_request *request, s
 	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
 	bool server = request->peer == SLUICE_SERVER;
 
-	if (!X509_STORE_CTX_set_default(ctx, server ? "ssl_server" : "ssl_client") ||
+	if ((!request->any_purpose &&
+	     !X509_STORE_CTX_set_default(ctx, server ? "ssl_server" : "ssl_client")) ||
 	    !X509_STORE_CTX_set_app_data(ctx, (void *)request))
 		return false;
 	/* What may be an anchor has been decided. */
@@ -139,7 +141,7 @@ static bool prepare(X509_STORE_CTX *ctx, const struct verify_request *request, s
 	X509_VERIFY_PARAM_set_depth(param, (int)n);
 	X509_STORE_CTX_set_time(ctx, 0, (time_t)request->now_s);
 	X509_STORE_CTX_set_verify_cb(ctx, on_error);
-	return true;
+	return !request->policies || policy_prepare(param, request->policies);
 }
 
 /* Has BoringSSL judged what it was given, and nothing else? */
@@ -156,7 +158,7 @@ static bool is_path(const STACK_OF(X509) * chain, X509 *const *path, size_t n)
 	return true;
 }
 
-static struct verify_verdict verdict_of(X509_STORE_CTX *ctx)
+static struct verify_verdict verdict_of(X509_STORE_CTX *ctx, const struct verify_request *request)
 {
 	int x509_error = X509_STORE_CTX_get_error(ctx);
 	int index = X509_STORE_CTX_get_error_depth(ctx);
@@ -165,9 +167,11 @@ static struct verify_verdict verdict_of(X509_STORE_CTX *ctx)
 	case X509_V_OK:
 		x509_error = X509_V_ERR_UNSPECIFIED;
 		break;
-	/* A BoringSSL that evaluates policies finds none of ours: the same verdict. */
-	case X509_V_ERR_NO_EXPLICIT_POLICY:
+	case X509_V_ERR_NO_EXPLICIT_POLICY: /* of the path as a whole */
 	case X509_V_ERR_INVALID_POLICY_EXTENSION:
+		if (request->policies)
+			return refused(x509_error, NULL, 0);
+		/* A BoringSSL that evaluates policies finds none of ours: the same verdict. */
 		x509_error = X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION;
 		break;
 	}
@@ -196,7 +200,7 @@ static struct verify_verdict run_bssl(X509_STORE_CTX *ctx, X509_STORE *anchor,
 	    !X509_STORE_CTX_init(ctx, anchor, path[0], others) || !prepare(ctx, request, n))
 		return refused(X509_V_ERR_OUT_OF_MEM, NULL, 0);
 	if (X509_verify_cert(ctx) != 1)
-		return verdict_of(ctx);
+		return verdict_of(ctx, request);
 	if (!is_path(X509_STORE_CTX_get0_chain(ctx), path, n))
 		return refused(X509_V_ERR_CERT_UNTRUSTED, NULL, 0);
 	return check_names(X509_STORE_CTX_get0_chain(ctx));
@@ -221,8 +225,11 @@ static struct verify_verdict check_by_bssl(const struct verify_request *request,
 struct verify_verdict candidate_judge(const struct verify_request *request, X509 *const *path,
 				      size_t n)
 {
-	struct verify_verdict verdict = check_certificates(path, n, request->depth);
+	struct verify_verdict verdict = check_certificates(request, path, n);
 
+	if (!verdict.x509_error && request->policies && !policy_is_bounded(path, n - 1))
+		verdict = refused(X509_V_ERR_INVALID_POLICY_EXTENSION,
+				  "its policies are mapped in too many ways", 0);
 	if (!verdict.x509_error)
 		verdict = check_by_bssl(request, path, n);
 	return verdict;

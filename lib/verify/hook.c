@@ -106,6 +106,8 @@ static bool next_finding(struct verify_walk *walk, struct sluice_verify_event *e
 		event->type = SLUICE_EVT_BAD_CERT;
 		event->reason = finding->reason;
 		event->x509_error = finding->x509_error;
+		if (finding->reason == SLUICE_BAD_CERT_REVOKED)
+			event->crl_reason = walk->report->crl_reason;
 		return true;
 	}
 	return false;
@@ -167,7 +169,13 @@ static int refuse(struct verify_walk *walk, const struct sluice_verify_event *ev
 {
 	if (reason <= SLUICE_BAD_CERT_NONE || reason >= SLUICE_BAD_CERTS)
 		reason = SLUICE_BAD_CERT_APPLICATION;
-	walk->refused = (struct verify_finding){ reason, event->x509_error, event->index, text };
+	walk->refused = (struct verify_finding){
+		.reason = reason,
+		.x509_error = event->x509_error,
+		.index = event->index,
+		.text = text,
+		.crl_reason = event->crl_reason,
+	};
 	return -SLUICE_E_VERIFY;
 }
 

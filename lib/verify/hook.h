@@ -18,7 +18,8 @@ struct verify_report {
 	bool anchored;         /* the last one is trusted */
 	struct verify_finding findings[VERIFY_MAX_FINDINGS];
 	size_t n;
-	bool all; /* look for everything; else for the first only */
+	int crl_reason; /* of the one that is revoked; 0: none is stated */
+	bool all;       /* look for everything; else for the first only */
 };
 
 /*

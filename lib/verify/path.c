@@ -323,6 +323,11 @@ static void search(struct search *s)
 		s->best.x509_error = X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT;
 }
 
+static int positive(int n)
+{
+	return n > 0 ? n : 0;
+}
+
 void path_find(struct verify_verdict *verdict, const struct verify_request *request)
 {
 	struct search s = {
@@ -338,6 +343,10 @@ void path_find(struct verify_verdict *verdict, const struct verify_request *requ
 						    .reason = "too many others came with it" };
 		return;
 	}
+	if (request->budget) {
+		s.n_steps = request->budget->steps;
+		s.n_signatures = request->budget->signatures;
+	}
 	s.max = (size_t)request->depth + 2 + PATH_MAX_SELF_ISSUED;
 	if (request->depth < 0 || s.max > MAX_LEN)
 		s.max = MAX_LEN;
@@ -348,5 +357,8 @@ void path_find(struct verify_verdict *verdict, const struct verify_request *requ
 		s.best.x509_error = X509_V_ERR_OUT_OF_MEM;
 	sk_X509_free(s.others);
 	s.best.n_paths = s.n_paths;
+	if (request->budget)
+		*request->budget =
+			(struct verify_budget){ positive(s.n_steps), positive(s.n_signatures) };
 	*verdict = s.best;
 }

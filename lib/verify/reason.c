@@ -93,6 +93,7 @@ enum sluice_bad_cert bad_cert_of(int x509_error)
 	case X509_V_ERR_CERT_REVOKED:
 		return SLUICE_BAD_CERT_REVOKED;
 	case X509_V_ERR_UNABLE_TO_GET_CRL:
+	case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
 	case X509_V_ERR_CRL_NOT_YET_VALID:
 	case X509_V_ERR_CRL_HAS_EXPIRED:
 	case X509_V_ERR_CRL_SIGNATURE_FAILURE:
@@ -133,6 +134,7 @@ int bad_cert_refuse(const struct verify_finding *finding, const char *name, uint
 	if (ret_err) {
 		ret_err->x509_error = finding->x509_error;
 		ret_err->bad_cert = finding->reason;
+		ret_err->crl_reason = finding->crl_reason;
 	}
 	return -code;
 }

@@ -13,6 +13,7 @@ struct verify_finding {
 	int x509_error; /* X509_V_ERR_*, or 0 */
 	size_t index;   /* 0: the peer's own */
 	const char *text;
+	int crl_reason; /* of a revoked one; 0: none is stated */
 };
 
 /* bad_cert_of() returns the reason of an X509_V_ERR_*. */

@@ -78,17 +78,19 @@ const char *strength_of_key(X509 *x509)
 {
 	EVP_PKEY *key = X509_get_pubkey(x509);
 	const char *weakness = "its key is too weak, or of an unknown kind";
-	int bits = key ? EVP_PKEY_bits(key) : 0;
+	int bits;
 
+	/* Only of these kinds: of a DSA key without parameters BoringSSL's EVP_PKEY_bits() crashes. */
 	switch (key ? EVP_PKEY_id(key) : EVP_PKEY_NONE) {
 	case EVP_PKEY_RSA:
+		bits = EVP_PKEY_bits(key);
 		if (bits > MAX_RSA_BITS)
 			weakness = "its key is too long to be used";
 		else if (bits >= MIN_RSA_BITS)
 			weakness = NULL;
 		break;
 	case EVP_PKEY_EC:
-		if (bits >= MIN_EC_BITS)
+		if (EVP_PKEY_bits(key) >= MIN_EC_BITS)
 			weakness = NULL;
 		break;
 	case EVP_PKEY_ED25519:

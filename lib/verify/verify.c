@@ -131,6 +131,7 @@ void verify_verdict_refuse(struct verify_verdict *verdict, int x509_error, const
 	verdict->x509_error = x509_error;
 	verdict->reason = reason;
 	verdict->index = index;
+	verdict->crl_reason = 0;
 	answer(verdict);
 }
 

@@ -12,6 +12,12 @@
 #include <sluice/options.h>
 
 #include "verify/names.h"
+#include "verify/policy.h"
+
+/* struct verify_budget - what searches may still cost together (verify/path.h). */
+struct verify_budget {
+	int steps, signatures;
+};
 
 /* struct verify_request - a chain, and what is asked of it. Everything is the caller's. */
 struct verify_request {
@@ -23,6 +29,9 @@ struct verify_request {
 	const struct sluice_hostname_check *hook; /* of whoever asks; NULL: none */
 	int64_t now_s;                            /* the time to judge at, seconds of the epoch */
 	int depth;                                /* most intermediates that are not self-issued */
+	const struct verify_policies *policies;   /* NULL: whatever demands some is refused */
+	struct verify_budget *budget;             /* NULL: one of its own */
+	bool any_purpose;   /* it is no server's and no client's: a CRL issuer's */
 	bool partial_chain; /* any trusted certificate ends a path, not only a self-signed one */
 };
 
@@ -32,6 +41,7 @@ struct verify_verdict {
 	const char *reason;    /* a text that is never freed; NULL: accepted */
 	size_t index;          /* whose fault, counted from the peer's certificate: 0 */
 	int code;              /* SLUICE_E_*, or SLUICE_OK */
+	int crl_reason;        /* CERT_REVOKED: CRLReason (RFC 5280, 5.3.1), 0: none is stated */
 	bool by_wildcard;      /* HOSTNAME: rule https would have accepted it */
 	uint8_t alert;         /* what the peer is to be told; of no meaning if accepted */
 	STACK_OF(X509) * path; /* accepted: the peer's certificate to the trust anchor; or NULL */

@@ -42,14 +42,30 @@ static const struct sluice_crl_cache_ops ops = {
 	.select = select_any,
 };
 
+/* Sorted; and of an issuer that is named only where that may be. */
+static void check_entries(const struct sluice_crl *crl)
+{
+	size_t i;
+
+	for (i = 1; i < crl->n_entries; i++)
+		REQUIRE(ASN1_INTEGER_cmp(X509_REVOKED_get0_serialNumber(crl->entries[i - 1].x509),
+					 X509_REVOKED_get0_serialNumber(crl->entries[i].x509)) <=
+			0);
+	for (i = 0; i < crl->n_entries; i++)
+		REQUIRE(crl_is_indirect(crl) || !crl->entries[i].issuer);
+}
+
 static void check_crl(struct sluice_crl *crl)
 {
 	struct sluice_crl_info info;
 
 	REQUIRE(!sluice_crl_info(crl, &info, sizeof(info)));
 	REQUIRE(info.issuer && info.issuer_len && info.number_len <= CRL_MAX_NUMBER);
-	REQUIRE(X509_CRL_get_ext_by_NID(crl->x509, NID_delta_crl, -1) < 0);
-	REQUIRE(!crl_supersedes(crl, crl));
+	REQUIRE(crl->is_delta == (X509_CRL_get_ext_by_NID(crl->x509, NID_delta_crl, -1) >= 0));
+	REQUIRE(!crl->is_delta || (crl->number_len && crl->base_len));
+	REQUIRE(!crl_supersedes(crl, crl) && !crl_completes(crl, crl));
+	REQUIRE(crl_is_indirect(crl) || !crl->n_issuers);
+	check_entries(crl);
 	REQUIRE(!(crl->reasons & ~SLUICE_CRL_REASONS_ALL));
 }
 
@@ -58,12 +74,19 @@ static void check_path(X509 *x509, struct crl_list *list)
 {
 	struct crl_check check = { CRL_CHECK_TRUE, &ops, list, "" };
 	STACK_OF(X509) *path = sk_X509_new_null();
+	struct verify_request request = {
+		.certs = path,
+		.trust = X509_STORE_new(),
+		.now_s = 1800000000,
+		.depth = 10,
+	};
 	struct crl_verdict verdict = { 0 };
 	int x509_error;
 
-	REQUIRE(path && sk_X509_push(path, x509) && sk_X509_push(path, x509));
-	x509_error = crl_check_path(&check, path, 1800000000, &verdict);
+	REQUIRE(request.trust && path && sk_X509_push(path, x509) && sk_X509_push(path, x509));
+	x509_error = crl_check_path(&check, &request, path, &verdict);
 	REQUIRE(!x509_error || (verdict.reason && verdict.index == 0));
+	X509_STORE_free(request.trust);
 	sk_X509_free(path);
 }
 
@@ -76,6 +99,10 @@ static void read_cert(const uint8_t *data, size_t len, struct crl_list *list)
 	ERR_clear_error();
 	if (!x509)
 		return;
+	if (!crl_points_freshest(&points, x509, list->n ? list->crls[0]->x509 : NULL)) {
+		REQUIRE(points.n <= CRL_MAX_POINTS);
+		crl_points_clear(&points);
+	}
 	if (!crl_points_get(&points, x509)) {
 		REQUIRE(points.n >= 1 && points.n <= CRL_MAX_POINTS + 1);
 		crl_points_clear(&points);

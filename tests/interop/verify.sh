@@ -17,6 +17,13 @@ judged() {
   return 1
 }
 
+# make_crl NAME CA: what $work/index has, signed by CA.
+make_crl() {
+  touch "$work/index" "$work/index.attr"
+  openssl ca -gencrl -crldays 2 -md sha256 -cert "$work/$2.pem" -keyfile "$work/$2.key" -out "$work/$1.crl.pem" \
+    -config <(printf '[ca]\ndefault_ca=a\n[a]\ndatabase=%s/index\n' "$work")
+}
+
 make_chain() {
   local ca=(-CA "$work/sub.pem" -CAkey "$work/sub.key" -days 2)
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=root" \
@@ -30,6 +37,11 @@ make_chain() {
   openssl x509 -req -in "$work/leaf.csr" "${ca[@]}" -set_serial 3 -out "$work/leaf.pem" \
     -extfile <(printf 'subjectAltName=DNS:www.example.test,IP:192.0.2.1,IP:2001:db8::1\nextendedKeyUsage=serverAuth\n')
   cat "$work/leaf.pem" "$work/sub.pem" >"$work/chain.pem"
+  make_crl ca ca
+  make_crl sub sub
+  printf 'R\t350101000000Z\t260101000000Z,keyCompromise\t03\tunknown\t/CN=leaf\n' >"$work/index"
+  make_crl revoked sub
+  openssl crl -in "$work/sub.crl.pem" -outform DER -out "$work/sub.crl.der"
   mkdir "$work/anchors" "$work/empty"
   cp "$work/ca.pem" "$work/anchors/one.crt"
   echo "not a certificate, and not named as one" >"$work/anchors/README"
@@ -75,6 +87,28 @@ unusable() {
     judged 2 '--what' "${good[@]}" --what
 }
 
+revoked() {
+  local good=(--chain "$work/chain.pem" --trust "$work/ca.pem")
+  judged 0 '^accepted' "${good[@]}" --crl "$work/ca.crl.pem" --crl "$work/sub.crl.pem" &&
+    judged 0 '^accepted' "${good[@]}" --crl "$work/sub.crl.der" --crl-check peer &&
+    judged 1 'undetermined: there is no CRL' "${good[@]}" --crl "$work/sub.crl.pem" &&
+    judged 1 'undetermined: there is no CRL' "${good[@]}" --crl-check true &&
+    judged 0 '^accepted' "${good[@]}" --crl "$work/sub.crl.pem" --crl-check best_effort &&
+    judged 1 'revoked: keyCompromise' "${good[@]}" --crl "$work/revoked.crl.pem" --crl-check best_effort &&
+    judged 1 '"crl_reason":1,' "${good[@]}" --crl "$work/revoked.crl.pem" --crl-check peer --json &&
+    judged 0 '^accepted' "${good[@]}" --crl "$work/revoked.crl.pem" --crl-check false &&
+    judged 2 'No such file' "${good[@]}" --crl "$work/none" &&
+    judged 2 'there is no CRL in it' "${good[@]}" --crl "$work/ca.pem" &&
+    judged 2 'crl-check' "${good[@]}" --crl-check maybe
+}
+
+policies() {
+  local good=(--chain "$work/chain.pem" --trust "$work/ca.pem")
+  judged 0 '^accepted' "${good[@]}" --policies 1.2.3.4 --inhibit-any-policy --inhibit-policy-mapping &&
+    judged 1 'invalid or inconsistent certificate policy\|no explicit policy' "${good[@]}" --policies any --explicit-policy &&
+    judged 2 'is no OID' "${good[@]}" --policies 1.2.x
+}
+
 # Requests with what this run has made, and what each verdict must be.
 batch() {
   local status=0
@@ -83,6 +117,8 @@ batch() {
 	work = sys.argv[1]
 	read = lambda name: open(f"{work}/{name}.pem").read()
 	good = {"chain": read("chain"), "trust": read("ca")}
+	crls = [read("ca.crl"), read("sub.crl")]
+	ders = ["".join(crl.split("\n")[1:-2]) for crl in crls]
 	for wanted, request in [
 	    ("accepted", good),
 	    ("accepted", {**good, "name": "www.example.test", "peer": "server", "depth": 1}),
@@ -95,7 +131,33 @@ batch() {
 	    ("accepted", {**good, "trust": read("sub"), "partial_chain": True}),
 	    ("rejected", {"chain": good["chain"]}),
 	    ("unusable", {"trust": good["trust"]}),
-	    ("unusable", {**good, "crls": []}),
+	    ("accepted", {**good, "crls": crls}),
+	    ("accepted", {**good, "crls": ders}),
+	    ("accepted", {**good, "crls": [der[:64] + "\n" + der[64:] + "\n" for der in ders]}),
+	    ("rejected", {**good, "crls": []}),
+	    ("rejected", {**good, "crls": crls[:1]}),
+	    ("accepted", {**good, "crls": [], "crl_check": "best_effort"}),
+	    ("accepted", {**good, "crls": [], "crl_check": "false"}),
+	    ("rejected", {**good, "crl_check": "true"}),
+	    ("accepted", {**good, "crls": ["".join(crls)], "crl_check": "peer"}),
+	    ("rejected", {**good, "crls": [*crls, read("revoked.crl")]}),
+	    ("unusable", {**good, "crls": crls[0]}),
+	    ("unusable", {**good, "crls": [1]}),
+	    ("unusable", {**good, "crls": ["AAAA"]}),
+	    ("unusable", {**good, "crls": ["!"]}),
+	    ("unusable", {**good, "crls": [""]}),
+	    ("unusable", {**good, "crls": [good["chain"]]}),
+	    ("unusable", {**good, "crl_check": "maybe"}),
+	    ("unusable", {**good, "crl_check": True}),
+	    ("unusable", {**good, "crl": []}),
+	    ("accepted", {**good, "policies": []}),
+	    ("accepted", {**good, "policies": ["1.2.3.4"], "inhibit_policy_mapping": True}),
+	    ("rejected", {**good, "explicit_policy": True}),
+	    ("accepted", {**good, "explicit_policy": False, "inhibit_any_policy": True}),
+	    ("unusable", {**good, "policies": "1.2.3.4"}),
+	    ("unusable", {**good, "policies": ["serverAuth!"]}),
+	    ("unusable", {**good, "policies": [None]}),
+	    ("unusable", {**good, "explicit_policy": 1}),
 	    ("unusable", {**good, "name": "www.example.test\0.example.com"}),
 	    ("unusable", {**good, "name": 1}),
 	    ("unusable", {**good, "depth": 101}),
@@ -125,7 +187,7 @@ batch() {
 	wrong = [v for v in verdicts if v["result"] != (v.get("id") or "unusable")]
 	for verdict in wrong:
 	    print("#", verdict)
-	sys.exit(len(verdicts) != 27 or bool(wrong))
+	sys.exit(len(verdicts) != 53 or bool(wrong))
 	END
   grep -q '"result":"accepted"' "$work/verdicts" && [ "$status" -eq 2 ] &&
     head -n 1 "$work/requests" | "$SLUICE" verify --batch - >"$work/out" &&
@@ -137,11 +199,15 @@ make_chain >"$work/certificates.log" 2>&1 || {
   cat "$work/certificates.log" >&2
   exit 1
 }
-ktap_plan 4
+ktap_plan 6
 # test: a good chain is accepted with status 0
 attempt "a good chain is accepted with status 0" accepted
 # test: what is wrong with a chain is named with status 1
 attempt "what is wrong with a chain is named with status 1" rejected
+# test: CRLs are held against a chain
+attempt "CRLs are held against a chain" revoked
+# test: policies are evaluated when they are asked for
+attempt "policies are evaluated when they are asked for" policies
 # test: what is no chain, or no option, ends with status 2
 attempt "what is no chain, or no option, ends with status 2" unusable
 # test: a batch has a verdict for each line

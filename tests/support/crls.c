@@ -71,6 +71,7 @@ static void add_entry_extensions(X509_REVOKED *entry, const struct crl_spec *spe
 {
 	ASN1_ENUMERATED *reason;
 	GENERAL_NAMES *names;
+	GENERAL_NAME *name;
 	X509_EXTENSION *ext;
 
 	if (spec->reason) {
@@ -85,7 +86,11 @@ static void add_entry_extensions(X509_REVOKED *entry, const struct crl_spec *spe
 		X509_EXTENSION_free(ext);
 	}
 	if (spec->certificate_issuer) {
-		CHECK(names = X509_get_ext_d2i(spec->revoked, NID_subject_alt_name, NULL, NULL));
+		CHECK(names = GENERAL_NAMES_new());
+		CHECK(name = GENERAL_NAME_new());
+		GENERAL_NAME_set0_value(name, GEN_DIRNAME,
+					X509_NAME_dup(X509_get_issuer_name(spec->revoked)));
+		CHECK(sk_GENERAL_NAME_push(names, name));
 		CHECK(X509_REVOKED_add1_ext_i2d(entry, NID_certificate_issuer, names, 1, 0) == 1);
 		GENERAL_NAMES_free(names);
 	}
@@ -162,6 +167,8 @@ static void add_extensions(X509_CRL *crl, const struct crl_spec *spec)
 		add_number(crl, NID_delta_crl, spec->delta_of, 1);
 	if (spec->idp)
 		add_text(crl, spec->issuer, NID_issuing_distribution_point, spec->idp);
+	if (spec->freshest)
+		add_text(crl, spec->issuer, NID_freshest_crl, spec->freshest);
 	if (spec->only_reasons)
 		add_reasons(crl, spec->only_reasons);
 	if (spec->unknown_critical) {
@@ -183,6 +190,8 @@ uint8_t *crls_make(const struct crl_spec *spec, size_t *ret_len)
 	set_times(crl, spec);
 	if (spec->revoked)
 		add_entry(crl, X509_get0_serialNumber(spec->revoked), spec);
+	if (spec->revoked_next)
+		add_entry(crl, X509_get0_serialNumber(spec->revoked_next), &(struct crl_spec){ 0 });
 	add_others(crl, spec->n_others);
 	add_extensions(crl, spec);
 	CHECK(X509_CRL_sign(crl, spec->key, md));

@@ -19,7 +19,9 @@ struct crl_spec {
 	int delta_of;              /* deltaCRLIndicator; 0: none */
 	bool unknown_critical;     /* an extension that nobody knows */
 	bool unknown_critical_entry;
-	bool certificate_issuer; /* of the entry, as in indirect CRLs */
+	bool certificate_issuer; /* in the entry: the issuer of @revoked, as in indirect CRLs */
+	X509 *revoked_next;      /* in the entry after it, without one; NULL: nobody */
+	const char *freshest;    /* "URI:..."; NULL: no extension */
 	size_t n_others;         /* further entries, with serial numbers of 18 bytes */
 	const EVP_MD *md;        /* NULL: SHA-256 */
 };

@@ -172,7 +172,7 @@ static void CR_05_best_effort_accepts_what_is_open_but_not_what_is_revoked(void 
 	deinit(&r);
 }
 
-static void CR_04_the_reason_is_told(void **state)
+static void CR_04_OC_38_the_reason_is_told(void **state)
 {
 	static const struct {
 		int reason;
@@ -196,6 +196,7 @@ static void CR_04_the_reason_is_told(void **state)
 		spec.revoked = r.u.server.cert;
 		put(&r, &r.u.intermediate, spec);
 		is_revoked(&r, reasons[i].says);
+		assert_int_equal(r.u.w.err.crl_reason, spec.reason ? spec.reason - 1 : 0);
 		deinit(&r);
 	}
 }
@@ -502,14 +503,27 @@ static void CR_05_a_cache_that_fails_leaves_it_open(void **state)
 }
 
 /* A program that is asked hears of it, whatever else is wrong, and is not asked about the rest. */
-static void a_program_is_told(void **state)
+static int told_reason;
+
+static int on_event(struct sluice_conn *conn, const struct sluice_verify_event *event, void **state,
+		    int *ret_reason)
+{
+	if (event->type == SLUICE_EVT_BAD_CERT && event->reason == SLUICE_BAD_CERT_REVOKED) {
+		told_reason = event->crl_reason;
+		return SLUICE_VRET_FAIL;
+	}
+	return SLUICE_VRET_VALID;
+}
+
+static void OC_38_a_program_is_told(void **state)
 {
 	struct verify_report *report;
+	struct verify_walk *walk;
 	struct revocation r;
 	size_t i, n = 0;
 
 	init(&r, CRL_CHECK_PEER, 0, NULL);
-	put(&r, &r.u.intermediate, (struct crl_spec){ .revoked = r.u.server.cert });
+	put(&r, &r.u.intermediate, (struct crl_spec){ .revoked = r.u.server.cert, .reason = 5 });
 	assert_int_equal(verify_report(&r.u.w.profile, r.u.w.chain, NULL, "elsewhere.test", &report,
 				       &r.u.w.alert, &r.u.w.err),
 			 0);
@@ -518,7 +532,13 @@ static void a_program_is_told(void **state)
 		n += report->findings[i].reason == SLUICE_BAD_CERT_REVOKED ||
 		     report->findings[i].reason == SLUICE_BAD_CERT_HOSTNAME;
 	assert_int_equal(n, 2);
-	verify_report_free(report);
+	walk = verify_walk_new(report, on_event, NULL);
+	assert_non_null(walk);
+	told_reason = 0;
+	assert_int_equal(verify_walk_run(walk, NULL), -SLUICE_E_VERIFY);
+	assert_int_equal(told_reason, CRL_REASON_SUPERSEDED);
+	assert_int_equal(walk->refused.crl_reason, CRL_REASON_SUPERSEDED);
+	verify_walk_free(walk);
 	deinit(&r);
 }
 
@@ -530,7 +550,7 @@ int main(void)
 		cmocka_unit_test(CR_03_the_anchor_needs_no_crl_and_no_crl_revokes_it),
 		cmocka_unit_test(CR_04_CR_06_peer_checks_the_peer_alone),
 		cmocka_unit_test(CR_05_best_effort_accepts_what_is_open_but_not_what_is_revoked),
-		cmocka_unit_test(CR_04_the_reason_is_told),
+		cmocka_unit_test(CR_04_OC_38_the_reason_is_told),
 		cmocka_unit_test(CR_25_a_crl_by_another_key_is_no_evidence),
 		cmocka_unit_test(CR_25_a_weak_signature_is_no_evidence),
 		cmocka_unit_test(CR_25_an_issuer_that_may_not_sign_crls),
@@ -544,7 +564,7 @@ int main(void)
 		cmocka_unit_test(CR_21_what_is_no_evidence_replaces_nothing),
 		cmocka_unit_test(any_crl_that_lists_it_is_enough),
 		cmocka_unit_test(CR_05_a_cache_that_fails_leaves_it_open),
-		cmocka_unit_test(a_program_is_told),
+		cmocka_unit_test(OC_38_a_program_is_told),
 	};
 
 	return cmocka_run_group_tests_name("unit/crl", tests, NULL, NULL);

@@ -144,17 +144,17 @@ static void CR_20_crls_are_found_by_their_issuer(void **state)
 
 static void CR_11_all_of_a_file_or_nothing(void **state)
 {
-	struct crl_der delta = make(&ca, (struct crl_spec){ .number = 2, .delta_of = 1 });
+	struct crl_der unknown = make(&ca, (struct crl_spec){ .unknown_critical = true });
 	struct sluice_crl_db *db = new_db();
 	struct crl_der both[2];
 	struct sluice_error err;
 
 	both[0] = first;
-	both[1] = delta;
-	assert_int_equal(sluice_crl_insert_file(db, crls_pem("delta.pem", both, 2), &err),
+	both[1] = unknown;
+	assert_int_equal(sluice_crl_insert_file(db, crls_pem("unknown.pem", both, 2), &err),
 			 -SLUICE_E_UNSUPPORTED);
 	assert_int_equal(in_db(db, &ca), 0);
-	free((void *)delta.der);
+	free((void *)unknown.der);
 	sluice_crl_db_free(db);
 }
 
@@ -338,7 +338,7 @@ static void CR_18_expired_and_foreign_crls_are_left_out(void **state)
 static void CR_15_a_file_that_cannot_be_read_is_an_error(void **state)
 {
 	static const char broken[] = "-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL-----\n";
-	struct crl_der delta = make(&ca, (struct crl_spec){ .number = 2, .delta_of = 1 });
+	struct crl_der unknown = make(&ca, (struct crl_spec){ .unknown_critical = true });
 	struct directory dir;
 
 	dir_init(&dir);
@@ -350,10 +350,10 @@ static void CR_15_a_file_that_cannot_be_read_is_an_error(void **state)
 	assert_int_equal(mkdir(dir_file(&dir, 1), 0700), 0);
 	assert_int_equal(in_dir(&dir), -SLUICE_E_FILE);
 	assert_int_equal(rmdir(dir_file(&dir, 1)), 0);
-	dir_put(&dir, 1, &delta); /* is none of what is evaluated, and hides nothing */
+	dir_put(&dir, 1, &unknown); /* is none of what is evaluated, and hides nothing */
 	assert_int_equal(in_dir(&dir), 1);
 	dir_deinit(&dir);
-	free((void *)delta.der);
+	free((void *)unknown.der);
 }
 
 /* openssl(1) makes the CRL and the name of its link. */

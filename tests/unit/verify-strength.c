@@ -11,11 +11,15 @@
 #include <cmocka.h>
 #include <openssl/digest.h>
 #include <openssl/evp.h>
+#include <openssl/mem.h>
+#include <openssl/nid.h>
+#include <openssl/obj.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
 #include "support/verify_world.h"
 #include "tls/control.h"
+#include "verify/strength.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -198,6 +202,18 @@ static const struct name_case {
 	{ "email:a@common.test", "common.test", false },
 };
 
+/* A DSA key that inherits its parameters: Dss-Parms are absent (RFC 3279, 2.3.2). */
+static void OC_40_a_dsa_key_without_parameters(void **state)
+{
+	uint8_t *key = OPENSSL_memdup("\x02\x01\x05", 3);
+	X509 *x509 = X509_new();
+
+	assert_true(X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(x509), OBJ_nid2obj(NID_dsa),
+					   V_ASN1_UNDEF, NULL, key, 3));
+	assert_non_null(strstr(strength_of_key(x509), "of an unknown kind"));
+	X509_free(x509);
+}
+
 static void CL_17_names(void **state)
 {
 	struct entity root = new_ca("Root", NULL), server;
@@ -240,6 +256,7 @@ int main(void)
 		cmocka_unit_test(OC_40_signatures_with_sha1_are_refused),
 		cmocka_unit_test(OC_40_signature_algorithms),
 		cmocka_unit_test(OC_40_every_strong_key_and_no_weak_one),
+		cmocka_unit_test(OC_40_a_dsa_key_without_parameters),
 		cmocka_unit_test(CL_17_names),
 		cmocka_unit_test(CL_18_without_a_name_any_name_will_do),
 	};

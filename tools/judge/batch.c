@@ -15,8 +15,7 @@
 #define MAX_LINE (8 << 20)
 
 struct batch {
-	const struct verify_request *defaults;
-	const struct verify_ocsp *ocsp; /* what a request leaves out */
+	const struct verify_case *defaults;
 	json_tokener *tokener;
 	bool unusable; /* a request was */
 };
@@ -88,6 +87,82 @@ static int get_time(struct json_object *from, struct verify_request *request,
 	return err_set(err, SLUICE_E_OPTION, "time is neither seconds nor a time of RFC 3339");
 }
 
+static int get_crls(struct json_object *from, struct verify_case *it, struct sluice_error *err)
+{
+	struct json_object *member;
+	const char *mode;
+	int r;
+
+	if (json_object_object_get_ex(from, "crls", &member) && member) {
+		it->crls = (struct verify_crls){ 0 };
+		r = verify_crls_add_json(&it->crls, member, err);
+		if (r < 0)
+			return r;
+		if (it->crl_mode == CRL_CHECK_FALSE)
+			it->crl_mode = CRL_CHECK_TRUE;
+	}
+	r = get_text(from, "crl_check", &mode, err);
+	if (r < 0 || !mode)
+		return r;
+	if (!verify_crl_mode(mode, &it->crl_mode))
+		return err_set(err, SLUICE_E_OPTION,
+			       "crl_check is none of false, true, peer, best_effort");
+	return 0;
+}
+
+/* A member that is true or false, which turns policies on; absent: as it was. */
+static int get_flag(struct json_object *from, const char *key, struct verify_case *it,
+		    bool *ret_flag, struct sluice_error *err)
+{
+	struct json_object *member;
+
+	if (!json_object_object_get_ex(from, key, &member) || !member)
+		return 0;
+	if (!json_object_is_type(member, json_type_boolean))
+		return err_set(err, SLUICE_E_OPTION, "%s is not true or false", key);
+	*ret_flag = json_object_get_boolean(member);
+	it->evaluate_policies |= *ret_flag;
+	return 0;
+}
+
+static int get_wanted(struct json_object *array, struct verify_case *it, struct sluice_error *err)
+{
+	STACK_OF(ASN1_OBJECT) *wanted = NULL;
+	struct json_object *oid;
+	size_t i;
+	int r = 0;
+
+	if (!json_object_is_type(array, json_type_array))
+		return err_set(err, SLUICE_E_OPTION, "policies is not an array of strings");
+	for (i = 0; !r && i < json_object_array_length(array); i++) {
+		oid = json_object_array_get_idx(array, i);
+		if (json_object_is_type(oid, json_type_string))
+			r = verify_add_policy(&wanted, json_object_get_string(oid), err);
+		else
+			r = err_set(err, SLUICE_E_OPTION, "policies is not an array of strings");
+	}
+	it->policies.wanted = wanted;
+	it->evaluate_policies = true;
+	return r;
+}
+
+static int get_policies(struct json_object *from, struct verify_case *it, struct sluice_error *err)
+{
+	struct verify_policies *policies = &it->policies;
+	struct json_object *member;
+	int r = 0;
+
+	if (json_object_object_get_ex(from, "policies", &member) && member)
+		r = get_wanted(member, it, err);
+	if (!r)
+		r = get_flag(from, "explicit_policy", it, &policies->explicit_policy, err);
+	if (!r)
+		r = get_flag(from, "inhibit_policy_mapping", it, &policies->inhibit_mapping, err);
+	if (!r)
+		r = get_flag(from, "inhibit_any_policy", it, &policies->inhibit_any, err);
+	return r;
+}
+
 static int get_rules(struct json_object *from, struct verify_request *request,
 		     struct sluice_error *err)
 {
@@ -116,14 +191,14 @@ static int get_rules(struct json_object *from, struct verify_request *request,
 	return 0;
 }
 
-static int get_ocsp(struct json_object *from, const struct verify_request *request,
-		    struct verify_ocsp *ocsp, struct sluice_error *err)
+static int get_ocsp(struct json_object *from, struct verify_case *it, struct sluice_error *err)
 {
+	struct verify_ocsp *ocsp = &it->ocsp;
 	bool is_asked = ocsp->mode != OCSP_OFF;
 	const char *text;
 	int r;
 
-	if (request->peer == SLUICE_CLIENT) { /* clients staple nothing */
+	if (it->request.peer == SLUICE_CLIENT) { /* clients staple nothing */
 		ocsp->mode = OCSP_OFF;
 		if (json_object_object_get_ex(from, "ocsp", NULL) ||
 		    json_object_object_get_ex(from, "ocsp_check", NULL))
@@ -149,8 +224,22 @@ static int get_ocsp(struct json_object *from, const struct verify_request *reque
 static int check_members(struct json_object *from, struct sluice_error *err)
 {
 	static const char *const known[] = {
-		"id",   "chain", "trust",         "name", "time",
-		"peer", "depth", "partial_chain", "ocsp", "ocsp_check"
+		"id",
+		"chain",
+		"trust",
+		"name",
+		"time",
+		"peer",
+		"depth",
+		"partial_chain",
+		"crls",
+		"crl_check",
+		"policies",
+		"explicit_policy",
+		"inhibit_policy_mapping",
+		"inhibit_any_policy",
+		"ocsp",
+		"ocsp_check",
 	};
 	size_t i;
 
@@ -167,9 +256,9 @@ static int check_members(struct json_object *from, struct sluice_error *err)
 	return 0;
 }
 
-static int get_request(struct json_object *from, struct verify_request *request,
-		       struct verify_ocsp *ocsp, struct sluice_error *err)
+static int get_request(struct json_object *from, struct verify_case *it, struct sluice_error *err)
 {
+	struct verify_request *request = &it->request;
 	int r;
 
 	if (!json_object_is_type(from, json_type_object))
@@ -182,13 +271,17 @@ static int get_request(struct json_object *from, struct verify_request *request,
 	if (!r)
 		r = get_rules(from, request, err);
 	if (!r)
-		r = get_ocsp(from, request, ocsp, err);
+		r = get_ocsp(from, it, err);
 	if (!r)
 		r = get_certs(from, "chain", &request->certs, err);
 	if (!r && !request->certs)
 		r = err_set(err, SLUICE_E_OPTION, "a request needs a chain");
 	if (!r)
 		r = get_trust(from, request, err);
+	if (!r)
+		r = get_crls(from, it, err);
+	if (!r)
+		r = get_policies(from, it, err);
 	return r;
 }
 
@@ -205,25 +298,29 @@ static struct json_object *unusable(const char *why)
 
 static struct json_object *answer(struct batch *batch, struct json_object *from)
 {
-	struct verify_request request = *batch->defaults;
-	struct verify_ocsp ocsp = *batch->ocsp;
+	struct verify_case it = *batch->defaults;
 	struct json_object *verdict;
 	enum verify_status status;
 	struct sluice_error err;
 
 	err_clear(&err);
-	request.certs = NULL;
-	if (get_request(from, &request, &ocsp, &err) < 0) {
+	it.request.certs = NULL;
+	if (get_request(from, &it, &err) < 0) {
 		batch->unusable = true;
 		verdict = unusable(err.text);
 	} else {
-		verdict = verify_judge(&request, &ocsp, &status);
+		verdict = verify_judge(&it, &status);
 	}
-	if (ocsp.der != batch->ocsp->der)
-		CRYPTO_BUFFER_free(ocsp.der);
-	sk_X509_pop_free(request.certs, X509_free);
-	if (request.trust != batch->defaults->trust)
-		X509_STORE_free(request.trust);
+	if (it.ocsp.der != batch->defaults->ocsp.der)
+		CRYPTO_BUFFER_free(it.ocsp.der);
+	sk_X509_pop_free(it.request.certs, X509_free);
+	if (it.request.trust != batch->defaults->request.trust)
+		X509_STORE_free(it.request.trust);
+	if (it.policies.wanted != batch->defaults->policies.wanted)
+		sk_ASN1_OBJECT_pop_free((STACK_OF(ASN1_OBJECT) *)it.policies.wanted,
+					ASN1_OBJECT_free);
+	if (it.crls.db != batch->defaults->crls.db)
+		verify_crls_clear(&it.crls);
 	return verdict;
 }
 
@@ -249,10 +346,9 @@ static void do_line(struct batch *batch, const char *line, size_t len)
 	json_object_put(from);
 }
 
-enum verify_status verify_batch(FILE *in, const struct verify_request *defaults,
-				const struct verify_ocsp *ocsp)
+enum verify_status verify_batch(FILE *in, const struct verify_case *defaults)
 {
-	struct batch batch = { .defaults = defaults, .ocsp = ocsp, .tokener = json_tokener_new() };
+	struct batch batch = { .defaults = defaults, .tokener = json_tokener_new() };
 	char *line = NULL;
 	size_t size = 0;
 	ssize_t len;

@@ -6,12 +6,14 @@
 
 #include <openssl/bio.h>
 #include <openssl/mem.h>
+#include <openssl/obj.h>
 
 #include <sluice/sluice.h>
 
 #include "core/error.h"
 #include "options/pem.h"
 #include "tls/control.h"
+#include "verify/reason.h"
 #include "judge.h"
 
 #define NAME_LEN 512 /* a subject in a verdict */
@@ -83,6 +85,21 @@ bool verify_time(const char *text, int64_t *ret_s)
 	return true;
 }
 
+int verify_add_policy(STACK_OF(ASN1_OBJECT) * *policies, const char *oid,
+		      struct sluice_error *ret_err)
+{
+	ASN1_OBJECT *object = OBJ_txt2obj(strcmp(oid, "any") ? oid : "2.5.29.32.0", 1);
+
+	if (!object)
+		return err_set(ret_err, SLUICE_E_OPTION, "policy %.100s is no OID", oid);
+	if (!*policies)
+		*policies = sk_ASN1_OBJECT_new_null();
+	if (*policies && sk_ASN1_OBJECT_push(*policies, object))
+		return 0;
+	ASN1_OBJECT_free(object);
+	return err_set(ret_err, SLUICE_E_NOMEM, "no memory for policies");
+}
+
 static struct json_object *name_json(const X509 *x509)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
@@ -115,18 +132,27 @@ static void add_refusal(struct json_object *object, const struct verify_verdict 
 	json_object_object_add(object, "x509_error", json_object_new_int(verdict->x509_error));
 	json_object_object_add(object, "error",
 			       json_object_new_string(sluice_error_name(verdict->code)));
+	if (verdict->crl_reason)
+		json_object_object_add(object, "crl_reason",
+				       json_object_new_int(verdict->crl_reason));
+	json_object_object_add(
+		object, "bad_cert",
+		json_object_new_string(sluice_bad_cert_name(bad_cert_of(verdict->x509_error))));
 	json_object_object_add(object, "alert",
 			       json_object_new_string(sluice_alert_name(verdict->alert)));
 }
 
-struct json_object *verify_judge(const struct verify_request *request,
-				 const struct verify_ocsp *ocsp, enum verify_status *ret_status)
+struct json_object *verify_judge(const struct verify_case *it, enum verify_status *ret_status)
 {
+	struct verify_request request = it->request;
+	const struct crl_check crl = verify_crls_check(&it->crls, it->crl_mode);
 	struct json_object *object = json_object_new_object(), *status;
 	struct verify_verdict verdict;
 
-	verify_run(&verdict, request);
-	status = verify_ocsp(&verdict, request, ocsp);
+	request.policies = it->evaluate_policies ? &it->policies : NULL;
+	verify_run(&verdict, &request);
+	crl_check_verdict(&verdict, &crl, &request);
+	status = verify_ocsp(&verdict, &request, &it->ocsp);
 	*ret_status = verdict.x509_error ? VERIFY_REJECTED : VERIFY_ACCEPTED;
 	json_object_object_add(object, "result",
 			       json_object_new_string(verdict.x509_error ? "rejected"
@@ -137,6 +163,9 @@ struct json_object *verify_judge(const struct verify_request *request,
 		add_path(object, verdict.path);
 	if (status)
 		json_object_object_add(object, "ocsp", status);
+	if (it->crls.n_left_out)
+		json_object_object_add(object, "crls_left_out",
+				       json_object_new_int64((int64_t)it->crls.n_left_out));
 	json_object_object_add(object, "paths_tried", json_object_new_int64(verdict.n_paths));
 	verify_verdict_clear(&verdict);
 	return object;

@@ -9,6 +9,7 @@
 
 #include <openssl/pool.h>
 
+#include "crls.h"
 #include "ocsp/staple.h"
 #include "verify/verify.h"
 
@@ -17,6 +18,22 @@ enum verify_status {
 	VERIFY_ACCEPTED = 0,
 	VERIFY_REJECTED = 1,
 	VERIFY_UNUSABLE = 2, /* there was nothing to judge */
+};
+
+/* struct verify_ocsp - a response, as a server would have stapled it. */
+struct verify_ocsp {
+	CRYPTO_BUFFER *der; /* NULL: none */
+	enum ocsp_mode mode;
+};
+
+/* struct verify_case - what is judged: a path, and the revocation of what is on it. */
+struct verify_case {
+	struct verify_request request;
+	struct verify_crls crls;
+	enum crl_mode crl_mode;
+	struct verify_ocsp ocsp;
+	struct verify_policies policies; /* where @evaluate_policies */
+	bool evaluate_policies;
 };
 
 /*
@@ -31,12 +48,6 @@ int verify_certs(STACK_OF(X509) * *ret_certs, const char *pem, size_t pem_len, c
  * a second are dropped). False: it is neither.
  */
 bool verify_time(const char *text, int64_t *ret_s);
-
-/* struct verify_ocsp - a response, as a server would have stapled it. */
-struct verify_ocsp {
-	CRYPTO_BUFFER *der; /* NULL: none */
-	enum ocsp_mode mode;
-};
 
 /* verify_ocsp_mode() reads a word of option ocsp. False: it is none. */
 bool verify_ocsp_mode(const char *word, enum ocsp_mode *ret_mode);
@@ -53,18 +64,23 @@ struct json_object *verify_ocsp(struct verify_verdict *verdict,
 				const struct verify_ocsp *ocsp);
 
 /*
- * verify_judge() judges @request and makes an object of the verdict. NULL: no memory. *@ret_status is
+ * verify_add_policy() adds an OID in dots to the policies that are wanted; "any" is any. They are freed by
+ * sk_ASN1_OBJECT_pop_free(). Errors: OPTION, NOMEM.
+ */
+int verify_add_policy(STACK_OF(ASN1_OBJECT) * *policies, const char *oid,
+		      struct sluice_error *ret_err);
+
+/*
+ * verify_judge() judges @it and makes an object of the verdict. NULL: no memory. *@ret_status is
  * VERIFY_ACCEPTED or VERIFY_REJECTED.
  */
-struct json_object *verify_judge(const struct verify_request *request,
-				 const struct verify_ocsp *ocsp, enum verify_status *ret_status);
+struct json_object *verify_judge(const struct verify_case *it, enum verify_status *ret_status);
 
 /*
  * verify_batch() reads one request in JSON per line from @in and prints one verdict per line. @defaults
  * has what a request leaves out, but for the certificates. Returns an exit status: of the requests
  * themselves only whether all were usable.
  */
-enum verify_status verify_batch(FILE *in, const struct verify_request *defaults,
-				const struct verify_ocsp *ocsp);
+enum verify_status verify_batch(FILE *in, const struct verify_case *defaults);
 
 #endif

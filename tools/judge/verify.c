@@ -22,6 +22,10 @@ struct settings {
 	const char *ocsp, *ocsp_check;
 	bool client, partial_chain, json;
 	int64_t depth;
+	struct arg_list crls;
+	const char *crl_check;
+	struct arg_list policies;
+	bool explicit_policy, inhibit_policy_mapping, inhibit_any_policy;
 };
 
 static const struct arg verify_args[] = {
@@ -50,6 +54,19 @@ static const struct arg verify_args[] = {
 	{ "ocsp-check", 0, ARG_CHOICE, offsetof(struct settings, ocsp_check), "WHEN",
 	  "as option ocsp: off, if_present (default with --ocsp) or must",
 	  .choices = "off|if_present|must" },
+	{ "crl", 0, ARG_LIST, offsetof(struct settings, crls), "FILE",
+	  "CRLs, in PEM or DER; repeatable" },
+	{ "crl-check", 0, ARG_CHOICE, offsetof(struct settings, crl_check), "WHICH",
+	  "which certificates must not be revoked (true, with --crl)",
+	  .choices = "false|true|peer|best_effort" },
+	{ "policies", 0, ARG_LIST, offsetof(struct settings, policies), "OID",
+	  "evaluate policies, and accept this one; any: any; repeatable" },
+	{ "explicit-policy", 0, ARG_FLAG, offsetof(struct settings, explicit_policy), NULL,
+	  "the path must be valid for a policy" },
+	{ "inhibit-policy-mapping", 0, ARG_FLAG, offsetof(struct settings, inhibit_policy_mapping),
+	  NULL, "one policy is not mapped to another" },
+	{ "inhibit-any-policy", 0, ARG_FLAG, offsetof(struct settings, inhibit_any_policy), NULL,
+	  "anyPolicy in a certificate stands for none" },
 	{ "json", 0, ARG_FLAG, offsetof(struct settings, json), NULL, "print JSON" },
 	{ NULL },
 };
@@ -96,6 +113,43 @@ static int load_ocsp(struct verify_ocsp *ocsp, const struct settings *settings,
 	if (settings->ocsp_check)
 		verify_ocsp_mode(settings->ocsp_check, &ocsp->mode);
 	return settings->ocsp ? ocsp_read_file(&ocsp->der, "--ocsp", settings->ocsp, err) : 0;
+}
+
+static int load_crls(struct verify_case *it, const struct settings *settings,
+		     struct sluice_error *err)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = 0; !r && i < settings->crls.n; i++)
+		r = verify_crls_add_file(&it->crls, settings->crls.items[i], err);
+	if (!r && it->crls.n_left_out)
+		fprintf(stderr, "sluice verify: %zu CRLs that cannot be evaluated are left out\n",
+			it->crls.n_left_out);
+	it->crl_mode = settings->crls.n ? CRL_CHECK_TRUE : CRL_CHECK_FALSE;
+	if (settings->crl_check)
+		verify_crl_mode(settings->crl_check, &it->crl_mode);
+	return r;
+}
+
+static int load_policies(struct verify_case *it, const struct settings *settings,
+			 struct sluice_error *err)
+{
+	STACK_OF(ASN1_OBJECT) *wanted = NULL;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; !r && i < settings->policies.n; i++)
+		r = verify_add_policy(&wanted, settings->policies.items[i], err);
+	it->policies = (struct verify_policies){
+		.wanted = wanted,
+		.explicit_policy = settings->explicit_policy,
+		.inhibit_mapping = settings->inhibit_policy_mapping,
+		.inhibit_any = settings->inhibit_any_policy,
+	};
+	it->evaluate_policies = wanted || settings->explicit_policy ||
+				settings->inhibit_policy_mapping || settings->inhibit_any_policy;
+	return r;
 }
 
 static bool is_address(const char *text)
@@ -165,9 +219,9 @@ static void print_text(struct json_object *verdict)
 		       json_object_get_string(json_object_array_get_idx(member, i)));
 }
 
-static int run_one(const struct settings *settings, struct verify_request *request,
-		   const struct verify_ocsp *ocsp)
+static int run_one(const struct settings *settings, struct verify_case *it)
 {
+	struct verify_request *request = &it->request;
 	struct json_object *verdict;
 	enum verify_status status;
 	struct sluice_error err;
@@ -176,7 +230,7 @@ static int run_one(const struct settings *settings, struct verify_request *reque
 	request->name = settings->host ? settings->host : settings->ip;
 	if (load_chain(request, settings->chain, &err) < 0)
 		return unusable(err.text);
-	verdict = verify_judge(request, ocsp, &status);
+	verdict = verify_judge(it, &status);
 	if (!verdict)
 		return unusable("no memory");
 	if (settings->json) {
@@ -189,8 +243,7 @@ static int run_one(const struct settings *settings, struct verify_request *reque
 	return (int)status;
 }
 
-static int run_batch(const struct settings *settings, const struct verify_request *request,
-		     const struct verify_ocsp *ocsp)
+static int run_batch(const struct settings *settings, const struct verify_case *it)
 {
 	FILE *in = strcmp(settings->batch, "-") == 0 ? stdin : fopen(settings->batch, "re");
 	int r;
@@ -199,7 +252,7 @@ static int run_batch(const struct settings *settings, const struct verify_reques
 		perror("sluice verify: --batch");
 		return VERIFY_UNUSABLE;
 	}
-	r = (int)verify_batch(in, request, ocsp);
+	r = (int)verify_batch(in, it);
 	if (in != stdin)
 		fclose(in);
 	return r;
@@ -208,8 +261,8 @@ static int run_batch(const struct settings *settings, const struct verify_reques
 static int verify_main(int argc, char **argv)
 {
 	struct settings settings = { .depth = 10 };
-	struct verify_request request = { .now_s = time(NULL), .rule = NAMES_HTTPS };
-	struct verify_ocsp ocsp = { 0 };
+	struct verify_case it = { .request = { .now_s = time(NULL), .rule = NAMES_HTTPS } };
+	struct verify_request *request = &it.request;
 	struct sluice_error err;
 	const char *wrong;
 	int r;
@@ -218,22 +271,24 @@ static int verify_main(int argc, char **argv)
 	if (r < 0)
 		return VERIFY_UNUSABLE;
 	wrong = r < argc ? "there are no operands" : check(&settings);
-	if (!wrong && settings.time && !verify_time(settings.time, &request.now_s))
+	if (!wrong && settings.time && !verify_time(settings.time, &request->now_s))
 		wrong = "--time is neither seconds nor a time as 2026-01-31T12:00:00Z";
 	if (wrong)
 		return unusable(wrong);
-	request.peer = settings.client ? SLUICE_CLIENT : SLUICE_SERVER;
-	request.depth = (int)settings.depth;
-	request.partial_chain = settings.partial_chain;
+	request->peer = settings.client ? SLUICE_CLIENT : SLUICE_SERVER;
+	request->depth = (int)settings.depth;
+	request->partial_chain = settings.partial_chain;
 	err_clear(&err);
-	if (load_trust(&request, &settings, &err) < 0 || load_ocsp(&ocsp, &settings, &err) < 0)
+	if (load_trust(request, &settings, &err) < 0 || load_crls(&it, &settings, &err) < 0 ||
+	    load_policies(&it, &settings, &err) < 0 || load_ocsp(&it.ocsp, &settings, &err) < 0)
 		r = unusable(err.text);
 	else
-		r = settings.batch ? run_batch(&settings, &request, &ocsp)
-				   : run_one(&settings, &request, &ocsp);
-	CRYPTO_BUFFER_free(ocsp.der);
-	X509_STORE_free(request.trust);
-	sk_X509_pop_free(request.certs, X509_free);
+		r = settings.batch ? run_batch(&settings, &it) : run_one(&settings, &it);
+	X509_STORE_free(request->trust);
+	sk_X509_pop_free(request->certs, X509_free);
+	CRYPTO_BUFFER_free(it.ocsp.der);
+	verify_crls_clear(&it.crls);
+	sk_ASN1_OBJECT_pop_free((STACK_OF(ASN1_OBJECT) *)it.policies.wanted, ASN1_OBJECT_free);
 	return r;
 }
 
@@ -244,8 +299,10 @@ const struct command cmd_verify = {
 	.details =
 		"The exit status is 0 for a certificate that is accepted, 1 for one that is not, and 2\n"
 		"where there was nothing to judge. In a batch it is 0 or 2. A request of a batch has\n"
-		"chain and trust (PEM), name, time, peer (server or client), depth, partial_chain, ocsp\n"
-		"(PEM, or DER in base64) and ocsp_check (off, if_present or must);\n"
+		"chain and trust (PEM), name, time, peer (server or client), depth, partial_chain,\n"
+		"crls (an array: PEM, or DER in base64), crl_check, policies (an array of OIDs),\n"
+		"explicit_policy, inhibit_policy_mapping, inhibit_any_policy, ocsp (PEM, or DER in\n"
+		"base64) and ocsp_check (off, if_present or must);\n"
 		"what it leaves out is taken from the command line. Its id comes back in the verdict.",
 	.args = verify_args,
 	.run = verify_main,
