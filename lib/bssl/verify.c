@@ -75,52 +75,54 @@ static int parse_chain(STACK_OF(X509) * certs, const STACK_OF(CRYPTO_BUFFER) * c
 }
 
 /* Of a path that is valid: is any of it revoked? */
-static void judge_revocation(struct verify_verdict *verdict, const struct sluice_profile *profile,
-			     int64_t now_s)
+static void judge_revocation(struct verify_verdict *verdict, const struct verify_input *in)
 {
 	struct crl_verdict crl = { 0 };
 
-	if (crl_check_path(&profile->crl, verdict->path, now_s, &crl))
+	if (crl_check_path(&in->profile->crl, verdict->path, in->now_s, &crl))
 		verify_verdict_refuse(verdict, crl.x509_error, crl.reason, crl.index);
 }
 
-static struct verify_request request_of(const struct sluice_profile *profile,
-					STACK_OF(X509) * certs, const char *name)
+static struct verify_request request_of(const struct verify_input *in, STACK_OF(X509) * certs)
 {
+	const struct sluice_profile *profile = in->profile;
 	bool client = profile->role == SLUICE_CLIENT;
 
 	return (struct verify_request){
 		.certs = certs,
-		.trust = profile->trust,
+		.trust = in->trust ? in->trust : profile->trust,
 		.peer = client ? SLUICE_SERVER : SLUICE_CLIENT,
-		.name = client ? name : NULL,
+		.name = client ? in->name : NULL,
 		.rule = profile->name_rule,
 		.hook = profile->hostname_check,
-		.now_s = sys->wall_s(),
+		.named = in->named,
+		.now_s = in->now_s,
+		.until_us = in->until_us,
 		.depth = profile->depth,
+		.partial_chain = in->trust || profile->partial_chain,
 	};
 }
 
-static void decide(struct verify_verdict *ret_verdict, const struct sluice_profile *profile,
+static void decide(struct verify_verdict *ret_verdict, const struct verify_input *in,
 		   const struct verify_request *request)
 {
 	verify_run(ret_verdict, request);
 	if (!ret_verdict->x509_error)
-		judge_revocation(ret_verdict, profile, request->now_s);
+		judge_revocation(ret_verdict, in);
 }
 
-static int judge(const struct sluice_profile *profile, STACK_OF(X509) * certs, const char *name,
-		 uint8_t *ret_alert, struct sluice_error *err)
+static int judge(const struct verify_input *in, STACK_OF(X509) * certs, uint8_t *ret_alert,
+		 struct sluice_error *err)
 {
-	struct verify_request request = request_of(profile, certs, name);
+	struct verify_request request = request_of(in, certs);
 	struct verify_verdict verdict;
 	int r;
 
-	decide(&verdict, profile, &request);
+	decide(&verdict, in, &request);
 	if (verdict.x509_error)
-		r = refuse(&verdict, name, ret_alert, err);
+		r = refuse(&verdict, in->name, ret_alert, err);
 	else
-		r = identity_check(&profile->identity, verdict.path, ret_alert, err);
+		r = identity_check(&in->profile->identity, verdict.path, ret_alert, err);
 	verify_verdict_clear(&verdict);
 	return r;
 }
@@ -148,26 +150,51 @@ static STACK_OF(X509) * certs_new(uint8_t *ret_alert, struct sluice_error *err)
 	return certs;
 }
 
-int verify_chain(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
-		 const char *name, uint8_t *ret_alert, struct sluice_error *ret_err)
+int verify_chain(const struct verify_input *in, uint8_t *ret_alert, struct sluice_error *ret_err)
 {
 	STACK_OF(X509) * certs;
 	int r;
 
-	if (!profile->verify_peer)
+	if (!in->profile->verify_peer)
 		return 0;
-	r = expect_chain(profile, chain, ret_alert, ret_err);
+	r = expect_chain(in->profile, in->chain, ret_alert, ret_err);
 	if (r <= 0)
 		return r;
 	certs = certs_new(ret_alert, ret_err);
 	if (!certs)
 		return -SLUICE_E_NOMEM;
-	r = parse_chain(certs, chain, ret_alert, ret_err);
+	r = parse_chain(certs, in->chain, ret_alert, ret_err);
 	if (!r)
-		r = judge(profile, certs, name, ret_alert, ret_err);
+		r = judge(in, certs, ret_alert, ret_err);
 	sk_X509_pop_free(certs, X509_free);
 	ERR_clear_error();
 	return r;
+}
+
+bool verify_check_by_hook(const struct verify_input *in, struct verify_verdict *ret_named)
+{
+	const struct sluice_hostname_check *hook = in->profile->hostname_check;
+	STACK_OF(X509) *certs = NULL;
+	struct verify_request request;
+	X509 *leaf;
+	bool done = false;
+
+	if (in->profile->role != SLUICE_CLIENT || !in->name || !hook ||
+	    (!hook->name && !hook->match))
+		return false;
+	leaf = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(in->chain, 0));
+	if (leaf)
+		certs = sk_X509_new_null();
+	if (certs && sk_X509_push(certs, leaf)) {
+		request = request_of(in, certs);
+		*ret_named = (struct verify_verdict){ 0 };
+		verify_check_name(ret_named, &request);
+		done = true;
+	}
+	sk_X509_free(certs);
+	X509_free(leaf);
+	ERR_clear_error();
+	return done;
 }
 
 /* --- for a program that is asked ------------------------------------------------------------ */
@@ -189,13 +216,13 @@ static bool is_reported(const struct verify_report *report, const struct verify_
 }
 
 /* Finds out what else is wrong with a chain that is refused. */
-static void examine(struct verify_report *report, const struct sluice_profile *profile,
+static void examine(struct verify_report *report, const struct verify_input *in,
 		    const struct verify_request *request, const struct verify_verdict *verdict)
 {
 	struct crl_verdict crl = { 0 };
 
 	verify_examine(request, report);
-	if (report->path && crl_check_path(&profile->crl, report->path, request->now_s, &crl))
+	if (report->path && crl_check_path(&in->profile->crl, report->path, in->now_s, &crl))
 		verify_note(report, bad_cert_of(crl.x509_error), crl.x509_error, crl.index,
 			    crl.reason);
 	if (!is_reported(report, verdict))
@@ -204,16 +231,15 @@ static void examine(struct verify_report *report, const struct sluice_profile *p
 }
 
 /* Fills in @report. Refused is what nobody is asked about. */
-static int fill_report(struct verify_report *report, const struct sluice_profile *profile,
-		       STACK_OF(X509) * certs, const char *name, uint8_t *ret_alert,
-		       struct sluice_error *err)
+static int fill_report(struct verify_report *report, const struct verify_input *in,
+		       STACK_OF(X509) * certs, uint8_t *ret_alert, struct sluice_error *err)
 {
-	struct verify_request request = request_of(profile, certs, name);
+	struct verify_request request = request_of(in, certs);
 	struct verify_verdict verdict;
 
-	decide(&verdict, profile, &request);
+	decide(&verdict, in, &request);
 	if (verdict.x509_error) {
-		examine(report, profile, &request, &verdict);
+		examine(report, in, &request, &verdict);
 	} else {
 		report->path = verdict.path;
 		report->anchored = true;
@@ -221,17 +247,16 @@ static int fill_report(struct verify_report *report, const struct sluice_profile
 	}
 	verify_verdict_clear(&verdict);
 	if (verify_fatal(report))
-		return bad_cert_refuse(verify_fatal(report), name, ret_alert, err);
-	return identity_check(&profile->identity, report->path, ret_alert, err);
+		return bad_cert_refuse(verify_fatal(report), in->name, ret_alert, err);
+	return identity_check(&in->profile->identity, report->path, ret_alert, err);
 }
 
-int verify_report(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
-		  const char *name, struct verify_report **ret_report, uint8_t *ret_alert,
-		  struct sluice_error *ret_err)
+int verify_report(const struct verify_input *in, struct verify_report **ret_report,
+		  uint8_t *ret_alert, struct sluice_error *ret_err)
 {
 	struct verify_report *report;
 	STACK_OF(X509) * certs;
-	int r = expect_chain(profile, chain, ret_alert, ret_err);
+	int r = expect_chain(in->profile, in->chain, ret_alert, ret_err);
 
 	*ret_report = NULL;
 	if (r <= 0)
@@ -243,10 +268,10 @@ int verify_report(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BU
 		r = err_set(ret_err, SLUICE_E_NOMEM, "no memory to verify the peer");
 	} else {
 		report->all = true;
-		r = parse_chain(certs, chain, ret_alert, ret_err);
+		r = parse_chain(certs, in->chain, ret_alert, ret_err);
 	}
 	if (!r)
-		r = fill_report(report, profile, certs, name, ret_alert, ret_err);
+		r = fill_report(report, in, certs, ret_alert, ret_err);
 	sk_X509_pop_free(certs, X509_free);
 	ERR_clear_error();
 	if (r < 0)

@@ -40,6 +40,7 @@ struct sluice_profile {
 	bool verify_peer;
 	bool fail_if_no_peer_cert;
 	int depth;
+	bool partial_chain; /* any trusted certificate ends a path */
 	enum name_rule name_rule;
 	const struct sluice_hostname_check *hostname_check; /* in opts */
 	struct identity_policy identity;

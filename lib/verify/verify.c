@@ -80,6 +80,11 @@ void verify_check_name(struct verify_verdict *verdict, const struct verify_reque
 	struct reference reference;
 	int r = 0;
 
+	if (request->named) {
+		verdict->x509_error = request->named->x509_error;
+		verdict->by_wildcard = request->named->by_wildcard;
+		return;
+	}
 	verdict->x509_error = X509_V_ERR_HOSTNAME_MISMATCH;
 	if (hook && hook->name)
 		r = hook->name(hook->arg, name, derived, sizeof(derived));

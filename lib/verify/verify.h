@@ -21,8 +21,11 @@ struct verify_request {
 	const char *name;    /* a DNS name or an address as text; NULL: for whom does not matter */
 	enum name_rule rule; /* what wildcards match */
 	const struct sluice_hostname_check *hook; /* of whoever asks; NULL: none */
-	int64_t now_s;                            /* the time to judge at, seconds of the epoch */
-	int depth;                                /* most intermediates that are not self-issued */
+	const struct verify_verdict
+		*named;     /* what verify_check_name() said before; NULL: nothing */
+	int64_t now_s;      /* the time to judge at, seconds of the epoch */
+	uint64_t until_us;  /* of sys->now_us(), when the search gives up; 0: never */
+	int depth;          /* most intermediates that are not self-issued */
 	bool partial_chain; /* any trusted certificate ends a path, not only a self-signed one */
 };
 
