@@ -61,8 +61,10 @@ struct verify_job *verify_job_new(const struct verify_input *from, bool examine,
 	size_t name_size = from->name ? strlen(from->name) + 1 : 0;
 	struct verify_job *job = calloc(1, sizeof(*job) + name_size);
 
-	if (!job)
+	if (!job) {
+		X509_STORE_free(from->trust);
 		return NULL;
+	}
 	job->job = (struct pool_job){ .run = run, .free = job_free, .owner = owner };
 	job->examine = examine;
 	job->input = *from;

@@ -31,7 +31,7 @@ struct verify_job {
 };
 
 /*
- * verify_job_new() copies @from for a job of @owner; the caller may set @input.trust, which is the job's then.
+ * verify_job_new() copies @from for a job of @owner; @from->trust is the job's then, also on failure.
  * It calls the hostname check of the program, if there is one. NULL: no memory.
  */
 struct verify_job *verify_job_new(const struct verify_input *from, bool examine, void *owner);

@@ -7,6 +7,7 @@
  */
 #include <poll.h>
 
+#include "bssl/partial-chain.h"
 #include "bssl/verify.h"
 #include "core/error.h"
 #include "core/sys.h"
@@ -67,7 +68,7 @@ static int ask(struct sluice_conn *conn)
 
 /* --- the chain ------------------------------------------------------------------------------- */
 
-/* Makes the job. Errors: of the function that the program has for partial_chain, NOMEM. */
+/* Makes the job. Errors: of partial_chain_ask(), NOMEM. */
 static int prepare(struct sluice_conn *conn, bool examine, uint8_t *ret_alert,
 		   struct sluice_error *err)
 {
@@ -79,6 +80,12 @@ static int prepare(struct sluice_conn *conn, bool examine, uint8_t *ret_alert,
 		.until_us = flow_deadline(conn),
 	};
 
+	int r = 0;
+
+	if (examine || conn->profile->verify_peer)
+		r = partial_chain_ask(conn, input.chain, &input.trust, ret_alert, err);
+	if (r < 0)
+		return r;
 	*ret_alert = SLUICE_ALERT_INTERNAL_ERROR;
 	conn->hs->judging = verify_job_new(&input, examine, conn);
 	return conn->hs->judging ? 0 : err_set(err, SLUICE_E_NOMEM, "no memory to verify the peer");

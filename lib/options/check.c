@@ -63,7 +63,8 @@ static int check_verify(const struct sluice_options *opts, enum sluice_role role
 		return 0;
 	if (option_number(opts, SLUICE_OPT_VERIFY, role)) {
 		if (option_is_set(opts, SLUICE_OPT_CACERTS) ||
-		    option_is_set(opts, SLUICE_OPT_CACERTFILE))
+		    option_is_set(opts, SLUICE_OPT_CACERTFILE) ||
+		    option_is_set(opts, SLUICE_OPT_PARTIAL_CHAIN_FUN))
 			return 0;
 		return err_set(err, SLUICE_E_OPTION_CONFLICT,
 			       "verify: verify_peer of a server needs cacertfile or cacerts");
@@ -71,9 +72,10 @@ static int check_verify(const struct sluice_options *opts, enum sluice_role role
 	if (option_number(opts, SLUICE_OPT_FAIL_IF_NO_PEER_CERT, role))
 		return err_set(err, SLUICE_E_OPTION_CONFLICT,
 			       "fail_if_no_peer_cert: needs verify = verify_peer");
-	if (has_fun)
+	if (has_fun || option_is_set(opts, SLUICE_OPT_PARTIAL_CHAIN_FUN))
 		return err_set(err, SLUICE_E_OPTION_CONFLICT,
-			       "verify_fun: of a server needs verify = verify_peer");
+			       "%s: of a server needs verify = verify_peer",
+			       has_fun ? "verify_fun" : "partial_chain_fun");
 	return 0;
 }
 

@@ -228,7 +228,8 @@ static void hash_session_context(struct settings *settings, const struct credent
 {
 	const struct sluice_hostname_check *check = &opts->hostname_check;
 	const struct option_value *fun = &opts->values[SLUICE_OPT_VERIFY_FUN];
-	int64_t rules[7];
+	const struct option_value *partial = &opts->values[SLUICE_OPT_PARTIAL_CHAIN_FUN];
+	int64_t rules[8];
 	SHA256_CTX sha;
 	size_t i;
 
@@ -241,6 +242,7 @@ static void hash_session_context(struct settings *settings, const struct credent
 			   : 0;
 	rules[5] = option_number(opts, SLUICE_OPT_PEER_IDENTITY, role);
 	rules[6] = option_number(opts, SLUICE_OPT_CRL_CHECK, role);
+	rules[7] = option_number(opts, SLUICE_OPT_PARTIAL_CHAIN, role);
 	SHA256_Init(&sha);
 	SHA256_Update(&sha, rules, sizeof(rules));
 	hash_value(&sha, &opts->values[SLUICE_OPT_ALLOW_PEERS]);
@@ -250,6 +252,8 @@ static void hash_session_context(struct settings *settings, const struct credent
 		hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->cas, i));
 	if (fun->set)
 		hash_call(&sha, fun->call, fun->arg);
+	if (partial->set)
+		hash_call(&sha, partial->call, partial->arg);
 	if (check->name)
 		hash_call(&sha, (void (*)(void))check->name, check->arg);
 	if (check->match)

@@ -369,3 +369,9 @@ int sluice_options_set_verify_fun(struct sluice_options *opts, sluice_verify_fun
 {
 	return set_call(opts, SLUICE_OPT_VERIFY_FUN, (void (*)(void))fun, state, ret_err);
 }
+
+int sluice_options_set_partial_chain(struct sluice_options *opts, sluice_partial_chain_fun fun,
+				     void *state, struct sluice_error *ret_err)
+{
+	return set_call(opts, SLUICE_OPT_PARTIAL_CHAIN_FUN, (void (*)(void))fun, state, ret_err);
+}

@@ -60,6 +60,10 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 	profile->verify_fun = (sluice_verify_fun)opts->values[SLUICE_OPT_VERIFY_FUN].call;
 	profile->verify_state = opts->values[SLUICE_OPT_VERIFY_FUN].arg;
 	profile->verify_timeout_ms = (int)option_number(opts, SLUICE_OPT_VERIFY_TIMEOUT, role);
+	profile->partial_chain = option_number(opts, SLUICE_OPT_PARTIAL_CHAIN, role);
+	profile->partial_chain_fun =
+		(sluice_partial_chain_fun)opts->values[SLUICE_OPT_PARTIAL_CHAIN_FUN].call;
+	profile->partial_chain_state = opts->values[SLUICE_OPT_PARTIAL_CHAIN_FUN].arg;
 }
 
 static int read_peers(struct peer_rules **ret_rules, const struct sluice_options *opts,

@@ -70,6 +70,8 @@ struct sluice_profile {
 	sluice_verify_fun verify_fun;
 	void *verify_state;
 	int verify_timeout_ms;
+	sluice_partial_chain_fun partial_chain_fun;
+	void *partial_chain_state;
 };
 
 /*

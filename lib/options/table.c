@@ -398,6 +398,22 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.max = 3600000,
 		.help = "milliseconds that verify_fun may take for an answer that it gives later",
 	},
+	[SLUICE_OPT_PARTIAL_CHAIN] = {
+		.name = "partial_chain",
+		.type = SLUICE_TYPE_BOOL,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "false",
+		.help = "any certificate of cacerts or cacertfile ends a path, not only a "
+			"self-signed one",
+	},
+	[SLUICE_OPT_PARTIAL_CHAIN_FUN] = {
+		.name = "partial_chain_fun",
+		.type = SLUICE_TYPE_CALL,
+		.roles = BOTH,
+		.late = BOTH,
+		.help = "function that may name one of the peer's certificates as trusted",
+	},
 };
 
 const struct option_row *option_row(int id)
