@@ -21,37 +21,24 @@
 static int refuse(const struct verify_verdict *verdict, const char *name, uint8_t *ret_alert,
 		  struct sluice_error *err)
 {
-	*ret_alert = verdict->alert;
-	if (verdict->by_wildcard) {
-		err_set(err, verdict->code,
+	const struct verify_finding finding = { verdict->bad_cert, verdict->x509_error,
+						verdict->index, verdict->reason };
+
+	/* The first text stays. */
+	if (verdict->by_wildcard)
+		err_set(err, SLUICE_E_HOSTNAME,
 			"the peer's certificate is for %.120s by a wildcard, which option "
 			"customize_hostname_check = https would take",
 			name);
-	} else if (verdict->code == SLUICE_E_HOSTNAME) {
-		err_set(err, verdict->code, "the peer's certificate is not for %.120s", name);
-	} else if (verdict->index) {
-		err_set(err, verdict->code, "issuer %zu of the peer's certificate: %s",
-			verdict->index, verdict->reason);
-	} else {
-		err_set(err, verdict->code, "the peer's certificate: %s", verdict->reason);
-	}
-	if (err) {
-		err->x509_error = verdict->x509_error;
-		err->bad_cert = bad_cert_of(verdict->x509_error);
-	}
-	return -verdict->code;
+	return bad_cert_refuse(&finding, name, ret_alert, err);
 }
 
 /* Parses @chain. Returns 0, or has set @err and *@ret_alert. */
 static int parse_chain(STACK_OF(X509) * certs, const STACK_OF(CRYPTO_BUFFER) * chain,
 		       uint8_t *ret_alert, struct sluice_error *err)
 {
-	struct verify_verdict verdict = {
-		.x509_error = X509_V_ERR_CERT_REJECTED,
-		.reason = "it cannot be parsed",
-		.code = SLUICE_E_VERIFY,
-		.alert = SLUICE_ALERT_BAD_CERTIFICATE,
-	};
+	struct verify_finding finding = { SLUICE_BAD_CERT_MALFORMED, X509_V_ERR_CERT_REJECTED, 0,
+					  "it cannot be parsed" };
 	size_t i, n = sk_CRYPTO_BUFFER_num(chain);
 	X509 *x509;
 
@@ -59,11 +46,8 @@ static int parse_chain(STACK_OF(X509) * certs, const STACK_OF(CRYPTO_BUFFER) * c
 	for (i = 0; i < n && i <= PATH_MAX_CERTS; i++) {
 		x509 = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(chain, i));
 		if (!x509) {
-			verdict.index = i;
-			refuse(&verdict, NULL, ret_alert, err);
-			if (err)
-				err->bad_cert = SLUICE_BAD_CERT_MALFORMED;
-			return -verdict.code;
+			finding.index = i;
+			return bad_cert_refuse(&finding, NULL, ret_alert, err);
 		}
 		if (!sk_X509_push(certs, x509)) {
 			X509_free(x509);
@@ -206,7 +190,7 @@ static bool is_reported(const struct verify_report *report, const struct verify_
 	size_t i;
 
 	for (i = 0; i < report->n; i++) {
-		if (report->findings[i].x509_error == verdict->x509_error &&
+		if (report->findings[i].reason == verdict->bad_cert &&
 		    report->findings[i].index == verdict->index)
 			return true;
 	}
@@ -226,8 +210,8 @@ static void examine(struct verify_report *report, const struct verify_input *in,
 		verify_note(report, bad_cert_of(crl.x509_error), crl.x509_error, crl.index,
 			    crl.reason);
 	if (!is_reported(report, verdict))
-		verify_note(report, bad_cert_of(verdict->x509_error), verdict->x509_error,
-			    verdict->index, verdict->reason);
+		verify_note(report, verdict->bad_cert, verdict->x509_error, verdict->index,
+			    verdict->reason);
 }
 
 /* Fills in @report. Refused is what nobody is asked about. */

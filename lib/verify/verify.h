@@ -34,6 +34,7 @@ struct verify_verdict {
 	int x509_error;        /* X509_V_ERR_*; X509_V_OK: accepted */
 	const char *reason;    /* a text that is never freed; NULL: accepted */
 	size_t index;          /* whose fault, counted from the peer's certificate: 0 */
+	int bad_cert;          /* enum sluice_bad_cert */
 	int code;              /* SLUICE_E_*, or SLUICE_OK */
 	bool by_wildcard;      /* HOSTNAME: rule https would have accepted it */
 	uint8_t alert;         /* what the peer is to be told; of no meaning if accepted */
