@@ -328,12 +328,14 @@ static void measure(size_t n, unsigned int threads)
 
 /* --- one after the other --------------------------------------------------------------------- */
 
-static void be_one_client(uint16_t port)
+static void be_one_client(struct sluice_listener *listener)
 {
+	uint16_t port = (uint16_t)sluice_listener_port(listener);
 	struct sluice_profile *client = client_profile(files.cheap);
 	struct sluice_conn *conn;
 	struct sluice *sluice;
 
+	sluice_listener_free(listener); /* or nobody would be refused at the end */
 	need(!sluice_start(&sluice, SLUICE_TEMPORARY, NULL), "starting");
 	while (!sluice_connect(sluice, "127.0.0.1", port, client, NULL, 10000, &conn, NULL))
 		sluice_close(conn);
@@ -357,7 +359,7 @@ static double rate(unsigned int threads, double for_s)
 	sluice_set_verify_threads(sluice, threads);
 	pid = fork();
 	if (!pid)
-		be_one_client((uint16_t)sluice_listener_port(listener));
+		be_one_client(listener);
 	began_us = sys->now_us();
 	do {
 		need(!sluice_transport_accept(listener, 10000, &conn) &&
