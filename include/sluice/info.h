@@ -99,6 +99,9 @@ struct sluice_direction {
 	uint64_t bytes;   /* application bytes */
 };
 
+/* BoringSSL cannot send signature_algs_cert: the server has not been told of it, but is held to it. */
+#define SLUICE_W_NOT_SENT 1u
+
 /* struct sluice_conn_info - one connection; see sluice_conn_info(). */
 struct sluice_conn_info {
 	uint64_t id;        /* unique in this process */
@@ -127,7 +130,8 @@ struct sluice_conn_info {
 	char alpn[256];
 	char peer_identity[256]; /* by peer_identity and allow_peers; "": none */
 	int bad_cert; /* enum sluice_bad_cert (verify.h) that verify_fun accepted first; 0: none */
-	int x509_error; /* X509_V_ERR_* of it, or 0 */
+	int x509_error;        /* X509_V_ERR_* of it, or 0 */
+	unsigned int warnings; /* SLUICE_W_*: what the options ask for and the connection lacks */
 };
 
 /*

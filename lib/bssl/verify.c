@@ -83,6 +83,8 @@ static struct verify_request request_of(const struct verify_input *in, STACK_OF(
 		.now_s = in->now_s,
 		.until_us = in->until_us,
 		.depth = profile->depth,
+		.sigalgs = profile->cert_sigalgs,
+		.n_sigalgs = profile->n_cert_sigalgs,
 		.partial_chain = in->trust || profile->partial_chain,
 	};
 }

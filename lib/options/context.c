@@ -247,6 +247,7 @@ static void hash_session_context(struct settings *settings, const struct credent
 	SHA256_Update(&sha, rules, sizeof(rules));
 	hash_value(&sha, &opts->values[SLUICE_OPT_ALLOW_PEERS]);
 	hash_value(&sha, &opts->values[SLUICE_OPT_DENY_PEERS]);
+	hash_value(&sha, &opts->values[SLUICE_OPT_SIGNATURE_ALGS_CERT]);
 	hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->chain, 0));
 	for (i = 0; (rules[0] || fun->set) && i < sk_CRYPTO_BUFFER_num(creds->cas); i++)
 		hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->cas, i));

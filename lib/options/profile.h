@@ -14,6 +14,8 @@
 #include "crl/check.h"
 #include "verify/identity.h"
 
+#define OPTION_MAX_SIGALGS 32
+
 enum path_mode {
 	PATH_AUTO,
 	PATH_KERNEL,
@@ -40,7 +42,9 @@ struct sluice_profile {
 	bool verify_peer;
 	bool fail_if_no_peer_cert;
 	int depth;
-	bool partial_chain; /* any trusted certificate ends a path */
+	uint16_t cert_sigalgs[OPTION_MAX_SIGALGS]; /* signature_algs_cert */
+	size_t n_cert_sigalgs;                     /* 0: any */
+	bool partial_chain;                        /* any trusted certificate ends a path */
 	enum name_rule name_rule;
 	const struct sluice_hostname_check *hostname_check; /* in opts */
 	struct identity_policy identity;

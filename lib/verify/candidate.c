@@ -76,7 +76,8 @@ struct verify_verdict candidate_check_anchor(X509 *anchor, size_t index)
 	return refused(X509_V_OK, NULL, 0);
 }
 
-static struct verify_verdict check_certificates(X509 *const *path, size_t n, int depth)
+static struct verify_verdict check_certificates(X509 *const *path, size_t n,
+						const struct verify_request *request)
 {
 	int n_intermediates = 0;
 	const char *weakness;
@@ -91,10 +92,13 @@ static struct verify_verdict check_certificates(X509 *const *path, size_t n, int
 		if (!strength_is_strong_signature(path[i]))
 			return too_weak(SLUICE_BAD_CERT_WEAK_SIGNATURE,
 					"its signature algorithm is too weak", i);
+		if (request->n_sigalgs &&
+		    !strength_is_listed(path[i], path[i + 1], request->sigalgs, request->n_sigalgs))
+			return too_weak(SLUICE_BAD_CERT_WEAK_SIGNATURE, CANDIDATE_NOT_LISTED, i);
 		if (candidate_has_policies(path[i]))
 			return refused(X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION, NULL, i);
 		n_intermediates += i > 0 && !is_self_issued(path[i]);
-		if (n_intermediates > depth)
+		if (n_intermediates > request->depth)
 			return refused(X509_V_ERR_CERT_CHAIN_TOO_LONG,
 				       "the chain is longer than option depth allows", i);
 	}
@@ -232,7 +236,7 @@ static struct verify_verdict check_by_bssl(const struct verify_request *request,
 struct verify_verdict candidate_judge(const struct verify_request *request, X509 *const *path,
 				      size_t n)
 {
-	struct verify_verdict verdict = check_certificates(path, n, request->depth);
+	struct verify_verdict verdict = check_certificates(path, n, request);
 
 	if (!verdict.x509_error)
 		verdict = check_by_bssl(request, path, n);

@@ -22,9 +22,12 @@ struct verify_request {
 	enum name_rule rule; /* what wildcards match */
 	const struct sluice_hostname_check *hook; /* of whoever asks; NULL: none */
 	const struct verify_verdict
-		*named;     /* what verify_check_name() said before; NULL: nothing */
-	int64_t now_s;      /* the time to judge at, seconds of the epoch */
-	uint64_t until_us;  /* of sys->now_us(), when the search gives up; 0: never */
+		*named;    /* what verify_check_name() said before; NULL: nothing */
+	int64_t now_s;     /* the time to judge at, seconds of the epoch */
+	uint64_t until_us; /* of sys->now_us(), when the search gives up; 0: never */
+	const uint16_t
+		*sigalgs;   /* schemes that certificates may be signed with (RFC 8446, 4.2.3) */
+	size_t n_sigalgs;   /* 0: any that is strong */
 	int depth;          /* most intermediates that are not self-issued */
 	bool partial_chain; /* any trusted certificate ends a path, not only a self-signed one */
 };
