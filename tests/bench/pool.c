@@ -290,7 +290,7 @@ static void measure(size_t n, unsigned int threads)
 	struct end *ends = calloc(2 * n, sizeof(*ends));
 	uint64_t *took = calloc(2 * n, sizeof(*took)), began_us;
 	struct sluice_profile *server = server_profile();
-	struct sluice_listener *listener;
+	struct sluice_listener *listener = NULL;
 	size_t i, n_good = 0, n_busy = 0;
 	struct loop loop;
 	pid_t pid;
@@ -346,7 +346,7 @@ static void be_one_client(struct sluice_listener *listener)
 static double rate(unsigned int threads, double for_s)
 {
 	struct sluice_profile *server = server_profile();
-	struct sluice_listener *listener;
+	struct sluice_listener *listener = NULL;
 	struct sluice_conn *conn;
 	struct sluice *sluice;
 	uint64_t began_us, n = 0;
