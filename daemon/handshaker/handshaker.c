@@ -502,6 +502,9 @@ static int prepare(void)
 		r = -ENOMEM;
 	if (r == 0 && sluice_start(&self.sluice, SLUICE_PERMANENT, &err) < 0)
 		r = -ENOMEM;
+	/* The pool are the other handshakers; a thread could not be started in here. */
+	if (r == 0)
+		sluice_set_verify_threads(self.sluice, 0);
 	self.broker = (struct watch){ .fd = CHILD_BROKER_FD, .ready = broker_ready };
 	self.keeper = (struct watch){ .fd = CHILD_KEEPER_FD, .ready = keeper_ready };
 	if (r == 0)

@@ -6,6 +6,7 @@
 
 #include "bssl/verify.h"
 #include "core/error.h"
+#include "core/sys.h"
 #include "handover/messages.h"
 #include "handshaker/handshaker.h"
 #include "options/profile.h"
@@ -87,20 +88,21 @@ static int judge_report(struct sluice_profile *profile, struct verify_report *re
 static int judge(const struct judgement *judgement, struct sluice_error *err)
 {
 	struct sluice_profile *profile = self.catalog ? find_profile(judgement) : NULL;
+	struct verify_input in = { .profile = profile, .chain = judgement->chain };
 	struct verify_report *report = NULL;
-	const char *name;
 	uint8_t alert;
 	int r;
 
 	if (!profile)
 		return err_set(err, SLUICE_E_NOMEM, "no memory for its profile");
-	name = name_of(judgement, profile);
+	in.name = name_of(judgement, profile);
+	in.now_s = sys->wall_s();
 	if (!profile->verify_fun)
-		r = verify_chain(profile, judgement->chain, NULL, name, &alert, err);
+		r = verify_chain(&in, &alert, err);
 	else
-		r = verify_report(profile, judgement->chain, NULL, name, &report, &alert, err);
+		r = verify_report(&in, &report, &alert, err);
 	if (report)
-		r = judge_report(profile, report, name, err);
+		r = judge_report(profile, report, in.name, err);
 	sluice_profile_unref(profile);
 	return r;
 }

@@ -88,9 +88,10 @@ int sluice_crl_found_der(struct sluice_crl_found *found, const void *der, size_t
 #define SLUICE_CRL_NOT_AVAILABLE 1
 
 /*
- * struct sluice_crl_cache_ops - a cache. Operations are called by threads that make handshakes, at
- * the same time and while the handshake waits: they answer from memory. One that has to fetch a CRL first
- * answers SLUICE_CRL_NOT_AVAILABLE now, and a later handshake finds what has come. @db and @args are those of
+ * struct sluice_crl_cache_ops - a cache. Operations are called by threads that make handshakes or judge
+ * certificates for them (sluice_set_verify_threads()), at the same time and while the handshake waits: they
+ * answer from memory. One that has to fetch a CRL first answers SLUICE_CRL_NOT_AVAILABLE now, and a later
+ * handshake finds what has come. @db and @args are those of
  * sluice_options_set_crl_cache(); @db means nothing to the library. They return 0 with what they
  * found, SLUICE_CRL_NOT_AVAILABLE, or -SLUICE_E_*. With -SLUICE_E_NOMEM the handshake fails; with
  * another error what was found still counts as far as it revokes, and the rest is undetermined.
@@ -140,7 +141,7 @@ extern const struct sluice_crl_cache_ops sluice_crl_hash_dir_ops;
 /*
  * sluice_options_set_crl_cache() is option crl_cache for programs: the operations, the database
  * handle given to them, and arguments (copied; NULL: none). @ops and @db must outlive every profile
- * that is built from @opts. The text of the option names the two above: "internal", or
+ * that is built from @opts, and the root objects that its connections were made with. The text of the option names the two above: "internal", or
  * "hash_dir dir=PATH". Errors: INVALID, NOMEM.
  */
 int sluice_options_set_crl_cache(struct sluice_options *opts,

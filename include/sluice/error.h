@@ -85,6 +85,7 @@ enum sluice_errno {
 		85,          /* the kernel took one direction's keys and refused the other's */
 	SLUICE_E_REKEY = 86, /* a new epoch could not be installed */
 	SLUICE_E_KEY_EXHAUSTED = 87, /* the key has sealed all it may, and cannot change */
+	SLUICE_E_BUSY = 88,          /* too much waits to be done already */
 
 	/* Refused by name: what BoringSSL or this project does not do. */
 	SLUICE_E_UNSUPPORTED = 100,

@@ -112,6 +112,9 @@ enum sluice_ocsp {
 /* sluice_ocsp_name() returns one word, as in JSON; static storage. */
 const char *sluice_ocsp_name(int ocsp);
 
+/* BoringSSL cannot send signature_algs_cert: the server has not been told of it, but is held to it. */
+#define SLUICE_W_NOT_SENT 1u
+
 /* struct sluice_conn_info - one connection; see sluice_conn_info(). */
 struct sluice_conn_info {
 	uint64_t id;        /* unique in this process */
@@ -145,6 +148,7 @@ struct sluice_conn_info {
 	char attributes
 		[256]; /* what a decision service says of the peer, in its own words; "": nothing */
 	int ocsp;      /* enum sluice_ocsp: what the server has stapled */
+	unsigned int warnings; /* SLUICE_W_*: what the options ask for and the connection lacks */
 };
 
 /*

@@ -157,7 +157,10 @@ int sluice_handshake_continue(struct sluice_conn *conn, const struct sluice_opti
  */
 int sluice_abort(struct sluice_conn *conn, int alert);
 
-/* sluice_handshake_cancel() ends a paused handshake with a fatal user_canceled alert. */
+/*
+ * sluice_handshake_cancel() ends a handshake that is paused, or whose peer's certificates are being judged, with
+ * a fatal user_canceled alert.
+ */
 int sluice_handshake_cancel(struct sluice_conn *conn);
 
 /* --- data -------------------------------------------------------------------------------- */
@@ -247,6 +250,31 @@ int sluice_conn_timeout(const struct sluice_conn *conn);
  * error that ended the connection.
  */
 int sluice_conn_dispatch(struct sluice_conn *conn);
+
+/*
+ * Judging a peer's certificates takes as long as the peer makes it take, up to a few hundred milliseconds. The
+ * root object has threads for that, started when the first certificates come: min(4, processors).
+ *
+ * A call that may wait uses them, and waits no longer than it may. An event loop uses them once it has
+ * called sluice_ready_fd(), which returns a descriptor of the root object (its own, not to be read or closed)
+ * that is readable while sluice_ready() has connections whose certificates have been judged: dispatch each
+ * that it returns, until it returns NULL. Before that first call, dispatch judges by itself. While
+ * certificates are with the threads, sluice_conn_events() is 0, the handshake's time runs, and the
+ * connection can be cancelled, aborted and closed. An event loop that would have more than some thousand
+ * certificates wait is refused with -SLUICE_E_BUSY; long chains wait behind short ones, and some hundred at most.
+ *
+ * Functions of options are called by the thread that drives the handshake, but for the operations of option
+ * crl_cache, which the threads call. All signals are blocked in them. After fork(2) the child has none of
+ * them: what it begins with the same root object it judges by itself; connections that wait for a verdict
+ * stay the parent's. sluice_stop(), or closing the last connection after it, waits for what a thread is
+ * just judging. Programs with several event loops start a root object for each.
+ *
+ * sluice_set_verify_threads() sets how many there are, at most 64; 0: every call judges by itself.
+ * Errors: INVALID, STATE (they are running); of sluice_ready_fd(): NOFILE, NOMEM, IO, STATE (a child).
+ */
+int sluice_set_verify_threads(struct sluice *sluice, unsigned int n);
+int sluice_ready_fd(struct sluice *sluice);
+struct sluice_conn *sluice_ready(struct sluice *sluice);
 
 /* --- knowing ----------------------------------------------------------------------------- */
 

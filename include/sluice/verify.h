@@ -7,6 +7,9 @@
 #ifndef SLUICE_VERIFY_H
 #define SLUICE_VERIFY_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include <sluice/options.h>
 
 #ifdef __cplusplus
@@ -96,6 +99,36 @@ typedef int (*sluice_verify_fun)(struct sluice_conn *conn, const struct sluice_v
  */
 int sluice_options_set_verify_fun(struct sluice_options *opts, sluice_verify_fun fun, void *state,
 				  struct sluice_error *ret_err);
+
+/* struct sluice_der - one certificate, DER. */
+struct sluice_der {
+	const uint8_t *data;
+	size_t len;
+};
+
+/* What partial_chain_fun answers. */
+enum sluice_partial_chain_ret {
+	SLUICE_UNKNOWN_CA, /* what the options say is trusted, and nothing else */
+	SLUICE_TRUSTED_CA, /* *@ret_trusted is, and nothing else */
+};
+
+/*
+ * sluice_partial_chain_fun - asked, before the peer's @n @certs (its own first) are judged, whether one of them is
+ * trusted, such as an intermediate's. Path validation ends there then: that certificate's own signature proves
+ * nothing, its dates and constraints count. *@ret_trusted is one of @certs, or the same bytes elsewhere, until
+ * the function is called again; what the peer has not sent refuses the peer with unknown_ca. @certs is valid
+ * for the call; the bytes of one may be anything. sluice_hello() and sluice_conn_info() are the calls that
+ * it may make on @conn.
+ */
+typedef int (*sluice_partial_chain_fun)(struct sluice_conn *conn, const struct sluice_der *certs,
+					size_t n, void *state, struct sluice_der *ret_trusted);
+
+/*
+ * sluice_options_set_partial_chain() sets that function; @state must outlive the connections. A session resumes
+ * only under the same function and @state, in the same process. Errors: INVALID.
+ */
+int sluice_options_set_partial_chain(struct sluice_options *opts, sluice_partial_chain_fun fun,
+				     void *state, struct sluice_error *ret_err);
 
 /*
  * sluice_verify_continue() is the answer after SLUICE_VRET_LATER, for which the handshake returned

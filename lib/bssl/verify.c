@@ -21,25 +21,18 @@
 static int refuse(const struct verify_verdict *verdict, const char *name, uint8_t *ret_alert,
 		  struct sluice_error *err)
 {
-	*ret_alert = verdict->alert;
-	if (verdict->by_wildcard) {
-		err_set(err, verdict->code,
+	const struct verify_finding finding = { verdict->bad_cert, verdict->x509_error,
+						verdict->index, verdict->reason };
+
+	/* The first text stays. */
+	if (verdict->by_wildcard)
+		err_set(err, SLUICE_E_HOSTNAME,
 			"the peer's certificate is for %.120s by a wildcard, which option "
 			"customize_hostname_check = https would take",
 			name);
-	} else if (verdict->code == SLUICE_E_HOSTNAME) {
-		err_set(err, verdict->code, "the peer's certificate is not for %.120s", name);
-	} else if (verdict->index) {
-		err_set(err, verdict->code, "issuer %zu of the peer's certificate: %s",
-			verdict->index, verdict->reason);
-	} else {
-		err_set(err, verdict->code, "the peer's certificate: %s", verdict->reason);
-	}
-	if (err) {
-		err->x509_error = verdict->x509_error;
-		err->bad_cert = bad_cert_of(verdict->x509_error);
+	bad_cert_refuse(&finding, name, ret_alert, err);
+	if (err)
 		err->crl_reason = verdict->crl_reason;
-	}
 	return -verdict->code;
 }
 
@@ -47,12 +40,8 @@ static int refuse(const struct verify_verdict *verdict, const char *name, uint8_
 static int parse_chain(STACK_OF(X509) * certs, const STACK_OF(CRYPTO_BUFFER) * chain,
 		       uint8_t *ret_alert, struct sluice_error *err)
 {
-	struct verify_verdict verdict = {
-		.x509_error = X509_V_ERR_CERT_REJECTED,
-		.reason = "it cannot be parsed",
-		.code = SLUICE_E_VERIFY,
-		.alert = SLUICE_ALERT_BAD_CERTIFICATE,
-	};
+	struct verify_finding finding = { SLUICE_BAD_CERT_MALFORMED, X509_V_ERR_CERT_REJECTED, 0,
+					  "it cannot be parsed" };
 	size_t i, n = sk_CRYPTO_BUFFER_num(chain);
 	X509 *x509;
 
@@ -60,11 +49,8 @@ static int parse_chain(STACK_OF(X509) * certs, const STACK_OF(CRYPTO_BUFFER) * c
 	for (i = 0; i < n && i <= PATH_MAX_CERTS; i++) {
 		x509 = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(chain, i));
 		if (!x509) {
-			verdict.index = i;
-			refuse(&verdict, NULL, ret_alert, err);
-			if (err)
-				err->bad_cert = SLUICE_BAD_CERT_MALFORMED;
-			return -verdict.code;
+			finding.index = i;
+			return bad_cert_refuse(&finding, NULL, ret_alert, err);
 		}
 		if (!sk_X509_push(certs, x509)) {
 			X509_free(x509);
@@ -76,52 +62,56 @@ static int parse_chain(STACK_OF(X509) * certs, const STACK_OF(CRYPTO_BUFFER) * c
 }
 
 /* Holds what is stapled against option ocsp. True: it passes. */
-static bool judge_staple(struct staple *staple, const struct sluice_profile *profile,
-			 const STACK_OF(X509) * path, int64_t now_s, struct verify_finding *finding)
+static bool judge_staple(const struct verify_input *in, const STACK_OF(X509) * path,
+			 struct verify_finding *finding)
 {
-	return !staple || staple_check(staple, profile->ocsp, path, now_s, finding);
+	return !in->staple || staple_check(in->staple, in->profile->ocsp, path, in->now_s, finding);
 }
 
-static struct verify_request request_of(const struct sluice_profile *profile,
-					STACK_OF(X509) * certs, const char *name)
+static struct verify_request request_of(const struct verify_input *in, STACK_OF(X509) * certs)
 {
+	const struct sluice_profile *profile = in->profile;
 	bool client = profile->role == SLUICE_CLIENT;
 
 	return (struct verify_request){
 		.certs = certs,
-		.trust = profile->trust,
+		.trust = in->trust ? in->trust : profile->trust,
 		.peer = client ? SLUICE_SERVER : SLUICE_CLIENT,
-		.name = client ? name : NULL,
+		.name = client ? in->name : NULL,
 		.rule = profile->name_rule,
 		.hook = profile->hostname_check,
-		.now_s = sys->wall_s(),
+		.named = in->named,
+		.now_s = in->now_s,
+		.until_us = in->until_us,
 		.depth = profile->depth,
+		.sigalgs = profile->cert_sigalgs,
+		.n_sigalgs = profile->n_cert_sigalgs,
+		.partial_chain = in->trust || profile->partial_chain,
 	};
 }
 
-static void decide(struct verify_verdict *ret_verdict, const struct sluice_profile *profile,
+static void decide(struct verify_verdict *ret_verdict, const struct verify_input *in,
 		   const struct verify_request *request)
 {
 	verify_run(ret_verdict, request);
-	crl_check_verdict(ret_verdict, &profile->crl, request);
+	crl_check_verdict(ret_verdict, &in->profile->crl, request);
 }
 
-static int judge(const struct sluice_profile *profile, STACK_OF(X509) * certs,
-		 struct staple *staple, const char *name, uint8_t *ret_alert,
+static int judge(const struct verify_input *in, STACK_OF(X509) * certs, uint8_t *ret_alert,
 		 struct sluice_error *err)
 {
-	struct verify_request request = request_of(profile, certs, name);
+	struct verify_request request = request_of(in, certs);
 	struct verify_finding finding;
 	struct verify_verdict verdict;
 	int r;
 
-	decide(&verdict, profile, &request);
+	decide(&verdict, in, &request);
 	if (verdict.x509_error)
-		r = refuse(&verdict, name, ret_alert, err);
-	else if (!judge_staple(staple, profile, verdict.path, request.now_s, &finding))
-		r = bad_cert_refuse(&finding, name, ret_alert, err);
+		r = refuse(&verdict, in->name, ret_alert, err);
+	else if (!judge_staple(in, verdict.path, &finding))
+		r = bad_cert_refuse(&finding, in->name, ret_alert, err);
 	else
-		r = identity_check(&profile->identity, verdict.path, ret_alert, err);
+		r = identity_check(&in->profile->identity, verdict.path, ret_alert, err);
 	verify_verdict_clear(&verdict);
 	return r;
 }
@@ -149,27 +139,51 @@ static STACK_OF(X509) * certs_new(uint8_t *ret_alert, struct sluice_error *err)
 	return certs;
 }
 
-int verify_chain(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
-		 struct staple *staple, const char *name, uint8_t *ret_alert,
-		 struct sluice_error *ret_err)
+int verify_chain(const struct verify_input *in, uint8_t *ret_alert, struct sluice_error *ret_err)
 {
 	STACK_OF(X509) * certs;
 	int r;
 
-	if (!profile->verify_peer)
+	if (!in->profile->verify_peer)
 		return 0;
-	r = expect_chain(profile, chain, ret_alert, ret_err);
+	r = expect_chain(in->profile, in->chain, ret_alert, ret_err);
 	if (r <= 0)
 		return r;
 	certs = certs_new(ret_alert, ret_err);
 	if (!certs)
 		return -SLUICE_E_NOMEM;
-	r = parse_chain(certs, chain, ret_alert, ret_err);
+	r = parse_chain(certs, in->chain, ret_alert, ret_err);
 	if (!r)
-		r = judge(profile, certs, staple, name, ret_alert, ret_err);
+		r = judge(in, certs, ret_alert, ret_err);
 	sk_X509_pop_free(certs, X509_free);
 	ERR_clear_error();
 	return r;
+}
+
+bool verify_check_by_hook(const struct verify_input *in, struct verify_verdict *ret_named)
+{
+	const struct sluice_hostname_check *hook = in->profile->hostname_check;
+	STACK_OF(X509) *certs = NULL;
+	struct verify_request request;
+	X509 *leaf;
+	bool done = false;
+
+	if (in->profile->role != SLUICE_CLIENT || !in->name || !hook ||
+	    (!hook->name && !hook->match))
+		return false;
+	leaf = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(in->chain, 0));
+	if (leaf)
+		certs = sk_X509_new_null();
+	if (certs && sk_X509_push(certs, leaf)) {
+		request = request_of(in, certs);
+		*ret_named = (struct verify_verdict){ 0 };
+		verify_check_name(ret_named, &request);
+		done = true;
+	}
+	sk_X509_free(certs);
+	X509_free(leaf);
+	ERR_clear_error();
+	return done;
 }
 
 /* --- for a program that is asked ------------------------------------------------------------ */
@@ -181,7 +195,7 @@ static bool is_reported(const struct verify_report *report, const struct verify_
 	size_t i;
 
 	for (i = 0; i < report->n; i++) {
-		if (report->findings[i].x509_error == verdict->x509_error &&
+		if (report->findings[i].reason == verdict->bad_cert &&
 		    report->findings[i].index == verdict->index)
 			return true;
 	}
@@ -191,54 +205,52 @@ static bool is_reported(const struct verify_report *report, const struct verify_
 }
 
 /* Finds out what else is wrong with a chain that is refused. */
-static void examine(struct verify_report *report, const struct sluice_profile *profile,
+static void examine(struct verify_report *report, const struct verify_input *in,
 		    const struct verify_request *request, const struct verify_verdict *verdict)
 {
 	struct crl_verdict crl = { 0 };
 
 	verify_examine(request, report);
-	if (report->path && crl_check_path(&profile->crl, request, report->path, &crl))
+	if (report->path && crl_check_path(&in->profile->crl, request, report->path, &crl))
 		verify_note(report, bad_cert_of(crl.x509_error), crl.x509_error, crl.index,
 			    crl.reason);
 	report->crl_reason = crl.crl_reason;
 	if (!is_reported(report, verdict))
-		verify_note(report, bad_cert_of(verdict->x509_error), verdict->x509_error,
-			    verdict->index, verdict->reason);
+		verify_note(report, verdict->bad_cert, verdict->x509_error, verdict->index,
+			    verdict->reason);
 }
 
 /* Fills in @report. Refused is what nobody is asked about. */
-static int fill_report(struct verify_report *report, const struct sluice_profile *profile,
-		       STACK_OF(X509) * certs, struct staple *staple, const char *name,
-		       uint8_t *ret_alert, struct sluice_error *err)
+static int fill_report(struct verify_report *report, const struct verify_input *in,
+		       STACK_OF(X509) * certs, uint8_t *ret_alert, struct sluice_error *err)
 {
-	struct verify_request request = request_of(profile, certs, name);
+	struct verify_request request = request_of(in, certs);
 	struct verify_finding finding;
 	struct verify_verdict verdict;
 
-	decide(&verdict, profile, &request);
+	decide(&verdict, in, &request);
 	if (verdict.x509_error) {
-		examine(report, profile, &request, &verdict);
+		examine(report, in, &request, &verdict);
 	} else {
 		report->path = verdict.path;
 		report->anchored = true;
 		verdict.path = NULL;
 	}
 	verify_verdict_clear(&verdict);
-	if (report->path && !judge_staple(staple, profile, report->path, request.now_s, &finding))
+	if (report->path && !judge_staple(in, report->path, &finding))
 		verify_note(report, finding.reason, finding.x509_error, finding.index,
 			    finding.text);
 	if (verify_fatal(report))
-		return bad_cert_refuse(verify_fatal(report), name, ret_alert, err);
-	return identity_check(&profile->identity, report->path, ret_alert, err);
+		return bad_cert_refuse(verify_fatal(report), in->name, ret_alert, err);
+	return identity_check(&in->profile->identity, report->path, ret_alert, err);
 }
 
-int verify_report(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BUFFER) * chain,
-		  struct staple *staple, const char *name, struct verify_report **ret_report,
+int verify_report(const struct verify_input *in, struct verify_report **ret_report,
 		  uint8_t *ret_alert, struct sluice_error *ret_err)
 {
 	struct verify_report *report;
 	STACK_OF(X509) * certs;
-	int r = expect_chain(profile, chain, ret_alert, ret_err);
+	int r = expect_chain(in->profile, in->chain, ret_alert, ret_err);
 
 	*ret_report = NULL;
 	if (r <= 0)
@@ -250,10 +262,10 @@ int verify_report(const struct sluice_profile *profile, const STACK_OF(CRYPTO_BU
 		r = err_set(ret_err, SLUICE_E_NOMEM, "no memory to verify the peer");
 	} else {
 		report->all = true;
-		r = parse_chain(certs, chain, ret_alert, ret_err);
+		r = parse_chain(certs, in->chain, ret_alert, ret_err);
 	}
 	if (!r)
-		r = fill_report(report, profile, certs, staple, name, ret_alert, ret_err);
+		r = fill_report(report, in, certs, ret_alert, ret_err);
 	sk_X509_pop_free(certs, X509_free);
 	ERR_clear_error();
 	if (r < 0)

@@ -33,6 +33,7 @@ struct sluice *sluice_unref(struct sluice *sluice)
 {
 	if (!sluice || atomic_fetch_sub_explicit(&sluice->refs, 1, memory_order_acq_rel) != 1)
 		return NULL;
+	pool_free(sluice->pool);
 	store_free(sluice->store);
 	free(sluice);
 	return NULL;
@@ -75,7 +76,7 @@ struct sluice_conn *conn_free(struct sluice_conn *conn)
 	traffic_free(conn->tx_traffic);
 	control_deinit(&conn->control);
 	SSL_free(conn->ssl);
-	handshake_free(conn->hs);
+	handshake_free(conn);
 	hello_free(conn->hello);
 	sk_CRYPTO_BUFFER_pop_free(conn->peer_chain, CRYPTO_BUFFER_free);
 	SSL_SESSION_free(conn->session);

@@ -15,6 +15,7 @@
 #include "bssl/gate.h"
 #include "bssl/hello.h"
 #include "bssl/signer.h"
+#include "bssl/verify-job.h"
 #include "conn/store.h"
 #include "options/profile.h"
 #include "record/ktls.h"
@@ -25,6 +26,7 @@
 struct sluice {
 	atomic_uint refs;
 	struct store *store;
+	struct pool *pool; /* judges chains */
 	enum sluice_start_type type;
 	struct sluice_capabilities caps;
 };
@@ -52,6 +54,7 @@ struct handshake {
 	bool verify_known;             /* VERIFY has decided */
 	bool complete;                 /* SSL_do_handshake() returned success */
 	uint8_t verify_alert;          /* 0: accepted */
+	struct verify_job *judging;    /* the peer's chain is with the pool, or has been judged */
 	struct verify_walk *walk;      /* verify_fun is being asked */
 	uint64_t answer_us;            /* when the pause ends at the latest; 0: never */
 	uint64_t stage_since_us;
@@ -115,8 +118,9 @@ struct sluice_conn {
 	enum sluice_role role;
 	enum sluice_stage stage;
 	bool paused;
-	int events; /* before LIVE and while closing: what is waited for */
-	char *host; /* client: the reference identity; NULL: none */
+	bool may_wait; /* whoever drives the handshake waits for what it waits for */
+	int events;    /* before LIVE and while closing: what is waited for */
+	char *host;    /* client: the reference identity; NULL: none */
 	uint64_t started_us;
 	uint64_t deadline_us; /* of the handshake */
 	uint64_t verify_us;   /* what judging the peer's chain took */

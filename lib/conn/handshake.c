@@ -11,13 +11,23 @@
 #include "fetch/fetch.h"
 #include "flow/flow.h"
 
+/* Waits for what the flow has stopped at: the peer, or the verdict on its certificates. */
+static int wait_for_flow(struct sluice_conn *conn, uint64_t deadline_us)
+{
+	if (flow_is_judging(conn))
+		return pool_wait(conn->sluice->pool, &conn->hs->judging->job, deadline_us);
+	return conn_wait(conn, conn->events, deadline_us);
+}
+
 /* Where CRLs are fetched, VERIFY may wait for them: not longer than the call may. */
-static int flow_run_within(struct sluice_conn *conn, int timeout_ms)
+static int run_to_stop(struct sluice_conn *conn, int timeout_ms)
 {
 	int r;
 
+	conn->may_wait = timeout_ms != SLUICE_NOWAIT;
 	fetch_may_wait(timeout_ms);
 	r = flow_run(conn);
+	conn->may_wait = false;
 	fetch_may_wait(-1);
 	return r;
 }
@@ -25,13 +35,13 @@ static int flow_run_within(struct sluice_conn *conn, int timeout_ms)
 int handshake_wait(struct sluice_conn *conn, int timeout_ms)
 {
 	uint64_t call = deadline_from(timeout_ms);
+	bool may_wait = timeout_ms != SLUICE_NOWAIT;
 	uint64_t deadline;
 	int r;
 
-	while ((r = flow_run_within(conn, timeout_ms)) == -SLUICE_E_AGAIN &&
-	       timeout_ms != SLUICE_NOWAIT) {
+	while ((r = run_to_stop(conn, timeout_ms)) == -SLUICE_E_AGAIN && may_wait) {
 		deadline = flow_deadline(conn);
-		r = conn_wait(conn, conn->events, call < deadline ? call : deadline);
+		r = wait_for_flow(conn, call < deadline ? call : deadline);
 		if (r < 0 && r != -SLUICE_E_TIMEOUT)
 			return conn_fail(conn, -r, -1, 0, "waiting for the peer");
 		if (r == -SLUICE_E_TIMEOUT && call < deadline)
@@ -59,6 +69,7 @@ static void end_handshake(struct sluice_conn *conn, int code, int alert, const c
 	if (conn->paused && conn->role == SLUICE_CLIENT && conn->stage < SLUICE_STAGE_VERIFY)
 		drive_hello(conn);
 	conn->paused = false;
+	flow_forget_job(conn);
 	conn_fail(conn, code, alert, 0, text);
 }
 
@@ -198,9 +209,15 @@ int sluice_verify_continue(struct sluice_conn *conn, enum sluice_verify_ret answ
 	return handshake_wait(conn, timeout_ms);
 }
 
+/* The program may end it: it is paused, or its peer's certificates are with the pool. */
+static bool is_held(const struct sluice_conn *conn)
+{
+	return !conn->dead && (conn->paused || flow_is_judging(conn));
+}
+
 int sluice_handshake_cancel(struct sluice_conn *conn)
 {
-	if (!conn->paused)
+	if (!is_held(conn))
 		return -SLUICE_E_STATE;
 	end_handshake(conn, SLUICE_E_HANDSHAKE, SLUICE_ALERT_USER_CANCELED, "cancelled by us");
 	return 0;
@@ -232,7 +249,7 @@ int sluice_abort(struct sluice_conn *conn, int alert)
 	if (!may_abort_with(alert))
 		return -SLUICE_E_INVALID;
 	conn_enter(conn);
-	if (conn->paused)
+	if (is_held(conn))
 		end_handshake(conn, SLUICE_E_POLICY, alert, "ended by the program");
 	else if (conn->stage == SLUICE_STAGE_LIVE && !conn->dead && !conn->write_closed)
 		conn_fail(conn, SLUICE_E_POLICY, alert, 0, "ended by the program");

@@ -121,6 +121,8 @@ int sluice_conn_info(const struct sluice_conn *conn, struct sluice_conn_info *re
 	info = conn->info;
 	snapshot_directions(conn, &info);
 	snapshot_control(conn, &info);
+	if (conn->profile->n_cert_sigalgs)
+		info.warnings |= SLUICE_W_NOT_SENT;
 	conn_leave(conn);
 	memset(ret_info, 0, info_size);
 	memcpy(ret_info, &info, info_size < sizeof(info) ? info_size : sizeof(info));

@@ -11,14 +11,16 @@
 #include "conn/conn.h"
 #include "config.h"
 #include "core/error.h"
+#include "core/pool.h"
 #include "core/secret.h"
 #include "record/ktls.h"
 
 int sluice_start(struct sluice **ret_sluice, enum sluice_start_type type,
 		 struct sluice_error *ret_err)
 {
-	struct store *store;
 	struct sluice *sluice;
+	struct store *store;
+	struct pool *pool;
 	void *secret;
 
 	err_clear(ret_err);
@@ -26,16 +28,19 @@ int sluice_start(struct sluice **ret_sluice, enum sluice_start_type type,
 		return err_set(ret_err, SLUICE_E_INVALID, "no such start type: %d", type);
 	sluice = calloc(1, sizeof(*sluice));
 	store = store_new();
+	pool = pool_new();
 	secret = secret_new(1);
-	if (!sluice || !store || !secret) {
+	if (!sluice || !store || !pool || !secret) {
 		free(sluice);
 		store_free(store);
+		pool_free(pool);
 		secret_free(secret);
 		return err_set(ret_err, SLUICE_E_NOMEM, "starting the library");
 	}
 	secret_free(secret);
 	atomic_init(&sluice->refs, 1);
 	sluice->store = store;
+	sluice->pool = pool;
 	sluice->type = type;
 	ktls_probe(&sluice->caps);
 	sluice->caps.memlock_errno = secret_memlock_errno();
@@ -50,6 +55,21 @@ int sluice_stop(struct sluice *sluice)
 		store_close(sluice->store);
 	sluice_unref(sluice);
 	return 0;
+}
+
+int sluice_set_verify_threads(struct sluice *sluice, unsigned int n)
+{
+	return pool_set_threads(sluice->pool, n);
+}
+
+int sluice_ready_fd(struct sluice *sluice)
+{
+	return pool_fd(sluice->pool);
+}
+
+struct sluice_conn *sluice_ready(struct sluice *sluice)
+{
+	return pool_ready(sluice->pool);
 }
 
 /* Structures that cross the boundary: the caller's part is filled, what it has more is zeroed. */

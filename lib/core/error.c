@@ -90,6 +90,7 @@ static const struct row rows[] = {
 	ROW(KTLS_UNAVAILABLE, KERNEL, "the kernel record path is required, and cannot be taken"),
 	ROW(KEY_EXHAUSTED, CLOSED, "the key has sealed as many records as it may, and cannot be changed"),
 	ROW(KTLS_INSTALL, KERNEL, "the kernel took the keys of one direction and refused the other's"),
+	ROW(BUSY, LIMIT, "too much waits to be done already"),
 	ROW(REKEY, KERNEL, "the next epoch's keys could not be installed"),
 
 	ROW(UNSUPPORTED, UNSUPPORTED, "this is not supported"),

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <time.h>
@@ -126,6 +127,8 @@ const struct sys_ops sys_real = {
 	.munmap = munmap,
 	.mlock = mlock,
 	.madvise = madvise,
+	.eventfd = eventfd,
+	.pthread_create = pthread_create,
 	.now_us = real_now_us,
 	.wall_s = real_wall_s,
 };

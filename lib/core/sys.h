@@ -4,6 +4,7 @@
 #define SLUICE_CORE_SYS_H
 
 #include <poll.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -41,6 +42,10 @@ struct sys_ops {
 	int (*munmap)(void *addr, size_t len);
 	int (*mlock)(const void *addr, size_t len);
 	int (*madvise)(void *addr, size_t len, int advice);
+	int (*eventfd)(unsigned int value, int flags);
+	/* Returns an errno, as its manual page says. */
+	int (*pthread_create)(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+			      void *arg);
 	uint64_t (*now_us)(void); /* CLOCK_MONOTONIC, microseconds */
 	int64_t (*wall_s)(void);  /* CLOCK_REALTIME, seconds */
 };

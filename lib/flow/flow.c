@@ -30,10 +30,27 @@ static const struct stage {
 	[SLUICE_STAGE_INSTALL] = { stage_install, 1000 },
 };
 
-struct handshake *handshake_free(struct handshake *hs)
+bool flow_is_judging(const struct sluice_conn *conn)
 {
+	return conn->stage == SLUICE_STAGE_VERIFY && conn->hs && conn->hs->judging;
+}
+
+void flow_forget_job(struct sluice_conn *conn)
+{
+	if (!conn->hs || !conn->hs->judging)
+		return;
+	pool_drop(conn->sluice->pool, &conn->hs->judging->job);
+	conn->hs->judging = NULL;
+}
+
+void handshake_free(struct sluice_conn *conn)
+{
+	struct handshake *hs = conn->hs;
+
 	if (!hs)
-		return NULL;
+		return;
+	flow_forget_job(conn);
+	conn->hs = NULL;
 	gate_deinit(&hs->gate);
 	signer_deinit(&hs->job);
 	if (hs->addrs)
@@ -44,7 +61,6 @@ struct handshake *handshake_free(struct handshake *hs)
 	traffic_free(hs->rx);
 	traffic_free(hs->tx);
 	free(hs);
-	return NULL;
 }
 
 int flow_begin(struct sluice_conn *conn, SSL_SESSION *offered)
@@ -119,7 +135,17 @@ static void next_stage(struct sluice_conn *conn)
 		return;
 	}
 	conn->info.handshake_us = sys->now_us() - conn->started_us;
-	conn->hs = handshake_free(conn->hs);
+	handshake_free(conn);
+}
+
+static int too_late(struct sluice_conn *conn)
+{
+	const char *text = "the peer used up the time for the handshake";
+
+	if (flow_is_judging(conn))
+		text = "the peer's certificates were not judged in time";
+	flow_forget_job(conn);
+	return conn_fail(conn, SLUICE_E_HANDSHAKE_TIMEOUT, -1, 0, text);
 }
 
 int flow_run(struct sluice_conn *conn)
@@ -139,8 +165,7 @@ int flow_run(struct sluice_conn *conn)
 		if (r == STAGE_WAIT) {
 			if (sys->now_us() < flow_deadline(conn))
 				return -SLUICE_E_AGAIN;
-			return conn_fail(conn, SLUICE_E_HANDSHAKE_TIMEOUT, -1, 0,
-					 "the peer used up the time for the handshake");
+			return too_late(conn);
 		}
 		if (r == STAGE_HELD) {
 			pause_flow(conn);

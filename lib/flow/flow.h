@@ -61,7 +61,13 @@ void flow_resume(struct sluice_conn *conn);
 /* flow_deadline() returns when dispatch has to be called, UINT64_MAX: never. */
 uint64_t flow_deadline(const struct sluice_conn *conn);
 
-/* handshake_free() frees what only the handshake needs. NULL is fine. Returns NULL. */
-struct handshake *handshake_free(struct handshake *hs);
+/* flow_is_judging() tells whether the peer's chain is with the pool (hs->judging). */
+bool flow_is_judging(const struct sluice_conn *conn);
+
+/* flow_forget_job() lets it go: the job ends into nowhere. */
+void flow_forget_job(struct sluice_conn *conn);
+
+/* handshake_free() frees what only the handshake needs. */
+void handshake_free(struct sluice_conn *conn);
 
 #endif

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * VERIFY: the peer's chain is judged, then the handshake is driven to its end, where the peer
- * learns the verdict. A resumed session keeps the verdict of the handshake that made it, which was
- * of the same rules: others are not offered and not taken (session_bind()).
+ * VERIFY: the peer's chain is judged, by the pool where somebody waits for that or can be told, then the
+ * handshake is driven to its end, where the peer learns the verdict. Functions of the program are called
+ * here, before and after, and never by the pool. A resumed session keeps the verdict of the handshake that
+ * made it, which was of the same rules: others are not offered and not taken (session_bind()).
  */
+#include <poll.h>
+
+#include "bssl/partial-chain.h"
 #include "bssl/verify.h"
 #include "core/error.h"
 #include "core/sys.h"
@@ -91,20 +95,91 @@ static void tell_staple(struct sluice_conn *conn, const struct staple *staple)
 					  : SLUICE_OCSP_BAD;
 }
 
-/* Examines the chain for a program that is asked about it. */
-static int begin(struct sluice_conn *conn)
-{
-	const struct sluice_profile *profile = conn->profile;
-	struct staple staple = staple_of(conn);
-	struct verify_report *report;
-	struct sluice_error err;
-	uint8_t alert = 0;
-	int r;
+/* --- the chain ------------------------------------------------------------------------------- */
 
-	err_clear(&err);
-	r = verify_report(profile, SSL_get0_peer_certificates(conn->ssl), &staple,
-			  conn_reference(conn), &report, &alert, &err);
-	tell_staple(conn, &staple);
+/* Makes the job. Errors: of partial_chain_ask(), NOMEM. */
+static int prepare(struct sluice_conn *conn, bool examine, uint8_t *ret_alert,
+		   struct sluice_error *err)
+{
+	struct staple staple = staple_of(conn);
+	struct verify_input input = {
+		.profile = conn->profile,
+		.chain = SSL_get0_peer_certificates(conn->ssl),
+		.name = conn_reference(conn),
+		.now_s = sys->wall_s(),
+		.until_us = flow_deadline(conn),
+		.staple = &staple,
+	};
+	int r = 0;
+
+	if (examine || conn->profile->verify_peer)
+		r = partial_chain_ask(conn, input.chain, &input.trust, ret_alert, err);
+	if (r < 0)
+		return r;
+	*ret_alert = SLUICE_ALERT_INTERNAL_ERROR;
+	conn->hs->judging = verify_job_new(&input, examine, conn);
+	return conn->hs->judging ? 0 : err_set(err, SLUICE_E_NOMEM, "no memory to verify the peer");
+}
+
+/*
+ * Gives the job to the pool, or does it here: where nobody would be told of its end, and for a caller that
+ * waits in any case while too many others do. Errors: BUSY.
+ */
+static int give(struct sluice_conn *conn, bool must)
+{
+	struct pool *pool = conn->sluice->pool;
+	struct verify_job *job = conn->hs->judging;
+	int r = -SLUICE_E_MISSING_DEP;
+
+	if (!verify_job_is_empty(job) && (conn->may_wait || pool_has_fd(pool)))
+		r = pool_submit(pool, &job->job);
+	if (r == -SLUICE_E_BUSY && !conn->may_wait && !must)
+		return r;
+	if (r < 0)
+		pool_finish(pool, &job->job);
+	return 0;
+}
+
+static bool is_judged(struct sluice_conn *conn)
+{
+	struct pool *pool = conn->sluice->pool;
+
+	/* A call that could wait has begun it, and one that cannot goes on: nobody would tell that one. */
+	if (!conn->may_wait && !pool_has_fd(pool))
+		pool_finish(pool, &conn->hs->judging->job);
+	return pool_is_done(pool, &conn->hs->judging->job);
+}
+
+/*
+ * poll(2) reports the end of both directions whatever it is asked for: an event loop would turn without
+ * rest, and a thread would work for nobody.
+ */
+static int wait_for_judgement(struct sluice_conn *conn)
+{
+	struct pollfd pfd = { .fd = conn->fd };
+
+	conn->events = 0;
+	if (conn->may_wait || sys->poll(&pfd, 1, 0) <= 0 || !(pfd.revents & (POLLHUP | POLLERR)))
+		return STAGE_WAIT;
+	flow_forget_job(conn);
+	return conn_fail(conn, SLUICE_E_RESET, -1, 0,
+			 "the peer went while its certificates were judged");
+}
+
+/* What the job has found out: the program is asked, or there is a verdict. */
+static int conclude(struct sluice_conn *conn)
+{
+	struct verify_job *job = conn->hs->judging;
+	const struct sluice_profile *profile = conn->profile;
+	struct verify_report *report = job->report;
+	struct sluice_error err = job->err;
+	uint8_t alert = job->alert;
+	int r = job->result;
+
+	conn->verify_us += job->took_us;
+	tell_staple(conn, &job->staple);
+	job->report = NULL;
+	flow_forget_job(conn);
 	if (r < 0)
 		return refuse(conn, &err, alert);
 	if (!report)
@@ -116,65 +191,81 @@ static int begin(struct sluice_conn *conn)
 	return refuse(conn, &err, SLUICE_ALERT_INTERNAL_ERROR);
 }
 
-/* Returns STAGE_DONE: there is a verdict, or STAGE_HELD. */
+/* Returns STAGE_DONE: there is a verdict, STAGE_WAIT, STAGE_HELD, or an error. */
 static int judge(struct sluice_conn *conn)
 {
-	struct staple staple = staple_of(conn);
 	struct sluice_error err;
-	uint8_t alert = 0;
-	int r;
+	uint8_t alert;
 
-	if (conn->profile->verify_fun)
-		return conn->hs->walk ? ask(conn) : begin(conn);
+	if (conn->hs->walk)
+		return ask(conn);
 	err_clear(&err);
-	r = verify_chain(conn->profile, SSL_get0_peer_certificates(conn->ssl), &staple,
-			 conn_reference(conn), &alert, &err);
-	tell_staple(conn, &staple);
-	if (r < 0)
-		return refuse(conn, &err, alert);
-	return let_pass(conn);
+	if (!conn->hs->judging) {
+		if (prepare(conn, conn->profile->verify_fun, &alert, &err) < 0)
+			return refuse(conn, &err, alert);
+		if (give(conn, false) < 0) {
+			flow_forget_job(conn);
+			err_set(&err, SLUICE_E_BUSY,
+				"too many peers' certificates wait to be judged");
+			return refuse(conn, &err, SLUICE_ALERT_INTERNAL_ERROR);
+		}
+	}
+	return is_judged(conn) ? conclude(conn) : wait_for_judgement(conn);
+}
+
+/* --- resumption ------------------------------------------------------------------------------ */
+
+/* What was accepted of the chain, or would have been refused. */
+static void tell_accepted(struct sluice_conn *conn, const struct verify_job *job)
+{
+	if (job->report) {
+		keep_accepted(conn, job->report);
+	} else if (job->err.code) {
+		conn->info.bad_cert = job->err.bad_cert;
+		conn->info.bad_certs = UINT64_C(1) << job->err.bad_cert;
+		conn->info.x509_error = job->err.x509_error;
+	}
 }
 
 /*
  * A resumed session keeps the verdict of the handshake that made it; what a program had let pass then is
- * found again.
+ * found again. Returns STAGE_DONE, STAGE_WAIT, or an error.
  */
-static void take_over(struct sluice_conn *conn)
+static int take_over(struct sluice_conn *conn)
 {
 	const STACK_OF(CRYPTO_BUFFER) *chain = SSL_get0_peer_certificates(conn->ssl);
-	struct verify_report *report = NULL;
 	struct staple staple = staple_of(conn);
 	struct sluice_error err;
 	uint8_t alert;
 
 	err_clear(&err);
-	if (conn->profile->verify_fun && chain)
-		verify_report(conn->profile, chain, &staple, conn_reference(conn), &report, &alert,
-			      &err);
-	tell_staple(conn, &staple);
-	if (report) {
-		keep_accepted(conn, report);
-	} else if (err.code) {
-		conn->info.bad_cert = err.bad_cert;
-		conn->info.bad_certs = UINT64_C(1) << err.bad_cert;
-		conn->info.x509_error = err.x509_error;
+	if (conn->profile->verify_fun && chain) {
+		if (!conn->hs->judging) {
+			if (prepare(conn, true, &alert, &err) < 0)
+				return conn_fail(conn, err.code, -1, 0, err.text);
+			give(conn, true);
+		}
+		if (!is_judged(conn))
+			return wait_for_judgement(conn);
+		err = conn->hs->judging->err;
+		conn->verify_us += conn->hs->judging->took_us;
+		tell_accepted(conn, conn->hs->judging);
+		flow_forget_job(conn);
 	}
-	verify_report_free(report);
+	tell_staple(conn, &staple);
 	conn->info.peer_verified = conn->profile->verify_peer && chain && !err.code &&
 				   !conn->info.bad_cert;
+	return STAGE_DONE;
 }
 
 int stage_verify(struct sluice_conn *conn)
 {
-	uint64_t began_us;
 	int r = drive(conn);
 
 	if (r == DRIVE_VERIFY) {
-		began_us = sys->now_us();
 		r = judge(conn);
-		conn->verify_us += sys->now_us() - began_us;
-		if (r == STAGE_HELD)
-			return STAGE_HELD;
+		if (r != STAGE_DONE)
+			return r;
 		r = drive(conn);
 	}
 	if (r < 0)
@@ -185,8 +276,9 @@ int stage_verify(struct sluice_conn *conn)
 		conn->hs->answer_us = deadline_from(conn->profile->verify_timeout_ms);
 		return STAGE_HELD;
 	}
-	if (SSL_session_reused(conn->ssl))
-		take_over(conn);
+	r = SSL_session_reused(conn->ssl) ? take_over(conn) : STAGE_DONE;
+	if (r != STAGE_DONE)
+		return r;
 	verify_identity(conn->profile, SSL_get0_peer_certificates(conn->ssl),
 			conn->info.peer_identity);
 	return STAGE_DONE;

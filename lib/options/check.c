@@ -70,7 +70,8 @@ static int check_verify(const struct sluice_options *opts, enum sluice_role role
 		return 0;
 	if (option_number(opts, SLUICE_OPT_VERIFY, role)) {
 		if (option_is_set(opts, SLUICE_OPT_CACERTS) ||
-		    option_is_set(opts, SLUICE_OPT_CACERTFILE))
+		    option_is_set(opts, SLUICE_OPT_CACERTFILE) ||
+		    option_is_set(opts, SLUICE_OPT_PARTIAL_CHAIN_FUN))
 			return 0;
 		return err_set(err, SLUICE_E_OPTION_CONFLICT,
 			       "verify: verify_peer of a server needs cacertfile or cacerts");
@@ -78,9 +79,10 @@ static int check_verify(const struct sluice_options *opts, enum sluice_role role
 	if (option_number(opts, SLUICE_OPT_FAIL_IF_NO_PEER_CERT, role))
 		return err_set(err, SLUICE_E_OPTION_CONFLICT,
 			       "fail_if_no_peer_cert: needs verify = verify_peer");
-	if (has_fun)
+	if (has_fun || option_is_set(opts, SLUICE_OPT_PARTIAL_CHAIN_FUN))
 		return err_set(err, SLUICE_E_OPTION_CONFLICT,
-			       "verify_fun: of a server needs verify = verify_peer");
+			       "%s: of a server needs verify = verify_peer",
+			       has_fun ? "verify_fun" : "partial_chain_fun");
 	return 0;
 }
 
@@ -164,6 +166,21 @@ static int check_names(const struct sluice_options *opts, struct sluice_error *e
 	return 0;
 }
 
+/* RFC 8446, 4.2.3: an extension of TLS 1.3. */
+static int check_cert_sigalgs(const struct sluice_options *opts, struct sluice_error *err)
+{
+	uint16_t versions[OPTION_MAX_CODES];
+	size_t i, n = option_codes(opts, SLUICE_OPT_VERSIONS, versions);
+
+	if (!option_is_set(opts, SLUICE_OPT_SIGNATURE_ALGS_CERT))
+		return 0;
+	for (i = 0; i < n; i++)
+		if (versions[i] == TLS13)
+			return 0;
+	return err_set(err, SLUICE_E_OPTION_CONFLICT,
+		       "signature_algs_cert: needs tlsv1.3 among versions");
+}
+
 int options_check(const struct sluice_options *opts, enum sluice_role role,
 		  struct sluice_error *ret_err)
 {
@@ -182,6 +199,8 @@ int options_check(const struct sluice_options *opts, enum sluice_role role,
 		r = check_peers(opts, role, ret_err);
 	if (!r)
 		r = check_names(opts, ret_err);
+	if (!r)
+		r = check_cert_sigalgs(opts, ret_err);
 	return r;
 }
 

@@ -224,7 +224,8 @@ static void hash_session_context(struct settings *settings, const struct credent
 	const struct sluice_hostname_check *check = &opts->hostname_check;
 	const struct option_value *fun = &opts->values[SLUICE_OPT_VERIFY_FUN];
 	const struct option_value *cert_cb = &opts->values[SLUICE_OPT_CLIENT_CERT_CB];
-	int64_t rules[9];
+	int64_t rules[10];
+	const struct option_value *partial = &opts->values[SLUICE_OPT_PARTIAL_CHAIN_FUN];
 	SHA256_CTX sha;
 	size_t i;
 
@@ -239,12 +240,14 @@ static void hash_session_context(struct settings *settings, const struct credent
 	rules[6] = option_number(opts, SLUICE_OPT_CRL_CHECK, role);
 	rules[7] = (int64_t)creds->n_own;
 	rules[8] = role == SLUICE_CLIENT ? option_number(opts, SLUICE_OPT_OCSP, role) : 0;
+	rules[9] = option_number(opts, SLUICE_OPT_PARTIAL_CHAIN, role);
 	SHA256_Init(&sha);
 	SHA256_Update(&sha, rules, sizeof(rules));
 	if (opts->bound_to)
 		SHA256_Update(&sha, opts->bound_to, opts->bound_to_len);
 	hash_value(&sha, &opts->values[SLUICE_OPT_ALLOW_PEERS]);
 	hash_value(&sha, &opts->values[SLUICE_OPT_DENY_PEERS]);
+	hash_value(&sha, &opts->values[SLUICE_OPT_SIGNATURE_ALGS_CERT]);
 	for (i = 0; i < creds->n_own; i++)
 		hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->own[i].chain, 0));
 	for (i = 0; (rules[0] || fun->set) && i < sk_CRYPTO_BUFFER_num(creds->cas); i++)
@@ -255,6 +258,8 @@ static void hash_session_context(struct settings *settings, const struct credent
 		hash_call(&sha, fun->call, fun->arg);
 	if (cert_cb->set)
 		hash_call(&sha, cert_cb->call, cert_cb->arg);
+	if (partial->set)
+		hash_call(&sha, partial->call, partial->arg);
 	if (check->name)
 		hash_call(&sha, (void (*)(void))check->name, check->arg);
 	if (check->match)

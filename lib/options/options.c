@@ -401,3 +401,9 @@ int sluice_options_set_client_cert_cb(struct sluice_options *opts, sluice_client
 {
 	return set_call(opts, SLUICE_OPT_CLIENT_CERT_CB, (void (*)(void))cb, arg, ret_err);
 }
+
+int sluice_options_set_partial_chain(struct sluice_options *opts, sluice_partial_chain_fun fun,
+				     void *state, struct sluice_error *ret_err)
+{
+	return set_call(opts, SLUICE_OPT_PARTIAL_CHAIN_FUN, (void (*)(void))fun, state, ret_err);
+}

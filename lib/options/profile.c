@@ -19,6 +19,8 @@
 #include "options/hosts.h"
 #include "options/options.h"
 
+_Static_assert(OPTION_MAX_SIGALGS == OPTION_MAX_CODES, "a profile has room for each list");
+
 static void fill(struct sluice_profile *profile, const struct settings *settings)
 {
 	const struct sluice_options *opts = profile->opts;
@@ -65,6 +67,13 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 		(sluice_client_cert_cb)opts->values[SLUICE_OPT_CLIENT_CERT_CB].call;
 	profile->client_cert_arg = opts->values[SLUICE_OPT_CLIENT_CERT_CB].arg;
 	profile->verify_timeout_ms = (int)option_number(opts, SLUICE_OPT_VERIFY_TIMEOUT, role);
+	profile->partial_chain = option_number(opts, SLUICE_OPT_PARTIAL_CHAIN, role);
+	if (option_is_set(opts, SLUICE_OPT_SIGNATURE_ALGS_CERT))
+		profile->n_cert_sigalgs =
+			option_codes(opts, SLUICE_OPT_SIGNATURE_ALGS_CERT, profile->cert_sigalgs);
+	profile->partial_chain_fun =
+		(sluice_partial_chain_fun)opts->values[SLUICE_OPT_PARTIAL_CHAIN_FUN].call;
+	profile->partial_chain_state = opts->values[SLUICE_OPT_PARTIAL_CHAIN_FUN].arg;
 }
 
 static int read_peers(struct peer_rules **ret_rules, const struct sluice_options *opts,

@@ -18,6 +18,8 @@
 struct credentials;
 struct ocsp_keep;
 
+#define OPTION_MAX_SIGALGS 32
+
 enum path_mode {
 	PATH_AUTO,
 	PATH_KERNEL,
@@ -44,6 +46,9 @@ struct sluice_profile {
 	bool verify_peer;
 	bool fail_if_no_peer_cert;
 	int depth;
+	uint16_t cert_sigalgs[OPTION_MAX_SIGALGS]; /* signature_algs_cert */
+	size_t n_cert_sigalgs;                     /* 0: any */
+	bool partial_chain;                        /* any trusted certificate ends a path */
 	enum name_rule name_rule;
 	const struct sluice_hostname_check *hostname_check; /* in opts */
 	struct identity_policy identity;
@@ -77,6 +82,8 @@ struct sluice_profile {
 	int verify_timeout_ms;
 	sluice_client_cert_cb client_cert_cb;
 	void *client_cert_arg;
+	sluice_partial_chain_fun partial_chain_fun;
+	void *partial_chain_state;
 };
 
 /*

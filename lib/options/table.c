@@ -437,6 +437,31 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.late = SLUICE_SERVER,
 		.help = "OCSP response to be stapled, DER; overrides ocsp_file",
 	},
+	[SLUICE_OPT_PARTIAL_CHAIN] = {
+		.name = "partial_chain",
+		.type = SLUICE_TYPE_BOOL,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "false",
+		.help = "any certificate of cacerts or cacertfile ends a path, not only a "
+			"self-signed one",
+	},
+	[SLUICE_OPT_SIGNATURE_ALGS_CERT] = {
+		.name = "signature_algs_cert",
+		.type = SLUICE_TYPE_LIST,
+		.roles = SLUICE_CLIENT,
+		.late = SLUICE_CLIENT,
+		.values = SIGALGS,
+		.help = "signature algorithms that the server's certificates may be signed with; "
+			"the server is not told, as BoringSSL cannot",
+	},
+	[SLUICE_OPT_PARTIAL_CHAIN_FUN] = {
+		.name = "partial_chain_fun",
+		.type = SLUICE_TYPE_CALL,
+		.roles = BOTH,
+		.late = BOTH,
+		.help = "function that may name one of the peer's certificates as trusted",
+	},
 };
 
 const struct option_row *option_row(int id)

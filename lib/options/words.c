@@ -273,6 +273,7 @@ static const struct word *word_table(enum sluice_option id, size_t *ret_n, int *
 		*ret_refusal = SLUICE_E_UNSUPPORTED_GROUP;
 		return groups;
 	case SLUICE_OPT_SIGNATURE_ALGS:
+	case SLUICE_OPT_SIGNATURE_ALGS_CERT:
 		*ret_n = ARRAY_LEN(sigalgs);
 		*ret_refusal = SLUICE_E_UNSUPPORTED_SIGALG;
 		return sigalgs;
@@ -305,8 +306,9 @@ static int parse_word(enum sluice_option id, const char *word, size_t word_len, 
 		return 0;
 	}
 	/* There are more signature algorithms than anyone can list: one name serves for all others. */
-	return unknown(id, id == SLUICE_OPT_SIGNATURE_ALGS ? refusal : SLUICE_E_OPTION, word,
-		       word_len, err);
+	if (words != sigalgs)
+		refusal = SLUICE_E_OPTION;
+	return unknown(id, refusal, word, word_len, err);
 }
 
 /* --- lists ---------------------------------------------------------------------------------- */

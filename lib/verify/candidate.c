@@ -10,6 +10,8 @@
 #include <openssl/obj.h>
 #include <openssl/x509v3.h>
 
+#include <sluice/verify.h>
+
 #include "verify/constraints.h"
 #include "verify/strength.h"
 
@@ -18,6 +20,15 @@ static struct verify_verdict refused(int x509_error, const char *reason, size_t 
 	return (struct verify_verdict){ .x509_error = x509_error,
 					.reason = reason,
 					.index = index };
+}
+
+/* X.509 has no error of its own for these. */
+static struct verify_verdict too_weak(int bad_cert, const char *reason, size_t index)
+{
+	struct verify_verdict verdict = refused(X509_V_ERR_CERT_REJECTED, reason, index);
+
+	verdict.bad_cert = bad_cert;
+	return verdict;
 }
 
 /* --- what BoringSSL does not refuse --------------------------------------------------------- */
@@ -65,8 +76,8 @@ struct verify_verdict candidate_check_anchor(X509 *anchor, size_t index)
 	return refused(X509_V_OK, NULL, 0);
 }
 
-static struct verify_verdict check_certificates(const struct verify_request *request,
-						X509 *const *path, size_t n)
+static struct verify_verdict check_certificates(X509 *const *path, size_t n,
+						const struct verify_request *request)
 {
 	int n_intermediates = 0;
 	const char *weakness;
@@ -75,12 +86,15 @@ static struct verify_verdict check_certificates(const struct verify_request *req
 	for (i = 0; i < n; i++) {
 		weakness = strength_of_key(path[i]);
 		if (weakness)
-			return refused(X509_V_ERR_CERT_REJECTED, weakness, i);
+			return too_weak(SLUICE_BAD_CERT_WEAK_KEY, weakness, i);
 		if (i == n - 1) /* trusted as it is: its signature proves nothing */
 			return candidate_check_anchor(path[i], i);
 		if (!strength_is_strong_signature(path[i]))
-			return refused(X509_V_ERR_CERT_REJECTED,
-				       "its signature algorithm is too weak", i);
+			return too_weak(SLUICE_BAD_CERT_WEAK_SIGNATURE,
+					"its signature algorithm is too weak", i);
+		if (request->n_sigalgs &&
+		    !strength_is_listed(path[i], path[i + 1], request->sigalgs, request->n_sigalgs))
+			return too_weak(SLUICE_BAD_CERT_WEAK_SIGNATURE, CANDIDATE_NOT_LISTED, i);
 		if (!request->policies && candidate_has_policies(path[i]))
 			return refused(X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION, NULL, i);
 		n_intermediates += i > 0 && !is_self_issued(path[i]);
@@ -225,7 +239,7 @@ static struct verify_verdict check_by_bssl(const struct verify_request *request,
 struct verify_verdict candidate_judge(const struct verify_request *request, X509 *const *path,
 				      size_t n)
 {
-	struct verify_verdict verdict = check_certificates(request, path, n);
+	struct verify_verdict verdict = check_certificates(path, n, request);
 
 	if (!verdict.x509_error && request->policies && !policy_is_bounded(path, n - 1))
 		verdict = refused(X509_V_ERR_INVALID_POLICY_EXTENSION,

@@ -5,6 +5,8 @@
 
 #include "verify/verify.h"
 
+#define CANDIDATE_NOT_LISTED "its signature algorithm is none of signature_algs_cert"
+
 /*
  * candidate_judge() tells whether the @n certificates of @path, each issued by the next, prove what
  * @request wants of the first, but for the name. The last is trusted.

@@ -13,7 +13,10 @@
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
 
+#include "core/sys.h"
 #include "verify/candidate.h"
+
+#define TOO_MANY "there are too many possible paths from it"
 
 /* depth, the peer's certificate, the anchor, and what depth does not count */
 #define MAX_LEN (100 + 2 + PATH_MAX_SELF_ISSUED)
@@ -127,14 +130,17 @@ static void note_dead_end(struct search *s, int x509_error, size_t index)
 }
 
 /* Ends the search: true. */
-static bool give_up(struct search *s)
+static bool give_up(struct search *s, const char *reason)
 {
 	s->best_rank = RANK_DEAD_END;
-	s->best = (struct verify_verdict){
-		.x509_error = X509_V_ERR_CERT_REJECTED,
-		.reason = "there are too many possible paths from it",
-	};
+	s->best =
+		(struct verify_verdict){ .x509_error = X509_V_ERR_CERT_REJECTED, .reason = reason };
 	return true;
+}
+
+static bool is_too_late(const struct search *s)
+{
+	return s->request->until_us && sys->now_us() >= s->request->until_us;
 }
 
 /* Does the verdict hold for that certificate in whatever path it is? */
@@ -196,7 +202,9 @@ static bool judge(struct search *s)
 
 	s->n_signatures -= (int)s->n - 1; /* all but the anchor's */
 	if (s->n_signatures < 0)
-		return give_up(s);
+		return give_up(s, TOO_MANY);
+	if (is_too_late(s))
+		return give_up(s, "it took too long to find a path from it");
 	s->n_paths++;
 	verdict = candidate_judge(s->request, s->path, s->n);
 	if (!verdict.x509_error) {
@@ -228,7 +236,7 @@ static bool step(struct search *s, X509 *x509, bool anchor)
 		return false;
 	}
 	if (!s->n_steps--)
-		return give_up(s);
+		return give_up(s, TOO_MANY);
 	s->path[s->n++] = x509;
 	over = anchor ? judge(s) : extend(s);
 	s->n--;

@@ -110,20 +110,31 @@ enum sluice_bad_cert bad_cert_of(int x509_error)
 	}
 }
 
+uint8_t bad_cert_alert(int reason)
+{
+	return reasons[reason].alert;
+}
+
+int bad_cert_code(int reason, int x509_error)
+{
+	if (reason == SLUICE_BAD_CERT_NONE)
+		return SLUICE_OK;
+	if (x509_error == X509_V_ERR_OUT_OF_MEM)
+		return SLUICE_E_NOMEM;
+	return reason == SLUICE_BAD_CERT_HOSTNAME ? SLUICE_E_HOSTNAME : SLUICE_E_VERIFY;
+}
+
 int bad_cert_refuse(const struct verify_finding *finding, const char *name, uint8_t *ret_alert,
 		    struct sluice_error *ret_err)
 {
 	const char *text = finding->text;
-	int code = SLUICE_E_VERIFY;
+	int code = bad_cert_code(finding->reason, finding->x509_error);
 
-	*ret_alert = reasons[finding->reason].alert;
+	*ret_alert = bad_cert_alert(finding->reason);
 	if (!text)
 		text = finding->x509_error ? X509_verify_cert_error_string(finding->x509_error)
 					   : sluice_bad_cert_name(finding->reason);
-	if (finding->x509_error == X509_V_ERR_OUT_OF_MEM)
-		code = SLUICE_E_NOMEM;
-	if (finding->reason == SLUICE_BAD_CERT_HOSTNAME && name) {
-		code = SLUICE_E_HOSTNAME;
+	if (code == SLUICE_E_HOSTNAME && name) {
 		err_set(ret_err, code, "the peer's certificate is not for %.120s", name);
 	} else if (finding->index) {
 		err_set(ret_err, code, "issuer %zu of the peer's certificate: %s", finding->index,

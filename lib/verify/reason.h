@@ -20,6 +20,13 @@ struct verify_finding {
 enum sluice_bad_cert bad_cert_of(int x509_error);
 
 /*
+ * bad_cert_alert() returns what the peer is told (RFC 8446, 6.2), bad_cert_code() the error code of the library:
+ * VERIFY, HOSTNAME, NOMEM, or SLUICE_OK.
+ */
+uint8_t bad_cert_alert(int reason);
+int bad_cert_code(int reason, int x509_error);
+
+/*
  * bad_cert_refuse() makes the error and the alert of a finding. @name is the reference identity, or NULL.
  * Returns the negative code: VERIFY, HOSTNAME, NOMEM.
  */

@@ -37,9 +37,11 @@ static bool note_verdict(struct verify_report *report, const struct verify_verdi
 }
 
 /* Whatever is wrong with one certificate; false: nothing more is wanted. */
-static bool judge_cert(struct verify_report *report, size_t index)
+static bool judge_cert(struct verify_report *report, const struct verify_request *request,
+		       size_t index)
 {
 	X509 *x509 = sk_X509_value(report->path, index);
+	X509 *issuer = sk_X509_value(report->path, index + 1);
 	const char *weakness = strength_of_key(x509);
 	struct verify_verdict verdict;
 
@@ -53,6 +55,11 @@ static bool judge_cert(struct verify_report *report, size_t index)
 	if (!strength_is_strong_signature(x509) &&
 	    !verify_note(report, SLUICE_BAD_CERT_WEAK_SIGNATURE, X509_V_ERR_CERT_REJECTED, index,
 			 "its signature algorithm is too weak"))
+		return false;
+	if (request->n_sigalgs && issuer &&
+	    !strength_is_listed(x509, issuer, request->sigalgs, request->n_sigalgs) &&
+	    !verify_note(report, SLUICE_BAD_CERT_WEAK_SIGNATURE, X509_V_ERR_CERT_REJECTED, index,
+			 CANDIDATE_NOT_LISTED))
 		return false;
 	return !candidate_has_policies(x509) ||
 	       verify_note(report, SLUICE_BAD_CERT_CRITICAL_EXT,
@@ -77,15 +84,15 @@ static void judge_names(struct verify_report *report, const struct verify_reques
 }
 
 /* Judges what BoringSSL has put together. */
-static void judge_path(struct verify_report *report, int depth)
+static void judge_path(struct verify_report *report, const struct verify_request *request)
 {
 	size_t i, n = sk_X509_num(report->path);
 	int n_intermediate = 0;
 
-	for (i = 0; i < n && judge_cert(report, i); i++) {
+	for (i = 0; i < n && judge_cert(report, request, i); i++) {
 		n_intermediate += i > 0 && !(report->anchored && i == n - 1) &&
 				  !is_self_issued(sk_X509_value(report->path, i));
-		if (n_intermediate > depth) {
+		if (n_intermediate > request->depth) {
 			verify_note(report, SLUICE_BAD_CERT_MAX_PATH_LENGTH,
 				    X509_V_ERR_CERT_CHAIN_TOO_LONG, i,
 				    "the chain is longer than option depth allows");
@@ -247,7 +254,7 @@ static void judge(const struct verify_request *request, X509_STORE *trust,
 		goto out;
 	}
 	report->anchored = has_anchor(report);
-	judge_path(report, request->depth);
+	judge_path(report, request);
 	judge_times(report, exam.now_s);
 	judge_names(report, request);
 out:

@@ -6,6 +6,8 @@
 #include "verify/strength.h"
 
 #include <openssl/bytestring.h>
+#include <openssl/ec.h>
+#include <openssl/ec_key.h>
 #include <openssl/evp.h>
 #include <openssl/nid.h>
 #include <openssl/obj.h>
@@ -72,6 +74,74 @@ bool strength_is_strong_signature(const X509 *x509)
 
 	X509_get0_signature(NULL, &algorithm, x509);
 	return strength_is_strong_algorithm(algorithm);
+}
+
+/* The scheme of an ECDSA signature: each has one curve and one hash. 0: none has this pair. */
+static uint16_t ecdsa_scheme(int signature, X509 *issuer)
+{
+	static const struct {
+		int signature, curve;
+		uint16_t scheme;
+	} pairs[] = {
+		{ NID_ecdsa_with_SHA256, NID_X9_62_prime256v1, 0x0403 },
+		{ NID_ecdsa_with_SHA384, NID_secp384r1, 0x0503 },
+		{ NID_ecdsa_with_SHA512, NID_secp521r1, 0x0603 },
+	};
+	EVP_PKEY *key = X509_get_pubkey(issuer);
+	const EC_KEY *ec = key ? EVP_PKEY_get0_EC_KEY(key) : NULL;
+	int curve = ec ? EC_GROUP_get_curve_name(EC_KEY_get0_group(ec)) : NID_undef;
+	uint16_t scheme = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++)
+		if (pairs[i].signature == signature && pairs[i].curve == curve)
+			scheme = pairs[i].scheme;
+	EVP_PKEY_free(key);
+	return scheme;
+}
+
+static uint16_t scheme_of(const X509 *x509, X509 *issuer)
+{
+	const X509_ALGOR *algorithm;
+	const ASN1_OBJECT *object;
+
+	X509_get0_signature(NULL, &algorithm, x509);
+	X509_ALGOR_get0(&object, NULL, NULL, algorithm);
+	switch (OBJ_obj2nid(object)) {
+	case NID_ED25519:
+		return 0x0807;
+	case NID_sha256WithRSAEncryption:
+		return 0x0401;
+	case NID_sha384WithRSAEncryption:
+		return 0x0501;
+	case NID_sha512WithRSAEncryption:
+		return 0x0601;
+	case NID_rsassaPss: /* with a key of rsaEncryption: BoringSSL takes no other */
+		break;
+	default:
+		return ecdsa_scheme(OBJ_obj2nid(object), issuer);
+	}
+	switch (pss_digest(algorithm)) {
+	case NID_sha256:
+		return 0x0804;
+	case NID_sha384:
+		return 0x0805;
+	case NID_sha512:
+		return 0x0806;
+	default:
+		return 0;
+	}
+}
+
+bool strength_is_listed(const X509 *x509, X509 *issuer, const uint16_t *schemes, size_t n)
+{
+	uint16_t scheme = scheme_of(x509, issuer);
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (schemes[i] == scheme)
+			return true;
+	return false;
 }
 
 const char *strength_of_key(X509 *x509)

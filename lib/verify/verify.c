@@ -11,48 +11,16 @@
 #include <netinet/in.h>
 #include <openssl/err.h>
 
-#include "tls/control.h"
 #include "verify/path.h"
-
-/* What the peer is told (RFC 8446, 6.2); what is not listed is bad_certificate. */
-static const struct {
-	int x509_error;
-	uint8_t alert;
-	int code;
-} answers[] = {
-	{ X509_V_OK, 0, SLUICE_OK },
-	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT, SLUICE_ALERT_UNKNOWN_CA, SLUICE_E_VERIFY },
-	{ X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, SLUICE_ALERT_UNKNOWN_CA, SLUICE_E_VERIFY },
-	{ X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, SLUICE_ALERT_UNKNOWN_CA, SLUICE_E_VERIFY },
-	{ X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, SLUICE_ALERT_UNKNOWN_CA, SLUICE_E_VERIFY },
-	{ X509_V_ERR_CERT_UNTRUSTED, SLUICE_ALERT_UNKNOWN_CA, SLUICE_E_VERIFY },
-	{ X509_V_ERR_CERT_NOT_YET_VALID, SLUICE_ALERT_CERTIFICATE_EXPIRED, SLUICE_E_VERIFY },
-	{ X509_V_ERR_CERT_HAS_EXPIRED, SLUICE_ALERT_CERTIFICATE_EXPIRED, SLUICE_E_VERIFY },
-	{ X509_V_ERR_CERT_REVOKED, SLUICE_ALERT_CERTIFICATE_REVOKED, SLUICE_E_VERIFY },
-	{ X509_V_ERR_INVALID_PURPOSE, SLUICE_ALERT_UNSUPPORTED_CERTIFICATE, SLUICE_E_VERIFY },
-	{ X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION, SLUICE_ALERT_UNSUPPORTED_CERTIFICATE,
-	  SLUICE_E_VERIFY },
-	{ X509_V_ERR_HOSTNAME_MISMATCH, SLUICE_ALERT_BAD_CERTIFICATE, SLUICE_E_HOSTNAME },
-	{ X509_V_ERR_IP_ADDRESS_MISMATCH, SLUICE_ALERT_BAD_CERTIFICATE, SLUICE_E_HOSTNAME },
-	{ X509_V_ERR_OUT_OF_MEM, SLUICE_ALERT_INTERNAL_ERROR, SLUICE_E_NOMEM },
-	{ X509_V_ERR_UNSPECIFIED, SLUICE_ALERT_INTERNAL_ERROR, SLUICE_E_VERIFY },
-	{ X509_V_ERR_INVALID_CALL, SLUICE_ALERT_INTERNAL_ERROR, SLUICE_E_VERIFY },
-	{ X509_V_ERR_STORE_LOOKUP, SLUICE_ALERT_INTERNAL_ERROR, SLUICE_E_VERIFY },
-};
+#include "verify/reason.h"
 
 /* Fills in what follows from the X.509 error. */
 static void answer(struct verify_verdict *verdict)
 {
-	size_t i;
-
-	verdict->code = SLUICE_E_VERIFY;
-	verdict->alert = SLUICE_ALERT_BAD_CERTIFICATE;
-	for (i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
-		if (answers[i].x509_error == verdict->x509_error) {
-			verdict->alert = answers[i].alert;
-			verdict->code = answers[i].code;
-		}
-	}
+	if (!verdict->bad_cert)
+		verdict->bad_cert = bad_cert_of(verdict->x509_error);
+	verdict->code = bad_cert_code(verdict->bad_cert, verdict->x509_error);
+	verdict->alert = bad_cert_alert(verdict->bad_cert);
 	if (verdict->x509_error && !verdict->reason)
 		verdict->reason = X509_verify_cert_error_string(verdict->x509_error);
 }
@@ -80,6 +48,11 @@ void verify_check_name(struct verify_verdict *verdict, const struct verify_reque
 	struct reference reference;
 	int r = 0;
 
+	if (request->named) {
+		verdict->x509_error = request->named->x509_error;
+		verdict->by_wildcard = request->named->by_wildcard;
+		return;
+	}
 	verdict->x509_error = X509_V_ERR_HOSTNAME_MISMATCH;
 	if (hook && hook->name)
 		r = hook->name(hook->arg, name, derived, sizeof(derived));
@@ -129,6 +102,7 @@ void verify_verdict_refuse(struct verify_verdict *verdict, int x509_error, const
 	sk_X509_pop_free(verdict->path, X509_free);
 	verdict->path = NULL;
 	verdict->x509_error = x509_error;
+	verdict->bad_cert = SLUICE_BAD_CERT_NONE;
 	verdict->reason = reason;
 	verdict->index = index;
 	verdict->crl_reason = 0;

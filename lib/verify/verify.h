@@ -27,10 +27,16 @@ struct verify_request {
 	const char *name;    /* a DNS name or an address as text; NULL: for whom does not matter */
 	enum name_rule rule; /* what wildcards match */
 	const struct sluice_hostname_check *hook; /* of whoever asks; NULL: none */
-	int64_t now_s;                            /* the time to judge at, seconds of the epoch */
-	int depth;                                /* most intermediates that are not self-issued */
-	const struct verify_policies *policies;   /* NULL: whatever demands some is refused */
-	struct verify_budget *budget;             /* NULL: one of its own */
+	const struct verify_verdict
+		*named;    /* what verify_check_name() said before; NULL: nothing */
+	int64_t now_s;     /* the time to judge at, seconds of the epoch */
+	uint64_t until_us; /* of sys->now_us(), when the search gives up; 0: never */
+	const uint16_t
+		*sigalgs; /* schemes that certificates may be signed with (RFC 8446, 4.2.3) */
+	size_t n_sigalgs; /* 0: any that is strong */
+	int depth;        /* most intermediates that are not self-issued */
+	const struct verify_policies *policies; /* NULL: whatever demands some is refused */
+	struct verify_budget *budget;           /* NULL: one of its own */
 	bool any_purpose;   /* it is no server's and no client's: a CRL issuer's */
 	bool partial_chain; /* any trusted certificate ends a path, not only a self-signed one */
 };
@@ -40,6 +46,7 @@ struct verify_verdict {
 	int x509_error;        /* X509_V_ERR_*; X509_V_OK: accepted */
 	const char *reason;    /* a text that is never freed; NULL: accepted */
 	size_t index;          /* whose fault, counted from the peer's certificate: 0 */
+	int bad_cert;          /* enum sluice_bad_cert */
 	int code;              /* SLUICE_E_*, or SLUICE_OK */
 	int crl_reason;        /* CERT_REVOKED: CRLReason (RFC 5280, 5.3.1), 0: none is stated */
 	bool by_wildcard;      /* HOSTNAME: rule https would have accepted it */

@@ -21,7 +21,7 @@
 	X(socket) X(bind) X(listen) X(accept4) X(connect) X(setsockopt) X(getsockopt) \
 	X(getsockname) X(getpeername) X(fcntl) X(recvmsg) X(sendmsg) X(sendfile) X(pread) \
 	X(open) X(stat) X(fstat) X(read) X(write) X(poll) X(shutdown) X(close) X(mmap) X(munmap) X(mlock) \
-	X(madvise) X(now_us) X(wall_s)
+	X(madvise) X(eventfd) X(pthread_create) X(now_us) X(wall_s)
 
 #define FAULT_ID(name) ID_##name,
 enum fault_id { FAULT_CALLS(FAULT_ID) N_IDS };
@@ -245,6 +245,17 @@ static int fault_mlock(const void *addr, size_t len)
 static int fault_madvise(void *addr, size_t len, int advice)
 {
 	return fails(ID_madvise) ? -1 : sys_real.madvise(addr, len, advice);
+}
+
+static int fault_eventfd(unsigned int value, int flags)
+{
+	return fails(ID_eventfd) ? -1 : sys_real.eventfd(value, flags);
+}
+
+static int fault_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+				void *arg)
+{
+	return fails(ID_pthread_create) ? errno : sys_real.pthread_create(thread, attr, run, arg);
 }
 
 static uint64_t fault_now_us(void)

@@ -18,6 +18,7 @@
 
 #include "bssl/verify.h"
 #include "core/error.h"
+#include "core/sys.h"
 #include "support/certs.h"
 
 #define SERVER_NAMES "DNS:localhost,DNS:*.example.test,IP:127.0.0.1,IP:::1"
@@ -108,11 +109,23 @@ static inline void send_cert(struct world *w, const struct entity *entity)
 	OPENSSL_free(der);
 }
 
+static inline struct verify_input asked(const struct world *w, const char *name)
+{
+	return (struct verify_input){
+		.profile = &w->profile,
+		.chain = w->chain,
+		.name = name,
+		.now_s = sys->wall_s(),
+	};
+}
+
 static inline int verify(struct world *w, const char *name)
 {
+	struct verify_input in = asked(w, name);
+
 	err_clear(&w->err);
 	w->alert = 0xff;
-	return verify_chain(&w->profile, w->chain, NULL, name, &w->alert, &w->err);
+	return verify_chain(&in, &w->alert, &w->err);
 }
 
 static inline void accepts(struct world *w, const char *name)
@@ -126,6 +139,7 @@ static inline void accepts(struct world *w, const char *name)
 /* Demands a refusal; @x509_error 0: any. */
 static inline void refuses(struct world *w, const char *name, int code, int alert, int x509_error)
 {
+	struct verify_input in = asked(w, name);
 	int r = verify(w, name);
 
 	if (r != -code || w->err.code != code || w->alert != alert ||
@@ -135,7 +149,7 @@ static inline void refuses(struct world *w, const char *name, int code, int aler
 			 w->err.x509_error);
 	assert_true(strlen(w->err.text) > 20);
 	/* Nobody has to listen. */
-	assert_int_equal(verify_chain(&w->profile, w->chain, NULL, name, &w->alert, NULL), -code);
+	assert_int_equal(verify_chain(&in, &w->alert, NULL), -code);
 }
 
 /* The usual world: root -> intermediate -> server. */

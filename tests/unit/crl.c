@@ -519,14 +519,14 @@ static void OC_38_a_program_is_told(void **state)
 {
 	struct verify_report *report;
 	struct verify_walk *walk;
+	struct verify_input in;
 	struct revocation r;
 	size_t i, n = 0;
 
 	init(&r, CRL_CHECK_PEER, 0, NULL);
 	put(&r, &r.u.intermediate, (struct crl_spec){ .revoked = r.u.server.cert, .reason = 5 });
-	assert_int_equal(verify_report(&r.u.w.profile, r.u.w.chain, NULL, "elsewhere.test", &report,
-				       &r.u.w.alert, &r.u.w.err),
-			 0);
+	in = asked(&r.u.w, "elsewhere.test");
+	assert_int_equal(verify_report(&in, &report, &r.u.w.alert, &r.u.w.err), 0);
 	assert_int_equal(report->n, 2);
 	for (i = 0; i < report->n; i++)
 		n += report->findings[i].reason == SLUICE_BAD_CERT_REVOKED ||

@@ -164,6 +164,23 @@ static void clocks_go_forward_and_can_be_moved(void **state)
 	assert_in_range(sys->wall_s() - wall, 4100, 4160);
 }
 
+static void *do_nothing(void *arg)
+{
+	return arg;
+}
+
+/* Starts a thread that ends at once; the one call that returns its error. */
+static int start_thread(void)
+{
+	pthread_t thread;
+	int err = sys->pthread_create(&thread, NULL, do_nothing, NULL);
+
+	if (!err)
+		pthread_join(thread, NULL);
+	errno = err;
+	return err ? -1 : 0;
+}
+
 /* Calls the member of that name with arguments that make it do nothing. */
 static bool call_fails(const char *name, int err)
 {
@@ -227,6 +244,10 @@ static bool call_fails(const char *name, int err)
 		r = sys->mlock(NULL, 4096);
 	else if (strcmp(name, "madvise") == 0)
 		r = sys->madvise(NULL, 4096, -1);
+	else if (strcmp(name, "eventfd") == 0)
+		r = sys->eventfd(0, -1);
+	else if (strcmp(name, "pthread_create") == 0)
+		r = start_thread();
 	else
 		fail_msg("no call of %s", name);
 	return r == -1 && errno == err;

@@ -4,9 +4,10 @@
 
 static struct verify_report *examine(struct world *w, const char *name)
 {
+	struct verify_input in = asked(w, name);
 	struct verify_report *report;
 
-	if (verify_report(&w->profile, w->chain, NULL, name, &report, &w->alert, &w->err) < 0)
+	if (verify_report(&in, &report, &w->alert, &w->err) < 0)
 		fail_msg("%s", w->err.text);
 	assert_non_null(report);
 	assert_non_null(report->path);

@@ -238,6 +238,47 @@ static void CL_17_names(void **state)
 	entity_free(&root);
 }
 
+/* Each scheme names what made the signature, and of ECDSA with which curve: one, or none. */
+static void OC_21_the_scheme_of_a_signature(void **state)
+{
+	static const uint16_t all[] = { 0x0401, 0x0501, 0x0601, 0x0403, 0x0503,
+					0x0603, 0x0804, 0x0805, 0x0806, 0x0807 };
+	const struct {
+		enum cert_key kind;
+		const EVP_MD *md;
+		bool pss;
+		uint16_t scheme; /* 0: none */
+	} cases[] = {
+		{ CERT_KEY_RSA2048, EVP_sha256(), false, 0x0401 },
+		{ CERT_KEY_RSA2048, EVP_sha384(), false, 0x0501 },
+		{ CERT_KEY_RSA2048, EVP_sha512(), false, 0x0601 },
+		{ CERT_KEY_RSA2048, EVP_sha256(), true, 0x0804 },
+		{ CERT_KEY_RSA2048, EVP_sha384(), true, 0x0805 },
+		{ CERT_KEY_RSA2048, EVP_sha512(), true, 0x0806 },
+		{ CERT_KEY_P256, EVP_sha256(), false, 0x0403 },
+		{ CERT_KEY_P384, EVP_sha384(), false, 0x0503 },
+		{ CERT_KEY_P521, EVP_sha512(), false, 0x0603 },
+		{ CERT_KEY_P384, EVP_sha256(), false, 0 },
+		{ CERT_KEY_ED25519, NULL, false, 0x0807 },
+	};
+	struct entity root, server;
+	size_t i, j;
+
+	for (i = 0; i < ARRAY_LEN(cases); i++) {
+		root = certify((struct cert_spec){ .cn = "Root", .ca = true }, cases[i].kind, NULL);
+		server = certify((struct cert_spec){ .cn = "x", .md = cases[i].md }, CERT_KEY_P256,
+				 &root);
+		if (!cases[i].pss || sign_pss(server.cert, root.key, cases[i].md))
+			for (j = 0; j < ARRAY_LEN(all); j++)
+				assert_int_equal(strength_is_listed(server.cert, root.cert, &all[j],
+								    1),
+						 all[j] == cases[i].scheme);
+		assert_int_equal(strength_is_listed(server.cert, root.cert, all, 0), false);
+		entity_free(&root);
+		entity_free(&server);
+	}
+}
+
 static void CL_18_without_a_name_any_name_will_do(void **state)
 {
 	struct usual u;
@@ -257,6 +298,7 @@ int main(void)
 		cmocka_unit_test(OC_40_signature_algorithms),
 		cmocka_unit_test(OC_40_every_strong_key_and_no_weak_one),
 		cmocka_unit_test(OC_40_a_dsa_key_without_parameters),
+		cmocka_unit_test(OC_21_the_scheme_of_a_signature),
 		cmocka_unit_test(CL_17_names),
 		cmocka_unit_test(CL_18_without_a_name_any_name_will_do),
 	};
