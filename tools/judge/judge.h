@@ -8,6 +8,7 @@
 #include <json-c/json.h>
 
 #include "verify/verify.h"
+#include "wants.h"
 
 /* Exit statuses, which scripts tell apart: those of openssl-verify(1) and grep(1). */
 enum verify_status {
@@ -25,19 +26,20 @@ int verify_certs(STACK_OF(X509) * *ret_certs, const char *pem, size_t pem_len, c
 
 /*
  * verify_time() reads seconds of the epoch, or a time of RFC 3339 ("2026-01-31T12:00:00Z"; fractions of
- * a second are dropped). False: it is neither.
+ * a second are dropped), in the years 0 to 9999. False: it is neither.
  */
 bool verify_time(const char *text, int64_t *ret_s);
 
 /*
- * verify_judge() judges @request and makes an object of the verdict. NULL: no memory. *@ret_status is
- * VERIFY_ACCEPTED or VERIFY_REJECTED.
+ * verify_judge() judges @request, and @wants if it is accepted, and makes an object of the verdict. NULL: no
+ * memory. *@ret_status is VERIFY_ACCEPTED or VERIFY_REJECTED.
  */
 struct json_object *verify_judge(const struct verify_request *request,
-				 enum verify_status *ret_status);
+				 const struct verify_wants *wants, enum verify_status *ret_status);
 
 /*
- * verify_batch() reads one request in JSON per line from @in and prints one verdict per line. @defaults
+ * verify_batch() reads one request in JSON per line from @in, of our own form or a test case of x509-limbo, and
+ * prints one verdict per line. @defaults
  * has what a request leaves out, but for the certificates. Returns an exit status: of the requests
  * themselves only whether all were usable.
  */

@@ -93,6 +93,8 @@ static bool is_address(const char *text)
 /* What of the command line contradicts itself; NULL: nothing. */
 static const char *check(const struct settings *settings)
 {
+	struct reference reference;
+
 	if (!settings->chain == !settings->batch)
 		return "either --chain or --batch is needed";
 	if (settings->host && settings->ip)
@@ -101,8 +103,9 @@ static const char *check(const struct settings *settings)
 		return "in a batch the name is in the request";
 	if (settings->ip && !is_address(settings->ip))
 		return "--ip is not an address";
-	if (settings->host && (is_address(settings->host) || !*settings->host))
-		return "--host is not a DNS name";
+	if (settings->host &&
+	    (reference_parse(&reference, settings->host, NULL) < 0 || reference.kind != NAME_DNS))
+		return "--host is not a DNS name in ASCII";
 	if (settings->chain && !settings->trust.n && !settings->system)
 		return "--trust or --system is needed";
 	return NULL;
@@ -137,7 +140,7 @@ static int run_one(const struct settings *settings, struct verify_request *reque
 	request->name = settings->host ? settings->host : settings->ip;
 	if (load_chain(request, settings->chain, &err) < 0)
 		return unusable(err.text);
-	verdict = verify_judge(request, &status);
+	verdict = verify_judge(request, &(struct verify_wants){ 0 }, &status);
 	if (!verdict)
 		return unusable("no memory");
 	if (settings->json) {
@@ -200,8 +203,10 @@ const struct command cmd_verify = {
 	.details =
 		"The exit status is 0 for a certificate that is accepted, 1 for one that is not, and 2\n"
 		"where there was nothing to judge. In a batch it is 0 or 2. A request of a batch has\n"
-		"chain and trust (PEM), name, time, peer (server or client), depth and partial_chain;\n"
-		"what it leaves out is taken from the command line. Its id comes back in the verdict.",
+		"chain and trust (PEM, or arrays of PEM), name, names, time, peer (server or client),\n"
+		"depth, partial_chain, key_usage and extended_key_usage; what it leaves out is taken\n"
+		"from the command line. A test case of x509-limbo is a request too. The id comes back in\n"
+		"the verdict.",
 	.args = verify_args,
 	.run = verify_main,
 };
