@@ -19,12 +19,16 @@ def depths():
     yield from (chain(f"depth/default-{n}", cas=n) for n in (0, 1, 2, 5, 9, 10, 11, 12))
     yield from (chain(f"depth/{depth}-of-{n}", cas=n, depth=depth)
                 for depth in (0, 1, 2, 3) for n in (0, 1, 2, 3, 4))
-    for n, depth in ((1, 0), (2, 0), (2, 1), (8, 1)):
-        same = [{"label": f"ca{i + 1}", "by": f"ca{i}" if i else "root", "subject": "CN=root"} for i in range(n)]
-        row = chain(f"self-issued/{n}-at-depth-{depth}", cas=0, depth=depth)
-        row["certs"] = [{"label": "root"}, *same, {"by": f"ca{n}", "san": ["dns:" + WWW]}]
+    for n, depth, ids in ((1, 0, True), (2, 0, True), (2, 1, True), (8, 1, True), (1, 0, False)):
+        same = [{"label": f"ca{i + 1}", "by": f"ca{i}" if i else "root", "subject": "CN=root", "ids": ids} for i in range(n)]
+        row = chain(f"self-issued/{n}-at-depth-{depth}{'' if ids else '-without-ids'}", cas=0, depth=depth)
+        row["certs"] = [{"label": "root", "ids": ids}, *same, {"by": f"ca{n}", "san": ["dns:" + WWW], "ids": ids}]
         row["send"] = ["leaf", *(f"ca{i}" for i in range(n, 0, -1))]
         yield row
+    row = chain("self-issued/without-ids", cas=0)
+    row["certs"] = [{"label": "root"}, {"label": "ca1", "by": "root", "subject": "CN=root"}, {"by": "ca1", "san": ["dns:" + WWW]}]
+    row["send"] = ["leaf", "ca1"]
+    yield row
     for limit, n in ((0, 1), (0, 2), (1, 2), (1, 3), (2, 2)):
         yield chain(f"pathlen/{limit}-over-{n}", root={"pathlen": limit}, cas=n)
     yield chain("pathlen/lowest-ca-0", ca={"pathlen": 0})

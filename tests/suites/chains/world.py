@@ -113,6 +113,10 @@ class Made:
             builder = builder.add_extension(extension, critical)
         if spec.get("wrong_key"):
             signer = key("p256:nobody")
+        if spec.get("ids"):
+            builder = builder.add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(self.key.public_key()), False).add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.issuer.key.public_key()), False)
         kind = None if isinstance(signer, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)) \
             else getattr(hashes, spec.get("hash", "SHA256"))()
         if spec.get("pss"):

@@ -27,10 +27,9 @@ loop() ->
     end.
 
 judge([Peer, _Time, Name, Depth, _Partial, Trust, Chain]) ->
-    [Leaf | _] = Certs = certs(Chain),
-    Others = [C || C <- lists:usort(tl(Certs)), not self_signed(C)],
-    %% Without the root, from the topmost certificate down.
-    Path = lists:reverse([C || C <- [Leaf | tl(Certs)], C =:= Leaf orelse lists:member(C, Others)]),
+    [Leaf | Others] = certs(Chain),
+    %% Without what is trusted, from the topmost certificate down.
+    Path = lists:reverse([Leaf | [C || C <- Others, not lists:member(C, certs(Trust))]]),
     Options = [{verify_fun, {fun check/3, Peer}} |
                [{max_path_length, binary_to_integer(Depth)} || Depth =/= <<"-">>]],
     Anchors = [A || A <- certs(Trust),
@@ -44,8 +43,6 @@ judge([Peer, _Time, Name, Depth, _Partial, Trust, Chain]) ->
 
 certs(<<"-">>) -> [];
 certs(Word) -> [base64:decode(C) || C <- string:lexemes(Word, ",")].
-
-self_signed(Der) -> public_key:pkix_is_self_signed(Der).
 
 validate(Anchor, [Anchor], _Options) -> ok;
 validate(Anchor, Path, Options) ->
