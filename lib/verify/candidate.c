@@ -2,7 +2,8 @@
 /*
  * One path judged. BoringSSL gets exactly this path: its certificates and a store with nothing but
  * the anchor. Before that comes what it accepts and we do not, which is also the cheaper part: weak
- * signatures and keys, critical policy constraints that nobody evaluates, more than option depth.
+ * signatures and keys, critical policy constraints that nobody evaluates, more than option depth, or
+ * than a root lets be below it.
  */
 #include "verify/candidate.h"
 
@@ -76,6 +77,17 @@ struct verify_verdict candidate_check_anchor(X509 *anchor, size_t index)
 	return refused(X509_V_OK, NULL, 0);
 }
 
+/*
+ * RFC 5280, 6.1.4 (l) and (m). BoringSSL does not look at the constraint of a self-issued certificate, and so at
+ * no root's.
+ */
+bool candidate_exceeds_path_len(X509 *issuer, int n_below)
+{
+	long limit = X509_get_pathlen(issuer);
+
+	return limit >= 0 && n_below > limit;
+}
+
 static struct verify_verdict check_certificates(X509 *const *path, size_t n,
 						const struct verify_request *request)
 {
@@ -87,6 +99,8 @@ static struct verify_verdict check_certificates(X509 *const *path, size_t n,
 		weakness = strength_of_key(path[i]);
 		if (weakness)
 			return too_weak(SLUICE_BAD_CERT_WEAK_KEY, weakness, i);
+		if (i > 0 && candidate_exceeds_path_len(path[i], n_intermediates))
+			return refused(X509_V_ERR_PATH_LENGTH_EXCEEDED, NULL, i);
 		if (i == n - 1) /* trusted as it is: its signature proves nothing */
 			return candidate_check_anchor(path[i], i);
 		if (!strength_is_strong_signature(path[i]))

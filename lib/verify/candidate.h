@@ -17,6 +17,12 @@ struct verify_verdict candidate_judge(const struct verify_request *request, X509
 /* candidate_check_anchor() tells what a trust anchor may not be; the last of a path, at @index. */
 struct verify_verdict candidate_check_anchor(X509 *anchor, size_t index);
 
+/*
+ * candidate_exceeds_path_len() tells whether a path has more below @issuer than its pathLenConstraint allows:
+ * @n_below intermediates that are not self-issued.
+ */
+bool candidate_exceeds_path_len(X509 *issuer, int n_below);
+
 /* candidate_has_policies() tells whether policies are demanded, which nobody here evaluates. */
 bool candidate_has_policies(const X509 *x509);
 

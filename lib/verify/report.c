@@ -90,6 +90,11 @@ static void judge_path(struct verify_report *report, const struct verify_request
 	int n_intermediate = 0;
 
 	for (i = 0; i < n && judge_cert(report, request, i); i++) {
+		if (i > 0 &&
+		    candidate_exceeds_path_len(sk_X509_value(report->path, i), n_intermediate) &&
+		    !verify_note(report, SLUICE_BAD_CERT_MAX_PATH_LENGTH,
+				 X509_V_ERR_PATH_LENGTH_EXCEEDED, i, NULL))
+			return;
 		n_intermediate += i > 0 && !(report->anchored && i == n - 1) &&
 				  !is_self_issued(sk_X509_value(report->path, i));
 		if (n_intermediate > request->depth) {

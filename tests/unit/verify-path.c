@@ -286,6 +286,40 @@ static void OC_40_signatures_have_a_limit(void **state)
 	entity_free(&server);
 }
 
+/* A long chain below many roots of one name: few steps, but each root costs the signatures of all of it. */
+static void OC_40_signatures_have_a_limit_where_steps_are_few(void **state)
+{
+	struct entity root = new_ca("Root", NULL), roots[40], cas[9], server;
+	struct search_world w;
+	size_t i;
+
+	for (i = 0; i < 9; i++) {
+		cas[i] = new_ca((const char *[]){ "0", "1", "2", "3", "4", "5", "6", "7", "8" }[i],
+				i ? &cas[i - 1] : &root);
+		strip(&cas[i], i ? &cas[i - 1] : &root);
+	}
+	server = new_server(&cas[8]);
+	strip(&server, &cas[8]);
+	search_init(&w);
+	for (i = 0; i < 40; i++) {
+		roots[i] = new_ca("Root", NULL);
+		anchor(&w, &roots[i]);
+	}
+	offer(&w, &server);
+	for (i = 0; i < 9; i++)
+		offer(&w, &cas[i]);
+	finds_none(&w, X509_V_ERR_CERT_REJECTED);
+	assert_string_equal(w.verdict.reason, "there are too many possible paths from it");
+	assert_int_equal(w.verdict.n_paths, PATH_MAX_SIGNATURES / 10);
+	search_deinit(&w);
+	for (i = 0; i < 40; i++)
+		entity_free(&roots[i]);
+	for (i = 0; i < 9; i++)
+		entity_free(&cas[i]);
+	entity_free(&root);
+	entity_free(&server);
+}
+
 static void OC_40_certificates_have_a_limit(void **state)
 {
 	struct usual u;
@@ -463,6 +497,7 @@ int main(void)
 		cmocka_unit_test(OC_40_certificates_in_a_circle),
 		cmocka_unit_test(OC_40_a_crowd_of_one_name),
 		cmocka_unit_test(OC_40_signatures_have_a_limit),
+		cmocka_unit_test(OC_40_signatures_have_a_limit_where_steps_are_few),
 		cmocka_unit_test(OC_40_certificates_have_a_limit),
 		cmocka_unit_test(OC_40_a_key_has_a_limit),
 		cmocka_unit_test(OC_35_a_partial_chain_has_to_be_asked_for),

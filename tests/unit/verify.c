@@ -416,6 +416,42 @@ static void OC_37_path_length_constraint(void **state)
 	entity_free(&server);
 }
 
+/* BoringSSL looks at no constraint of a self-issued certificate: a root's, or that of a CA with a new key. */
+static void OC_37_path_length_constraint_of_roots_and_self_issued(void **state)
+{
+	struct entity root, again, a, server;
+	struct world w;
+	int limit;
+
+	for (limit = 0; limit < 4; limit++) {
+		root = certify((struct cert_spec){ .cn = "Root",
+						   .ca = true,
+						   .path_len = limit & 1 ? 1 : 0 },
+			       CERT_KEY_P256, NULL);
+		again = certify((struct cert_spec){ .cn = "Root",
+						    .ca = true,
+						    .path_len = limit & 2 ? 1 : 2 },
+				CERT_KEY_P256, &root);
+		a = new_ca("A", &again);
+		server = new_server(&a);
+		world_init(&w, SLUICE_CLIENT);
+		trust(&w, &root);
+		send_cert(&w, &server);
+		send_cert(&w, &a);
+		send_cert(&w, &again);
+		if (limit)
+			refuses(&w, "localhost", SLUICE_E_VERIFY, SLUICE_ALERT_BAD_CERTIFICATE,
+				X509_V_ERR_PATH_LENGTH_EXCEEDED);
+		else
+			accepts(&w, "localhost");
+		world_deinit(&w);
+		entity_free(&root);
+		entity_free(&again);
+		entity_free(&a);
+		entity_free(&server);
+	}
+}
+
 /* --- client certificates -------------------------------------------------------------------- */
 
 static void SV_07_SV_08_certificates_of_clients(void **state)
@@ -467,6 +503,7 @@ int main(void)
 		cmocka_unit_test(certificates_that_are_none),
 		cmocka_unit_test(OC_37_OC_41_defects_of_certificates),
 		cmocka_unit_test(OC_37_path_length_constraint),
+		cmocka_unit_test(OC_37_path_length_constraint_of_roots_and_self_issued),
 		cmocka_unit_test(SV_07_SV_08_certificates_of_clients),
 	};
 

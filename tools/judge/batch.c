@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `sluice verify --batch`: a request per line, a verdict per line. A line that is no request has its
- * own verdict, "unusable", and the next is read.
+ * `sluice verify --batch`: a request per line, a verdict per line, which is out before the next line is read. A
+ * line that is no request has its own verdict, "unusable".
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <openssl/asn1.h>
+#include <openssl/err.h>
 
 #include <sluice/sluice.h>
 
 #include "core/error.h"
 #include "judge.h"
+#include "limbo.h"
 
 #define MAX_LINE (8 << 20)
 
@@ -39,15 +42,53 @@ static int get_text(struct json_object *from, const char *key, const char **ret_
 	return 0;
 }
 
+/* Appends the certificates of a text. */
+static int add_certs(STACK_OF(X509) * certs, struct json_object *text, const char *key,
+		     struct sluice_error *err)
+{
+	STACK_OF(X509) *more = NULL;
+	X509 *x509;
+	int r;
+
+	if (!json_object_is_type(text, json_type_string))
+		return err_set(err, SLUICE_E_OPTION, "%s is not a string, nor an array of them",
+			       key);
+	r = verify_certs(&more, json_object_get_string(text),
+			 (size_t)json_object_get_string_len(text), key, err);
+	while (!r && (x509 = sk_X509_shift(more))) {
+		if (!sk_X509_push(certs, x509)) {
+			X509_free(x509);
+			r = err_set(err, SLUICE_E_NOMEM, "%s: no memory", key);
+		}
+	}
+	sk_X509_pop_free(more, X509_free);
+	return r;
+}
+
+/* The certificates of member @key, a text in PEM or an array of such texts; NULL: it is not there. */
 static int get_certs(struct json_object *from, const char *key, STACK_OF(X509) * *ret_certs,
 		     struct sluice_error *err)
 {
-	const char *pem;
-	int r = get_text(from, key, &pem, err);
+	STACK_OF(X509) * certs;
+	struct json_object *member;
+	size_t i;
+	int r = 0;
 
-	if (r < 0 || !pem)
-		return r;
-	return verify_certs(ret_certs, pem, strlen(pem), key, err);
+	if (!json_object_object_get_ex(from, key, &member) || !member)
+		return 0;
+	certs = sk_X509_new_null();
+	if (!certs)
+		return err_set(err, SLUICE_E_NOMEM, "%s: no memory", key);
+	if (!json_object_is_type(member, json_type_array))
+		r = add_certs(certs, member, key, err);
+	else
+		for (i = 0; !r && i < json_object_array_length(member); i++)
+			r = add_certs(certs, json_object_array_get_idx(member, i), key, err);
+	if (r < 0)
+		sk_X509_pop_free(certs, X509_free);
+	else
+		*ret_certs = certs;
+	return r;
 }
 
 static int get_trust(struct json_object *from, struct verify_request *request,
@@ -77,14 +118,12 @@ static int get_time(struct json_object *from, struct verify_request *request,
 
 	if (!json_object_object_get_ex(from, "time", &member) || !member)
 		return 0;
-	if (json_object_is_type(member, json_type_int)) {
-		request->now_s = json_object_get_int64(member);
-		return 0;
-	}
-	if (json_object_is_type(member, json_type_string) &&
+	if ((json_object_is_type(member, json_type_int) ||
+	     json_object_is_type(member, json_type_string)) &&
 	    verify_time(json_object_get_string(member), &request->now_s))
 		return 0;
-	return err_set(err, SLUICE_E_OPTION, "time is neither seconds nor a time of RFC 3339");
+	return err_set(err, SLUICE_E_OPTION,
+		       "time is neither seconds nor a time of RFC 3339, in the years 0 to 9999");
 }
 
 static int get_crls(struct json_object *from, struct verify_case *it, struct sluice_error *err)
@@ -228,6 +267,7 @@ static int check_members(struct json_object *from, struct sluice_error *err)
 		"chain",
 		"trust",
 		"name",
+		"names",
 		"time",
 		"peer",
 		"depth",
@@ -240,6 +280,8 @@ static int check_members(struct json_object *from, struct sluice_error *err)
 		"inhibit_any_policy",
 		"ocsp",
 		"ocsp_check",
+		"key_usage",
+		"extended_key_usage",
 	};
 	size_t i;
 
@@ -256,6 +298,18 @@ static int check_members(struct json_object *from, struct sluice_error *err)
 	return 0;
 }
 
+static int get_name(struct json_object *from, struct verify_request *request,
+		    struct sluice_error *err)
+{
+	int r = get_text(from, "name", &request->name, err);
+
+	if (!r && request->name && strchr(request->name, '@'))
+		return err_set(err, SLUICE_E_OPTION, "name: e-mail addresses are among names");
+	if (!r && request->name)
+		r = verify_wants_name(request->name, err);
+	return r;
+}
+
 static int get_request(struct json_object *from, struct verify_case *it, struct sluice_error *err)
 {
 	struct verify_request *request = &it->request;
@@ -265,7 +319,9 @@ static int get_request(struct json_object *from, struct verify_case *it, struct 
 		return err_set(err, SLUICE_E_OPTION, "a request is an object");
 	r = check_members(from, err);
 	if (!r)
-		r = get_text(from, "name", &request->name, err);
+		r = get_name(from, request, err);
+	if (!r)
+		r = verify_wants_get(&it->wants, from, err);
 	if (!r)
 		r = get_time(from, request, err);
 	if (!r)
@@ -274,7 +330,7 @@ static int get_request(struct json_object *from, struct verify_case *it, struct 
 		r = get_ocsp(from, it, err);
 	if (!r)
 		r = get_certs(from, "chain", &request->certs, err);
-	if (!r && !request->certs)
+	if (!r && (!request->certs || !sk_X509_num(request->certs)))
 		r = err_set(err, SLUICE_E_OPTION, "a request needs a chain");
 	if (!r)
 		r = get_trust(from, request, err);
@@ -290,22 +346,43 @@ static int get_request(struct json_object *from, struct verify_case *it, struct 
 static struct json_object *unusable(const char *why)
 {
 	struct json_object *object = json_object_new_object();
+	char text[sizeof(((struct sluice_error *)0)->text)];
+	size_t i;
 
+	/* It may quote the request, and may have been cut within a character. */
+	for (i = 0; why[i] && i < sizeof(text) - 1; i++)
+		text[i] = (char)(why[i] & 0x80 ? '?' : why[i]);
+	text[i] = '\0';
 	json_object_object_add(object, "result", json_object_new_string("unusable"));
-	json_object_object_add(object, "reason", json_object_new_string(why));
+	json_object_object_add(object, "reason", json_object_new_string(text));
 	return object;
+}
+
+/* json-c lets surrogates pass (RFC 3629, 3). */
+static bool is_utf8(const char *text, size_t len)
+{
+	bool ok = ASN1_mbstring_copy(NULL, (const uint8_t *)text, (int)len, MBSTRING_UTF8,
+				     B_ASN1_UTF8STRING) > 0;
+
+	ERR_clear_error();
+	return ok;
 }
 
 static struct json_object *answer(struct batch *batch, struct json_object *from)
 {
 	struct verify_case it = *batch->defaults;
-	struct json_object *verdict;
+	struct json_object *verdict, *translated = NULL;
 	enum verify_status status;
 	struct sluice_error err;
+	int r = 0;
 
 	err_clear(&err);
 	it.request.certs = NULL;
-	if (get_request(from, &it, &err) < 0) {
+	if (limbo_is_case(from))
+		r = limbo_request(&translated, from, &err);
+	if (!r)
+		r = get_request(translated ? translated : from, &it, &err);
+	if (r < 0) {
 		batch->unusable = true;
 		verdict = unusable(err.text);
 	} else {
@@ -321,55 +398,118 @@ static struct json_object *answer(struct batch *batch, struct json_object *from)
 					ASN1_OBJECT_free);
 	if (it.crls.db != batch->defaults->crls.db)
 		verify_crls_clear(&it.crls);
+	json_object_put(translated);
 	return verdict;
+}
+
+/*
+ * Has an object a member twice? json-c keeps the last, others the first: who asks may mean another rule than is
+ * held to. @line is known to be an object; outside of strings each member of it has one colon.
+ */
+static bool has_duplicates(struct json_object *from, const char *line, size_t len)
+{
+	int n_members = 0, depth = 0;
+	bool in_string = false;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (in_string && line[i] == '\\')
+			i++;
+		else if (line[i] == '"')
+			in_string = !in_string;
+		else if (in_string)
+			continue;
+		else if (line[i] == '{' || line[i] == '[')
+			depth++;
+		else if (line[i] == '}' || line[i] == ']')
+			depth--;
+		else if (line[i] == ':')
+			n_members += depth == 1;
+	}
+	return n_members != json_object_object_length(from);
+}
+
+/* Reads a line. Returns NULL or what is wrong with it; there may be a value even so. */
+static const char *parse(struct batch *batch, const char *line, size_t len,
+			 struct json_object **ret_from)
+{
+	*ret_from = NULL;
+	if (len > MAX_LINE)
+		return "the line is too long";
+	if (!is_utf8(line, len))
+		return "the line is not UTF-8";
+	json_tokener_reset(batch->tokener);
+	*ret_from = json_tokener_parse_ex(batch->tokener, line, (int)len);
+	if (!*ret_from || json_tokener_get_parse_end(batch->tokener) != len)
+		return "the line is not one JSON value";
+	if (json_object_is_type(*ret_from, json_type_object) &&
+	    has_duplicates(*ret_from, line, len))
+		return "a member is there twice";
+	return NULL;
 }
 
 static void do_line(struct batch *batch, const char *line, size_t len)
 {
-	struct json_object *from = NULL, *verdict, *id;
+	struct json_object *from, *verdict, *id;
+	const char *wrong = parse(batch, line, len, &from);
 
-	json_tokener_reset(batch->tokener);
-	if (len <= MAX_LINE)
-		from = json_tokener_parse_ex(batch->tokener, line, (int)len);
-	if (from && json_tokener_get_parse_end(batch->tokener) == len) {
-		verdict = answer(batch, from);
-		if (json_object_is_type(from, json_type_object) &&
-		    json_object_object_get_ex(from, "id", &id))
-			json_object_object_add(verdict, "id", json_object_get(id));
-	} else {
+	if (wrong) {
 		batch->unusable = true;
-		verdict = unusable(len > MAX_LINE ? "the line is too long"
-						  : "the line is not one JSON value");
+		verdict = unusable(wrong);
+	} else {
+		verdict = answer(batch, from);
 	}
+	if (json_object_is_type(from, json_type_object) &&
+	    json_object_object_get_ex(from, "id", &id))
+		json_object_object_add(verdict, "id", json_object_get(id));
 	puts(json_object_to_json_string_ext(verdict, JSON_C_TO_STRING_PLAIN));
 	json_object_put(verdict);
 	json_object_put(from);
 }
 
+/*
+ * Reads a line without its end into @buf of MAX_LINE + 1 bytes; of a longer one no more than that. Returns its
+ * length, -1 at the end.
+ */
+static ssize_t read_line(FILE *in, char *buf)
+{
+	size_t len = 0;
+	int c;
+
+	while ((c = getc_unlocked(in)) != EOF && c != '\n') {
+		if (len <= MAX_LINE)
+			buf[len++] = (char)c;
+	}
+	return c == EOF && !len ? -1 : (ssize_t)len;
+}
+
 enum verify_status verify_batch(FILE *in, const struct verify_case *defaults)
 {
 	struct batch batch = { .defaults = defaults, .tokener = json_tokener_new() };
-	char *line = NULL;
-	size_t size = 0;
+	char *line = malloc(MAX_LINE + 1);
 	ssize_t len;
 
-	if (!batch.tokener)
-		return VERIFY_UNUSABLE;
-	while ((errno = 0, len = getline(&line, &size, in)) >= 0) {
-		if (len && line[len - 1] == '\n')
-			line[--len] = '\0';
+	if (!batch.tokener || !line) {
+		fputs("sluice verify: --batch: no memory\n", stderr);
+		batch.unusable = true;
+		goto out;
+	}
+	json_tokener_set_flags(batch.tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	while ((len = read_line(in, line)) >= 0) {
 		if (len)
 			do_line(&batch, line, (size_t)len);
 	}
-	if (errno || ferror(in)) {
+	if (ferror(in)) {
 		perror("sluice verify: --batch");
 		batch.unusable = true;
 	}
-	free(line);
-	json_tokener_free(batch.tokener);
-	if (fflush(stdout)) {
+	if (fflush(stdout) || ferror(stdout)) {
 		perror("sluice verify: standard output");
 		batch.unusable = true;
 	}
+out:
+	free(line);
+	json_tokener_free(batch.tokener);
 	return batch.unusable ? VERIFY_UNUSABLE : VERIFY_ACCEPTED;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What both ways of asking have in common: certificates and times read, a verdict as JSON. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -64,25 +65,52 @@ static bool parse_offset(const char *text, int64_t *ret_s)
 	return true;
 }
 
+/* Certificates have no others (RFC 5280, 4.1.2.5), and a struct tm in C no more to be sure of. */
+static bool is_in_years(int64_t s)
+{
+	return s >= INT64_C(-62167219200) && s <= INT64_C(253402300799);
+}
+
+/* Digits where digits have to be: strptime(3) takes fewer, and blanks before them. */
+static bool is_date_time(const char *text)
+{
+	static const char form[] = "0000-00-00T00:00:00";
+	size_t i;
+
+	for (i = 0; form[i]; i++) {
+		if (form[i] == '0' ? text[i] < '0' || text[i] > '9' : text[i] != form[i])
+			return false;
+	}
+	return true;
+}
+
 bool verify_time(const char *text, int64_t *ret_s)
 {
-	struct tm tm = { 0 };
-	int64_t offset_s;
 	const char *rest;
+	int64_t offset_s;
+	struct tm tm = { 0 };
 	char *end;
+	bool leap;
+	int day;
 
+	errno = 0;
 	*ret_s = strtoll(text, &end, 10);
 	if (end != text && !*end)
-		return true;
+		return !errno && is_in_years(*ret_s);
+	if (!is_date_time(text))
+		return false;
 	rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
 	if (!rest)
 		return false;
-	if (*rest == '.')
+	if (*rest == '.' && rest[1] >= '0' && rest[1] <= '9')
 		rest += 1 + strspn(rest + 1, "0123456789");
 	if (!parse_offset(rest, &offset_s))
 		return false;
+	day = tm.tm_mday;
+	leap = tm.tm_sec == 60; /* is the next minute, and maybe the next day */
 	*ret_s = timegm(&tm) - offset_s;
-	return true;
+	/* The 31st of February has become another day. */
+	return (tm.tm_mday == day || leap) && is_in_years(*ret_s);
 }
 
 int verify_add_policy(STACK_OF(ASN1_OBJECT) * *policies, const char *oid,
@@ -151,6 +179,7 @@ struct json_object *verify_judge(const struct verify_case *it, enum verify_statu
 
 	request.policies = it->evaluate_policies ? &it->policies : NULL;
 	verify_run(&verdict, &request);
+	verify_wants_check(&it->wants, &request, &verdict);
 	crl_check_verdict(&verdict, &crl, &request);
 	status = verify_ocsp(&verdict, &request, &it->ocsp);
 	*ret_status = verdict.x509_error ? VERIFY_REJECTED : VERIFY_ACCEPTED;

@@ -12,6 +12,7 @@
 #include "crls.h"
 #include "ocsp/staple.h"
 #include "verify/verify.h"
+#include "wants.h"
 
 /* Exit statuses, which scripts tell apart: those of openssl-verify(1) and grep(1). */
 enum verify_status {
@@ -34,6 +35,7 @@ struct verify_case {
 	struct verify_ocsp ocsp;
 	struct verify_policies policies; /* where @evaluate_policies */
 	bool evaluate_policies;
+	struct verify_wants wants;
 };
 
 /*
@@ -45,7 +47,7 @@ int verify_certs(STACK_OF(X509) * *ret_certs, const char *pem, size_t pem_len, c
 
 /*
  * verify_time() reads seconds of the epoch, or a time of RFC 3339 ("2026-01-31T12:00:00Z"; fractions of
- * a second are dropped). False: it is neither.
+ * a second are dropped), in the years 0 to 9999. False: it is neither.
  */
 bool verify_time(const char *text, int64_t *ret_s);
 
@@ -71,15 +73,15 @@ int verify_add_policy(STACK_OF(ASN1_OBJECT) * *policies, const char *oid,
 		      struct sluice_error *ret_err);
 
 /*
- * verify_judge() judges @it and makes an object of the verdict. NULL: no memory. *@ret_status is
- * VERIFY_ACCEPTED or VERIFY_REJECTED.
+ * verify_judge() judges @it, what it wants besides if the rest is accepted, and makes an object of the verdict.
+ * NULL: no memory. *@ret_status is VERIFY_ACCEPTED or VERIFY_REJECTED.
  */
 struct json_object *verify_judge(const struct verify_case *it, enum verify_status *ret_status);
 
 /*
- * verify_batch() reads one request in JSON per line from @in and prints one verdict per line. @defaults
- * has what a request leaves out, but for the certificates. Returns an exit status: of the requests
- * themselves only whether all were usable.
+ * verify_batch() reads one request in JSON per line from @in, of our own form or a test case of x509-limbo, and
+ * prints one verdict per line. @defaults has what a request leaves out, but for the certificates. Returns an exit
+ * status: of the requests themselves only whether all were usable.
  */
 enum verify_status verify_batch(FILE *in, const struct verify_case *defaults);
 

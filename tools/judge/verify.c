@@ -162,6 +162,8 @@ static bool is_address(const char *text)
 /* What of the command line contradicts itself; NULL: nothing. */
 static const char *check(const struct settings *settings)
 {
+	struct reference reference;
+
 	if (!settings->chain == !settings->batch)
 		return "either --chain or --batch is needed";
 	if (settings->host && settings->ip)
@@ -174,8 +176,9 @@ static const char *check(const struct settings *settings)
 		return "--ocsp is of a server: clients staple nothing";
 	if (settings->ip && !is_address(settings->ip))
 		return "--ip is not an address";
-	if (settings->host && (is_address(settings->host) || !*settings->host))
-		return "--host is not a DNS name";
+	if (settings->host &&
+	    (reference_parse(&reference, settings->host, NULL) < 0 || reference.kind != NAME_DNS))
+		return "--host is not a DNS name in ASCII";
 	if (settings->chain && !settings->trust.n && !settings->system)
 		return "--trust or --system is needed";
 	return NULL;
@@ -299,11 +302,12 @@ const struct command cmd_verify = {
 	.details =
 		"The exit status is 0 for a certificate that is accepted, 1 for one that is not, and 2\n"
 		"where there was nothing to judge. In a batch it is 0 or 2. A request of a batch has\n"
-		"chain and trust (PEM), name, time, peer (server or client), depth, partial_chain,\n"
-		"crls (an array: PEM, or DER in base64), crl_check, policies (an array of OIDs),\n"
-		"explicit_policy, inhibit_policy_mapping, inhibit_any_policy, ocsp (PEM, or DER in\n"
-		"base64) and ocsp_check (off, if_present or must);\n"
-		"what it leaves out is taken from the command line. Its id comes back in the verdict.",
+		"chain and trust (PEM, or arrays of PEM), name, names, time, peer (server or client),\n"
+		"depth, partial_chain, key_usage, extended_key_usage, crls (an array: PEM, or DER in\n"
+		"base64), crl_check, policies (an array of OIDs), explicit_policy,\n"
+		"inhibit_policy_mapping, inhibit_any_policy, ocsp (PEM, or DER in base64) and\n"
+		"ocsp_check (off, if_present or must); what it leaves out is taken from the command\n"
+		"line. A test case of x509-limbo is a request too. The id comes back in the verdict.",
 	.args = verify_args,
 	.run = verify_main,
 };
