@@ -345,6 +345,7 @@ static struct sluice_profile *build(struct catalog *catalog, size_t index, uint6
 
 	if (sluice_options_new(&recipe.opts) < 0)
 		return NULL;
+	recipe.opts->crl_shared = true; /* all handshakers have the same set */
 	if (read_recipe(&recipe, catalog, index, entry) == 0 && set_policy(catalog, &recipe) == 0 &&
 	    (!catalog->crls || sluice_options_set_crl_cache(recipe.opts, &crl_cache_ops,
 							    catalog->crls, NULL, NULL) == 0) &&

@@ -127,9 +127,12 @@ static const int metrics_calls[] = {
 	SCMP_SYS(writev),  SCMP_SYS(sendfile), SCMP_SYS(pread64),
 };
 
-/* Besides the first two: HTTP and DNS as a client, and an answer in a file that has no name. */
+/*
+ * Besides the first two: HTTP and DNS as a client, and an answer in a file that has no name. libcurl 8 holds
+ * SIGPIPE off around its calls.
+ */
 static const int fetch_calls[] = {
-	SCMP_SYS(connect), SCMP_SYS(recvfrom),     SCMP_SYS(sendto),
+	SCMP_SYS(connect), SCMP_SYS(recvfrom),     SCMP_SYS(sendto),    SCMP_SYS(rt_sigaction),
 	SCMP_SYS(writev),  SCMP_SYS(memfd_create), SCMP_SYS(ftruncate),
 };
 

@@ -123,8 +123,9 @@ struct sluice_crl_cache_ops {
  * sluice_crl_internal_ops is the built-in cache: @db is a struct sluice_crl_db, NULL the database
  * of this process. Without arguments, "", it has what the program inserts. "http=MS hosts=LIST" lets it
  * fetch what it does not have from the http URIs of distribution points: all CRLs of a path are waited
- * for at most MS milliseconds, 1 to 30000, and not longer than the program's call may take
- * (SLUICE_NOWAIT: not at all); what comes later the next handshake finds. LIST says from where, with
+ * for at most MS milliseconds, 1 to 30000, and not longer than the handshake may last. A call waits no longer
+ * than it may (SLUICE_NOWAIT: not at all); without threads that judge certificates (sluice_set_verify_threads())
+ * the handshake goes on without the CRL then, and the next one finds it. LIST says from where, with
  * commas: NAME[:PORT], ADDRESS[/BITS][:PORT]; without a port 80. A name must lead to addresses of the public
  * internet, or to such as are listed. Errors, when a profile is built: OPTION, OPTION_RANGE (MS).
  * Fetching is done by a process sluice-fetch, one for each list and four at most, which the program has as a

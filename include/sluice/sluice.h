@@ -266,7 +266,8 @@ int sluice_conn_dispatch(struct sluice_conn *conn);
  * Functions of options are called by the thread that drives the handshake, but for the operations of option
  * crl_cache, which the threads call. All signals are blocked in them. After fork(2) the child has none of
  * them: what it begins with the same root object it judges by itself; connections that wait for a verdict
- * stay the parent's. sluice_stop(), or closing the last connection after it, waits for what a thread is
+ * stay the parent's. Fork while no thread is at work, best before the first peer's certificates: a child that does
+ * not execute another program may else find a CRL or a file locked for good. sluice_stop(), or closing the last connection after it, waits for what a thread is
  * just judging. Programs with several event loops start a root object for each.
  *
  * sluice_set_verify_threads() sets how many there are, at most 64; 0: every call judges by itself.

@@ -25,24 +25,21 @@
 #include "options/credentials.h"
 #include "record/suite.h"
 
-/* Whether a certificate of @chain was issued by one that has @name (RFC 8446, 4.2.4). */
-static bool is_issuer(X509_NAME *name, const STACK_OF(CRYPTO_BUFFER) * chain)
+#define MAX_NAMES 1024 /* of CAs that a server lists, and we look at */
+
+/* Whether a certificate of the chain was issued by one that has @name (RFC 8446, 4.2.4). */
+static bool is_issuer(const X509_NAME *name, const struct own_cert *own)
 {
-	bool found = false;
-	X509 *x509;
 	size_t i;
 
-	for (i = 0; !found && i < sk_CRYPTO_BUFFER_num(chain); i++) {
-		x509 = X509_parse_from_buffer(sk_CRYPTO_BUFFER_value(chain, i));
-		found = x509 && !X509_NAME_cmp(X509_get_issuer_name(x509), name);
-		X509_free(x509);
-	}
-	return found;
+	for (i = 0; i < OWN_MAX_CHAIN && own->issuers[i]; i++)
+		if (!X509_NAME_cmp(own->issuers[i], name))
+			return true;
+	return false;
 }
 
 /* No names: any CA will do. What cannot be read is no name of ours. */
-static bool suits_authorities(const STACK_OF(CRYPTO_BUFFER) * names,
-			      const STACK_OF(CRYPTO_BUFFER) * chain)
+static bool suits_authorities(const STACK_OF(CRYPTO_BUFFER) * names, const struct own_cert *own)
 {
 	size_t i, n = names ? sk_CRYPTO_BUFFER_num(names) : 0;
 	bool found = !n;
@@ -50,11 +47,11 @@ static bool suits_authorities(const STACK_OF(CRYPTO_BUFFER) * names,
 	const uint8_t *bytes;
 	X509_NAME *name;
 
-	for (i = 0; !found && i < n; i++) {
+	for (i = 0; !found && i < n && i < MAX_NAMES; i++) {
 		der = sk_CRYPTO_BUFFER_value(names, i);
 		bytes = CRYPTO_BUFFER_data(der);
 		name = d2i_X509_NAME(NULL, &bytes, (long)CRYPTO_BUFFER_len(der));
-		found = name && is_issuer(name, chain);
+		found = name && is_issuer(name, own);
 		X509_NAME_free(name);
 	}
 	ERR_clear_error();
@@ -199,7 +196,7 @@ static const struct own_cert *choose_for_server(const SSL *ssl, const struct pro
 	common_schemes(&both, ssl, ours);
 	for (i = 0; i < creds->n_own; i++) {
 		own = &creds->own[i];
-		if (!suits_authorities(names, own->chain) || !suits_types(ssl, own->public_key) ||
+		if (!suits_authorities(names, own) || !suits_types(ssl, own->public_key) ||
 		    !protocol_can_sign(&both, own->public_key, (uint16_t)SSL_version(ssl)))
 			continue;
 		if (suits_chain(own, algs, n_algs))

@@ -5,22 +5,39 @@
  */
 #include "bssl/verify-job.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/error.h"
 #include "core/sys.h"
+#include "fetch/fetch.h"
+
+/* CRLs are waited for as long as the handshake may last; a caller that judges by itself may wait less. */
+static int crl_wait_ms(const struct verify_input *in)
+{
+	uint64_t now_us = sys->now_us(), left_ms;
+
+	if (!in->until_us)
+		return -1;
+	left_ms = in->until_us > now_us ? (in->until_us - now_us) / 1000 : 0;
+	return left_ms < INT_MAX ? (int)left_ms : -1;
+}
 
 static void run(struct pool_job *pool_job)
 {
 	struct verify_job *job = (struct verify_job *)pool_job;
 	uint64_t began_us = sys->now_us();
+	int limit_ms = crl_wait_ms(&job->input), before_ms = fetch_may_wait(limit_ms);
 
+	if (before_ms >= 0 && (limit_ms < 0 || before_ms < limit_ms))
+		fetch_may_wait(before_ms);
 	err_clear(&job->err);
 	if (job->examine)
 		job->result = verify_report(&job->input, &job->report, &job->alert, &job->err);
 	else
 		job->result = verify_chain(&job->input, &job->alert, &job->err);
+	fetch_may_wait(before_ms);
 	job->took_us = sys->now_us() - began_us;
 }
 
@@ -83,6 +100,8 @@ struct verify_job *verify_job_new(const struct verify_input *from, bool examine,
 		job_free(&job->job);
 		return NULL;
 	}
+	if (crl_check_waits(&from->profile->crl))
+		job->job.is_long = true;
 	if (!verify_job_is_empty(job) && verify_check_by_hook(&job->input, &job->named))
 		job->input.named = &job->named;
 	return job;

@@ -204,14 +204,34 @@ static bool is_reported(const struct verify_report *report, const struct verify_
 	       (X509_get_extension_flags(x509) & EXFLAG_CRITICAL);
 }
 
+/*
+ * Whether CRLs are to be looked up for a path that is refused: an anchor vouches for it, and that has not
+ * been done. For others anybody could have CRLs fetched, and have them judged by keys of his own.
+ */
+static bool has_status(const struct verify_report *report, const struct verify_verdict *verdict)
+{
+	size_t i;
+
+	if (!report->path || !report->anchored || verdict->bad_cert == SLUICE_BAD_CERT_REVOKED ||
+	    verdict->bad_cert == SLUICE_BAD_CERT_REVOCATION_UNDETERMINED)
+		return false;
+	for (i = 0; i < report->n; i++)
+		if (report->findings[i].reason == SLUICE_BAD_CERT_UNKNOWN_CA ||
+		    report->findings[i].reason == SLUICE_BAD_CERT_SELFSIGNED_PEER ||
+		    report->findings[i].reason == SLUICE_BAD_CERT_INVALID_SIGNATURE)
+			return false;
+	return true;
+}
+
 /* Finds out what else is wrong with a chain that is refused. */
 static void examine(struct verify_report *report, const struct verify_input *in,
 		    const struct verify_request *request, const struct verify_verdict *verdict)
 {
-	struct crl_verdict crl = { 0 };
+	struct crl_verdict crl = { .crl_reason = verdict->crl_reason };
 
 	verify_examine(request, report);
-	if (report->path && crl_check_path(&in->profile->crl, request, report->path, &crl))
+	if (has_status(report, verdict) &&
+	    crl_check_path(&in->profile->crl, request, report->path, &crl))
 		verify_note(report, bad_cert_of(crl.x509_error), crl.x509_error, crl.index,
 			    crl.reason);
 	report->crl_reason = crl.crl_reason;

@@ -15,10 +15,13 @@
 
 #include "conn/handshake.h"
 #include "core/error.h"
+#include "core/pool.h"
 #include "core/secret.h"
 #include "core/sys.h"
 #include "flow/flow.h"
 #include "record/ktls.h"
+
+#define LOOK_AGAIN_MS 10
 
 /* Of the process, not of a root object: an id names one connection, whoever asks. */
 static atomic_ullong last_id;
@@ -243,9 +246,18 @@ int sluice_conn_events(const struct sluice_conn *conn)
 
 int sluice_conn_timeout(const struct sluice_conn *conn)
 {
+	int timeout_ms;
+
 	if (conn->closing)
 		return timeout_until(conn->close_deadline);
-	return conn->dead ? -1 : timeout_until(flow_deadline(conn));
+	if (conn->dead)
+		return -1;
+	timeout_ms = timeout_until(flow_deadline(conn));
+	/* A call that could wait has left certificates with a thread, and this loop has no descriptor that tells. */
+	if (conn->stage < SLUICE_STAGE_LIVE && flow_is_judging(conn) &&
+	    !pool_has_fd(conn->sluice->pool) && (timeout_ms < 0 || timeout_ms > LOOK_AGAIN_MS))
+		return LOOK_AGAIN_MS;
+	return timeout_ms;
 }
 
 int sluice_conn_dispatch(struct sluice_conn *conn)

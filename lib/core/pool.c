@@ -37,7 +37,7 @@ struct pool {
 	unsigned int n_long_running, n_idle, turn, n_waiters;
 	unsigned int n_threads, max_threads;
 	pthread_t threads[POOL_MAX_THREADS];
-	pid_t pid; /* whose the threads are; 0: there are none */
+	_Atomic pid_t pid; /* whose the threads are; 0: there are none */
 	bool stopping;
 	int fd; /* -1: nobody asked for it */
 };
@@ -262,7 +262,7 @@ int pool_wait(struct pool *pool, struct pool_job *job, uint64_t deadline_us)
 	bool done;
 
 	if (!is_ours(pool))
-		return -SLUICE_E_TIMEOUT;
+		return -SLUICE_E_STATE;
 	pthread_mutex_lock(&pool->lock);
 	while (!(done = job->state == POOL_JOB_DONE) && (now = sys->now_us()) < deadline_us)
 		wait_slice(pool, deadline_us - now);
@@ -289,14 +289,12 @@ static bool take_back(struct pool *pool, struct pool_job *job)
 	return taken;
 }
 
-void pool_finish(struct pool *pool, struct pool_job *job)
+void pool_try(struct pool *pool, struct pool_job *job)
 {
-	if (take_back(pool, job)) {
-		job->run(job);
-		job->state = POOL_JOB_DONE;
-	} else if (is_ours(pool)) {
-		pool_wait(pool, job, UINT64_MAX);
-	}
+	if (!take_back(pool, job))
+		return;
+	job->run(job);
+	job->state = POOL_JOB_DONE;
 }
 
 struct pool_job *pool_drop(struct pool *pool, struct pool_job *job)

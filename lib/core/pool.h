@@ -68,14 +68,14 @@ int pool_submit(struct pool *pool, struct pool_job *job);
 /* pool_is_done() tells whether @job has been run. What it has written may be read then. */
 bool pool_is_done(struct pool *pool, struct pool_job *job);
 
-/* pool_wait() waits for that until @deadline_us of sys->now_us(). Returns 0 or -SLUICE_E_TIMEOUT. */
+/* pool_wait() waits for that until @deadline_us of sys->now_us(). Returns 0, -SLUICE_E_TIMEOUT, or in a child -SLUICE_E_STATE. */
 int pool_wait(struct pool *pool, struct pool_job *job, uint64_t deadline_us);
 
 /*
- * pool_finish() returns when @job has been run: by the caller, if it is not running yet; it need not have been
- * submitted. In a child, a job that the parent has submitted stays as it is.
+ * pool_try() has the caller run @job, unless a thread is at it; it need not have been submitted. In a child, a
+ * job that the parent has submitted stays as it is.
  */
-void pool_finish(struct pool *pool, struct pool_job *job);
+void pool_try(struct pool *pool, struct pool_job *job);
 
 /* pool_drop() frees @job, at once or when it has been run. NULL is fine. Returns NULL. */
 struct pool_job *pool_drop(struct pool *pool, struct pool_job *job);

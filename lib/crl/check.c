@@ -473,6 +473,12 @@ bool crl_check_signer(struct crl_signers *signers, const STACK_OF(X509) * path)
 	return true;
 }
 
+bool crl_check_waits(const struct crl_check *check)
+{
+	return check->mode != CRL_CHECK_FALSE && check->ops == &sluice_crl_internal_ops &&
+	       fetch_args_wait(check->args);
+}
+
 void crl_check_verdict(struct verify_verdict *verdict, const struct crl_check *check,
 		       const struct verify_request *request)
 {

@@ -27,6 +27,9 @@ struct crl_check {
 	const char *args; /* "" without */
 };
 
+/* crl_check_waits() tells whether looking certificates up may take time, for CRLs that are fetched. */
+bool crl_check_waits(const struct crl_check *check);
+
 /* struct crl_verdict - why a path is refused. */
 struct crl_verdict {
 	int x509_error;     /* X509_V_ERR_* */

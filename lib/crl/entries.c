@@ -80,9 +80,9 @@ const char *crl_entries_take(struct sluice_crl *crl, bool *ret_nomem)
 			wrong = take_issuer(crl, entry, &issuer);
 		crl->entries[i] = (struct crl_entry){ entry, issuer };
 	}
-	crl->n_entries = n;
-	if (n)
-		qsort(crl->entries, n, sizeof(*crl->entries), compare);
+	crl->n_entries = i;
+	if (i)
+		qsort(crl->entries, i, sizeof(*crl->entries), compare);
 	return wrong;
 }
 

@@ -447,9 +447,17 @@ void fetch_budget_begin(void)
 	budget_us = 0;
 }
 
-void fetch_may_wait(int timeout_ms)
+int fetch_may_wait(int timeout_ms)
 {
+	int before = may_wait_ms;
+
 	may_wait_ms = timeout_ms;
+	return before;
+}
+
+bool fetch_args_wait(const char *args)
+{
+	return strstr(args, "http=");
 }
 
 /* Of the real clock, which pthread_cond_timedwait(3) has. */

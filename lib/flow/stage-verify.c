@@ -136,7 +136,7 @@ static int give(struct sluice_conn *conn, bool must)
 	if (r == -SLUICE_E_BUSY && !conn->may_wait && !must)
 		return r;
 	if (r < 0)
-		pool_finish(pool, &job->job);
+		pool_try(pool, &job->job);
 	return 0;
 }
 
@@ -146,7 +146,7 @@ static bool is_judged(struct sluice_conn *conn)
 
 	/* A call that could wait has begun it, and one that cannot goes on: nobody would tell that one. */
 	if (!conn->may_wait && !pool_has_fd(pool))
-		pool_finish(pool, &conn->hs->judging->job);
+		pool_try(pool, &conn->hs->judging->job);
 	return pool_is_done(pool, &conn->hs->judging->job);
 }
 

@@ -52,8 +52,11 @@ bool staple_check(struct staple *staple, enum ocsp_mode mode, const STACK_OF(X50
 			return true;
 		finding.reason = reason_of(staple->verdict.result);
 		finding.text = staple->verdict.reason;
-		if (finding.reason == SLUICE_BAD_CERT_REVOKED)
+		if (finding.reason == SLUICE_BAD_CERT_REVOKED) {
 			finding.x509_error = X509_V_ERR_CERT_REVOKED;
+			if (staple->verdict.crl_reason > 0)
+				finding.crl_reason = staple->verdict.crl_reason;
+		}
 	} else {
 		finding.reason = SLUICE_BAD_CERT_OCSP_MISSING;
 		if (ocsp_must_staple(cert))

@@ -248,6 +248,7 @@ static void hash_session_context(struct settings *settings, const struct credent
 	hash_value(&sha, &opts->values[SLUICE_OPT_ALLOW_PEERS]);
 	hash_value(&sha, &opts->values[SLUICE_OPT_DENY_PEERS]);
 	hash_value(&sha, &opts->values[SLUICE_OPT_SIGNATURE_ALGS_CERT]);
+	hash_value(&sha, &opts->values[SLUICE_OPT_CRL_CACHE]);
 	for (i = 0; i < creds->n_own; i++)
 		hash_der(&sha, sk_CRYPTO_BUFFER_value(creds->own[i].chain, 0));
 	for (i = 0; (rules[0] || fun->set) && i < sk_CRYPTO_BUFFER_num(creds->cas); i++)
@@ -260,6 +261,8 @@ static void hash_session_context(struct settings *settings, const struct credent
 		hash_call(&sha, cert_cb->call, cert_cb->arg);
 	if (partial->set)
 		hash_call(&sha, partial->call, partial->arg);
+	if (opts->crl_ops && rules[6] && !opts->crl_shared)
+		hash_call(&sha, (void (*)(void))opts->crl_ops->select, opts->crl_db);
 	if (check->name)
 		hash_call(&sha, (void (*)(void))check->name, check->arg);
 	if (check->match)

@@ -175,6 +175,7 @@ int sluice_options_clone(struct sluice_options **ret_opts, const struct sluice_o
 	clone->hostname_check = opts->hostname_check;
 	clone->crl_ops = opts->crl_ops;
 	clone->crl_db = opts->crl_db;
+	clone->crl_shared = opts->crl_shared;
 	*ret_opts = clone;
 	return 0;
 }

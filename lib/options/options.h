@@ -82,6 +82,7 @@ struct sluice_options {
 	struct sluice_hostname_check hostname_check; /* no functions: none */
 	const struct sluice_crl_cache_ops *crl_ops;  /* NULL: the text of crl_cache tells */
 	void *crl_db;
+	bool crl_shared; /* whoever shares sessions with us has the same CRLs */
 };
 
 static inline bool option_is_set(const struct sluice_options *opts, enum sluice_option id)

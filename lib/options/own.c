@@ -200,7 +200,8 @@ static uint16_t scheme_of(X509 *x509)
 	return 0;
 }
 
-static int read_schemes(struct own_cert *own, struct sluice_error *err)
+/* What peers ask for: signature schemes, and names of CAs. */
+static int read_issuers(struct own_cert *own, struct sluice_error *err)
 {
 	size_t i, n = sk_CRYPTO_BUFFER_num(own->chain);
 	X509 *x509;
@@ -213,7 +214,10 @@ static int read_schemes(struct own_cert *own, struct sluice_error *err)
 		if (!x509)
 			return -SLUICE_E_NOMEM;
 		own->schemes[i] = scheme_of(x509);
+		own->issuers[i] = X509_NAME_dup(X509_get_issuer_name(x509));
 		X509_free(x509);
+		if (!own->issuers[i])
+			return -SLUICE_E_NOMEM;
 	}
 	ERR_clear_error();
 	return 0;
@@ -254,7 +258,7 @@ int own_load(struct own_cert *ret_own, const struct sluice_options *opts,
 	if (!r)
 		r = complete_chain(&own, cas);
 	if (!r)
-		r = read_schemes(&own, ret_err);
+		r = read_issuers(&own, ret_err);
 	if (r == -SLUICE_E_NOMEM)
 		err_set(ret_err, SLUICE_E_NOMEM, "no memory for a certificate");
 	if (r < 0)
@@ -275,6 +279,10 @@ size_t own_chain(const struct own_cert *own, CRYPTO_BUFFER *ret_certs[OWN_MAX_CH
 
 void own_deinit(struct own_cert *own)
 {
+	size_t i;
+
+	for (i = 0; i < OWN_MAX_CHAIN; i++)
+		X509_NAME_free(own->issuers[i]);
 	sk_CRYPTO_BUFFER_pop_free(own->chain, CRYPTO_BUFFER_free);
 	EVP_PKEY_free(own->key);
 	EVP_PKEY_free(own->public_key);

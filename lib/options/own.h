@@ -15,7 +15,8 @@ struct own_cert {
 	STACK_OF(CRYPTO_BUFFER) * chain; /* the certificate, then its issuers */
 	EVP_PKEY *key;                   /* NULL: somewhere else (bssl/signer.h) */
 	EVP_PKEY *public_key;
-	uint16_t schemes[OWN_MAX_CHAIN]; /* each was signed with; 0: a root, or not judged */
+	uint16_t schemes[OWN_MAX_CHAIN];   /* each was signed with; 0: a root, or not judged */
+	X509_NAME *issuers[OWN_MAX_CHAIN]; /* who signed each */
 };
 
 /*

@@ -6,7 +6,7 @@
  * symbolic links and network file systems hide from that. So nobody is given what a file had before; the
  * interval is only for how long something stays that nobody asks for any more.
  *
- * Files are read and parsed without the lock: one that blocks stops nobody else.
+ * Files are looked at, read and parsed without the lock: one that blocks stops nobody else.
  */
 #include "options/pem-cache.h"
 
@@ -69,14 +69,7 @@ static void drop(struct entry *entry)
 	entry_free(entry);
 }
 
-static bool is_current(const struct entry *entry)
-{
-	struct pem_stamp now;
-
-	return pem_stamp_path(&now, entry->path) && pem_stamp_same(&now, &entry->stamp);
-}
-
-/* Drops what changed, is gone, or was not asked for since the last time. */
+/* Drops what was not asked for since the last time; what is asked for is held against its file. */
 static void check_all(void)
 {
 	uint64_t now = sys->now_us();
@@ -87,7 +80,7 @@ static void check_all(void)
 	cache.checked_us = now;
 	for (entry = TAILQ_FIRST(&cache.entries); entry; entry = next) {
 		next = TAILQ_NEXT(entry, all);
-		if (!entry->used || !is_current(entry))
+		if (!entry->used)
 			drop(entry);
 		else
 			entry->used = false;
@@ -106,12 +99,12 @@ static struct entry *find(enum kind kind, const char *path)
 	return NULL;
 }
 
-/* What there is of a file that is as it was, or NULL. */
-static struct entry *find_current(enum kind kind, const char *path)
+/* What there is of a file whose stamp is still @now (NULL: it has none), or NULL. */
+static struct entry *find_current(enum kind kind, const char *path, const struct pem_stamp *now)
 {
 	struct entry *entry = find(kind, path);
 
-	if (entry && !is_current(entry)) {
+	if (entry && !(now && pem_stamp_same(now, &entry->stamp))) {
 		drop(entry);
 		return NULL;
 	}
@@ -222,14 +215,15 @@ int pem_cache_certs(STACK_OF(CRYPTO_BUFFER) * *ret_certs, const char *option, co
 {
 	enum kind kind = lenient ? KIND_LENIENT : KIND_CERTS;
 	STACK_OF(CRYPTO_BUFFER) *certs = NULL;
-	struct pem_stamp stamp;
+	struct pem_stamp stamp, now;
+	bool there = pem_stamp_path(&now, path);
 	struct pem_file file;
 	struct entry *entry;
 	int r;
 
 	pthread_mutex_lock(&cache.lock);
 	check_all();
-	entry = find_current(kind, path);
+	entry = find_current(kind, path, there ? &now : NULL);
 	if (entry)
 		certs = share(entry->certs);
 	pthread_mutex_unlock(&cache.lock);
@@ -254,7 +248,8 @@ int pem_cache_certs(STACK_OF(CRYPTO_BUFFER) * *ret_certs, const char *option, co
 int pem_cache_key(EVP_PKEY **ret_key, const char *option, const char *path, const char *what,
 		  const char *password, struct sluice_error *ret_err)
 {
-	struct pem_stamp stamp;
+	struct pem_stamp stamp, now;
+	bool there = pem_stamp_path(&now, path);
 	struct pem_file file;
 	struct entry *entry;
 	EVP_PKEY *key = NULL;
@@ -262,7 +257,7 @@ int pem_cache_key(EVP_PKEY **ret_key, const char *option, const char *path, cons
 
 	pthread_mutex_lock(&cache.lock);
 	check_all();
-	entry = find_current(KIND_KEY, path);
+	entry = find_current(KIND_KEY, path, there ? &now : NULL);
 	if (entry) {
 		key = entry->key;
 		EVP_PKEY_up_ref(key);

@@ -58,6 +58,13 @@ bool verify_note(struct verify_report *report, int reason, int x509_error, size_
 	return report->all && report->n < VERIFY_MAX_FINDINGS;
 }
 
+/* Finding a path or comparing names took more than it may: it is not known what is wrong. */
+static bool is_limit(const struct verify_finding *finding)
+{
+	return finding->reason == SLUICE_BAD_CERT_OTHER &&
+	       finding->x509_error == X509_V_ERR_CERT_REJECTED;
+}
+
 const struct verify_finding *verify_fatal(const struct verify_report *report)
 {
 	size_t i;
@@ -65,6 +72,7 @@ const struct verify_finding *verify_fatal(const struct verify_report *report)
 	for (i = 0; i < report->n; i++)
 		if (report->findings[i].reason == SLUICE_BAD_CERT_NOT_CHECKED ||
 		    report->findings[i].reason == SLUICE_BAD_CERT_MALFORMED ||
+		    is_limit(&report->findings[i]) ||
 		    report->findings[i].index >= sk_X509_num(report->path))
 			return &report->findings[i];
 	return NULL;

@@ -15,6 +15,7 @@
 
 #include "core/sys.h"
 #include "verify/candidate.h"
+#include "verify/reason.h"
 
 #define TOO_MANY "there are too many possible paths from it"
 
@@ -144,12 +145,15 @@ static bool is_too_late(const struct search *s)
 }
 
 /* Does the verdict hold for that certificate in whatever path it is? */
-static bool is_of_certificate(int x509_error)
+static bool is_of_certificate(const struct search *s, const struct verify_verdict *verdict)
 {
-	switch (x509_error) {
+	switch (verdict->x509_error) {
+	case X509_V_ERR_CERT_REJECTED: /* of schemes that are listed, the issuer's key tells */
+		return verdict->bad_cert == SLUICE_BAD_CERT_WEAK_KEY ||
+		       (verdict->bad_cert == SLUICE_BAD_CERT_WEAK_SIGNATURE &&
+			!s->request->n_sigalgs);
 	case X509_V_ERR_CERT_NOT_YET_VALID:
 	case X509_V_ERR_CERT_HAS_EXPIRED:
-	case X509_V_ERR_CERT_REJECTED: /* a weak key or signature */
 	case X509_V_ERR_INVALID_CA:
 	case X509_V_ERR_INVALID_EXTENSION:
 	case X509_V_ERR_INVALID_PURPOSE:
@@ -160,19 +164,25 @@ static bool is_of_certificate(int x509_error)
 	}
 }
 
+/* Comparing names took more than it may: each other path could cost as much. */
+static bool is_limit(const struct verify_verdict *verdict)
+{
+	return verdict->x509_error == X509_V_ERR_CERT_REJECTED && !verdict->bad_cert;
+}
+
 /* What is known from a refusal for the paths to come. True: there is no use in any. */
 static bool learn(struct search *s, const struct verify_verdict *verdict)
 {
 	size_t i = verdict->index;
 
 	if (verdict->x509_error == X509_V_ERR_OUT_OF_MEM ||
-	    verdict->x509_error == X509_V_ERR_UNSPECIFIED)
+	    verdict->x509_error == X509_V_ERR_UNSPECIFIED || is_limit(verdict))
 		return true;
-	if (i == 0 && is_of_certificate(verdict->x509_error))
+	if (i == 0 && is_of_certificate(s, verdict))
 		return true;
 	if (i >= s->n || s->n_dead == sizeof(s->dead) / sizeof(s->dead[0]))
 		return false;
-	if (is_of_certificate(verdict->x509_error))
+	if (is_of_certificate(s, verdict))
 		s->dead[s->n_dead++] = (struct dead_edge){ s->path[i], NULL };
 	else if (verdict->x509_error == X509_V_ERR_CERT_SIGNATURE_FAILURE && i + 1 < s->n)
 		s->dead[s->n_dead++] = (struct dead_edge){ s->path[i + 1], s->path[i] };

@@ -47,8 +47,11 @@ to_file() {
 
 # hello: one connection that says a line and gets it back
 hello() {
-  { echo hello; sleep 0.2; } | timeout "$LIMIT" openssl s_client -connect "127.0.0.1:$port" \
-    -servername localhost -alpn h2 -no_ign_eof 2>/dev/null | grep -q '^hello'
+  rm -f "$work/hello"
+  { echo hello; await 10 grep -qs '^hello' "$work/hello"; } |
+    timeout "$LIMIT" openssl s_client -connect "127.0.0.1:$port" -servername localhost -alpn h2 -no_ign_eof \
+      >"$work/hello" 2>/dev/null
+  grep -qs '^hello' "$work/hello"
 }
 
 crowd() {

@@ -3,13 +3,11 @@
  * CRLs for a verdict. They go into a cache of their own, as those of a program do, so that what is
  * judged here is what a handshake would have found. Called by `sluice verify`.
  */
-#include "crls.h"
+#include "judge.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/base64.h>
 #include <openssl/mem.h>
 
 #include "core/error.h"
@@ -54,30 +52,15 @@ static bool is_pem(const char *text)
 	return strstr(text, "-----BEGIN ") != NULL;
 }
 
-/* Copies @text without white space. Returns its length. */
-static size_t strip(uint8_t *to, const char *text, size_t len)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < len; i++)
-		if (!isspace((unsigned char)text[i]))
-			to[n++] = (uint8_t)text[i];
-	return n;
-}
-
 static int add_base64(struct crl_list *list, const char *text, size_t len, struct sluice_error *err)
 {
-	uint8_t *stripped = malloc(len + 1), *der = malloc(len + 1);
 	size_t der_len;
+	uint8_t *der;
 	int r;
 
-	if (!stripped || !der)
-		r = err_set(err, SLUICE_E_NOMEM, "crls: no memory");
-	else if (EVP_DecodeBase64(der, &der_len, len, stripped, strip(stripped, text, len)))
-		r = crl_list_read(list, der, der_len, "crls", true, err);
-	else
-		r = err_set(err, SLUICE_E_CRL_PARSE, "crls: neither PEM nor base64");
-	free(stripped);
+	if (!verify_base64(text, len, &der, &der_len))
+		return err_set(err, SLUICE_E_CRL_PARSE, "crls: neither PEM nor base64");
+	r = crl_list_read(list, der, der_len, "crls", true, err);
 	free(der);
 	return r;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What both ways of asking have in common: certificates and times read, a verdict as JSON. */
 #include <errno.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include <openssl/base64.h>
 #include <openssl/bio.h>
 #include <openssl/mem.h>
 #include <openssl/obj.h>
@@ -46,6 +48,24 @@ int verify_certs(STACK_OF(X509) * *ret_certs, const char *pem, size_t pem_len, c
 	else
 		*ret_certs = certs;
 	return r;
+}
+
+bool verify_base64(const char *text, size_t len, uint8_t **ret_der, size_t *ret_der_len)
+{
+	uint8_t *stripped = malloc(len + 1), *der = malloc(len + 1);
+	size_t i, n = 0;
+	bool ok;
+
+	for (i = 0; stripped && i < len; i++)
+		if (!isspace((unsigned char)text[i]))
+			stripped[n++] = (uint8_t)text[i];
+	ok = stripped && der && EVP_DecodeBase64(der, ret_der_len, len, stripped, n);
+	free(stripped);
+	if (!ok)
+		free(der);
+	else
+		*ret_der = der;
+	return ok;
 }
 
 /* The offset of RFC 3339, 5.6, in seconds; false: @text is none. */
@@ -163,9 +183,8 @@ static void add_refusal(struct json_object *object, const struct verify_verdict 
 	if (verdict->crl_reason)
 		json_object_object_add(object, "crl_reason",
 				       json_object_new_int(verdict->crl_reason));
-	json_object_object_add(
-		object, "bad_cert",
-		json_object_new_string(sluice_bad_cert_name(bad_cert_of(verdict->x509_error))));
+	json_object_object_add(object, "bad_cert",
+			       json_object_new_string(sluice_bad_cert_name(verdict->bad_cert)));
 	json_object_object_add(object, "alert",
 			       json_object_new_string(sluice_alert_name(verdict->alert)));
 }

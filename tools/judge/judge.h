@@ -51,6 +51,9 @@ int verify_certs(STACK_OF(X509) * *ret_certs, const char *pem, size_t pem_len, c
  */
 bool verify_time(const char *text, int64_t *ret_s);
 
+/* verify_base64() decodes a text, in which white space does not count; free() it. False: it is none, or no memory. */
+bool verify_base64(const char *text, size_t len, uint8_t **ret_der, size_t *ret_der_len);
+
 /* verify_ocsp_mode() reads a word of option ocsp. False: it is none. */
 bool verify_ocsp_mode(const char *word, enum ocsp_mode *ret_mode);
 

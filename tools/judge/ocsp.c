@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/base64.h>
-
 #include <sluice/sluice.h>
 
 #include "core/error.h"
@@ -29,16 +27,13 @@ bool verify_ocsp_mode(const char *word, enum ocsp_mode *ret_mode)
 
 static int read_base64(CRYPTO_BUFFER **ret_der, const char *text, struct sluice_error *err)
 {
-	size_t len = strlen(text), der_len, size = 0;
-	uint8_t *der = NULL;
+	size_t der_len;
+	uint8_t *der;
 	int r;
 
-	if (EVP_DecodedLength(&size, len) && size)
-		der = malloc(size);
-	if (!der || !EVP_DecodeBase64(der, &der_len, size, (const uint8_t *)text, len))
-		r = err_set(err, SLUICE_E_OCSP, "ocsp is neither PEM nor base64");
-	else
-		r = ocsp_read(ret_der, der, der_len, "ocsp", err);
+	if (!verify_base64(text, strlen(text), &der, &der_len))
+		return err_set(err, SLUICE_E_OCSP, "ocsp is neither PEM nor base64");
+	r = ocsp_read(ret_der, der, der_len, "ocsp", err);
 	free(der);
 	return r;
 }
@@ -107,6 +102,8 @@ struct json_object *verify_ocsp(struct verify_verdict *verdict,
 		bad_cert_refuse(&finding, request->name, &alert, &err);
 		verify_verdict_refuse(verdict, finding.x509_error, finding.text, 0);
 		verdict->alert = alert;
+		verdict->bad_cert = finding.reason;
+		verdict->crl_reason = finding.crl_reason;
 	}
 	object = describe(&staple);
 	if (verdict->x509_error)
