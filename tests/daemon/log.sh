@@ -48,6 +48,7 @@ to_file() {
 # hello: one connection that says a line and gets it back
 hello() {
   rm -f "$work/hello"
+  # shellcheck disable=SC2094 # it is to be closed when the answer is there
   { echo hello; await 10 grep -qs '^hello' "$work/hello"; } |
     timeout "$LIMIT" openssl s_client -connect "127.0.0.1:$port" -servername localhost -alpn h2 -no_ign_eof \
       >"$work/hello" 2>/dev/null

@@ -49,7 +49,7 @@ ctl() {
   "$build/tools/sluicectl" --socket "$work/admin.sock" "$@"
 }
 
-# gets NAME HOST OPENSSL-OPTION...: a client is served with the certificate of a file, and its data come through.
+# gets NAME HOST OPENSSL-OPTION...: a client is served with the certificate of a file.
 gets() {
   local name=$1 host=$2 out
   shift 2
