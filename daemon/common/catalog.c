@@ -337,7 +337,19 @@ static int set_policy(const struct catalog *catalog, struct recipe *recipe)
 	return sluice_options_set(recipe->opts, SLUICE_OPT_VERIFY_TIMEOUT, timeout, NULL);
 }
 
-/* What the broker has checked builds here too; only memory can be short. */
+/* An OCSP response may be no good any more, since the broker has checked it: nothing is stapled then. */
+static int build_profile(struct sluice_profile **ret_profile, const struct catalog *catalog,
+			 const struct recipe *recipe)
+{
+	int r = profile_new_keyless(ret_profile, recipe->opts, recipe->role, catalog->signer, NULL);
+
+	if (r != -SLUICE_E_OCSP)
+		return r;
+	options_drop_ocsp(recipe->opts);
+	return profile_new_keyless(ret_profile, recipe->opts, recipe->role, catalog->signer, NULL);
+}
+
+/* What else the broker has checked builds here too; only memory can be short. */
 static struct sluice_profile *build(struct catalog *catalog, size_t index, uint64_t entry)
 {
 	struct recipe recipe = { .role = SLUICE_SERVER };
@@ -349,7 +361,7 @@ static struct sluice_profile *build(struct catalog *catalog, size_t index, uint6
 	if (read_recipe(&recipe, catalog, index, entry) == 0 && set_policy(catalog, &recipe) == 0 &&
 	    (!catalog->crls || sluice_options_set_crl_cache(recipe.opts, &crl_cache_ops,
 							    catalog->crls, NULL, NULL) == 0) &&
-	    profile_new_keyless(&profile, recipe.opts, recipe.role, catalog->signer, NULL) == 0) {
+	    build_profile(&profile, catalog, &recipe) == 0) {
 		profile->origin = catalog->map + entry;
 		profile->pause_hello = recipe.role == SLUICE_SERVER;
 		if (recipe.role == SLUICE_SERVER && catalog->ticket_keys)

@@ -84,12 +84,11 @@ int ocsp_check_own(struct ocsp_verdict *ret_verdict, const CRYPTO_BUFFER *der,
 	issuer = find_issuer(chain, cert);
 	if (!issuer)
 		issuer = find_issuer(cas, cert);
-	if (issuer)
+	ocsp_check_unsigned(ret_verdict, CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der), cert,
+			    now_s);
+	if (issuer && ret_verdict->result != OCSP_STALE)
 		ocsp_check(ret_verdict, CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der), cert,
 			   issuer, now_s);
-	else
-		ocsp_check_unsigned(ret_verdict, CRYPTO_BUFFER_data(der), CRYPTO_BUFFER_len(der),
-				    cert, now_s);
 	X509_free(issuer);
 	X509_free(cert);
 	ERR_clear_error();

@@ -136,7 +136,8 @@ bool ocsp_keep_is_for(const struct ocsp_keep *keep, const struct credentials *cr
 
 /*
  * ocsp_check_own() holds a response of a server's own against the first certificate of its chain; where neither
- * @chain nor @cas (NULL: none) has the issuer, without its signature. Errors: NOMEM.
+ * @chain nor @cas (NULL: none) has the issuer, without its signature. One that is out of date is that,
+ * whatever else has become of it, such as the certificate of its responder. Errors: NOMEM.
  */
 int ocsp_check_own(struct ocsp_verdict *ret_verdict, const CRYPTO_BUFFER *der,
 		   const STACK_OF(CRYPTO_BUFFER) * chain, const STACK_OF(CRYPTO_BUFFER) * cas);

@@ -81,6 +81,13 @@ static struct der make(struct ocsp_entry entry)
 	return der;
 }
 
+/* Another signature: the last byte of one with ECDSA is of a number. */
+static struct der spoil(struct der der)
+{
+	der.bytes[der.len - 1] ^= 1;
+	return der;
+}
+
 #define MAKE(...) make((struct ocsp_entry){ __VA_ARGS__ })
 
 /* Makes a server staple what its profile would not take. */
@@ -249,6 +256,11 @@ static void a_server_checks_its_file(void **state)
 	assert_int_equal(sluice_profile_ocsp(profile, NULL, &info, sizeof(info)), 0);
 	assert_int_equal(info.stapled, 0);
 	sluice_profile_unref(profile);
+	/* So is one whose signature nobody can check any more. */
+	path = write_der("unsigned.der", spoil(MAKE(.from_s = -7200, .to_s = -3600)));
+	assert_int_equal(build(path, &profile, &err), 0);
+	sluice_profile_unref(profile);
+	refuses_file(write_der("spoilt.der", spoil(MAKE(.status = 0))), "signature");
 	snprintf(options, sizeof(options), "ocsp_file = %s", path);
 	pair_open(&pair, &(struct pair_setup){ .server_options = options });
 	assert_int_equal(pair_connect(&pair), 0);
