@@ -17,6 +17,7 @@
 #include "crl/point.h"
 #include "crl/signer.h"
 #include "fetch/fetch.h"
+#include "verify/reason.h"
 #include "verify/strength.h"
 
 #define UNDETERMINED(why) "its revocation status is undetermined: " why
@@ -36,27 +37,6 @@ struct status {
 	int x509_error; /* why a CRL was no evidence; 0: there was none */
 	const char *why;
 };
-
-static const char *const revoked_texts[] = {
-	"it has been revoked",
-	"it has been revoked: keyCompromise",
-	"it has been revoked: cACompromise",
-	"it has been revoked: affiliationChanged",
-	"it has been revoked: superseded",
-	"it has been revoked: cessationOfOperation",
-	"it has been revoked: certificateHold",
-	"it has been revoked",
-	"it has been revoked",
-	"it has been revoked: privilegeWithdrawn",
-	"it has been revoked: aACompromise",
-};
-
-static const char *revoked_text(int reason)
-{
-	int n = (int)(sizeof(revoked_texts) / sizeof(revoked_texts[0]));
-
-	return revoked_texts[reason >= 0 && reason < n ? reason : 0];
-}
 
 /* --- one CRL ---------------------------------------------------------------------------------- */
 
@@ -379,7 +359,7 @@ static struct crl_verdict judge(const struct status *status)
 
 	if (status->revoked) {
 		verdict.x509_error = X509_V_ERR_CERT_REVOKED;
-		verdict.reason = revoked_text(status->crl_reason);
+		verdict.reason = bad_cert_revoked_text(status->crl_reason);
 		verdict.crl_reason = status->crl_reason;
 	} else if (status->failed) {
 		verdict.x509_error = X509_V_ERR_UNABLE_TO_GET_CRL;

@@ -13,25 +13,11 @@
 #include <openssl/x509v3.h>
 
 #include "options/pem.h"
+#include "verify/reason.h"
 #include "verify/strength.h"
 
 /* A response needs one; each that is tried costs a signature, or two. */
 #define MAX_DELEGATES 4
-
-/* What is said of a revocation, by CRLReason. */
-static const char *const revoked_texts[] = {
-	"it has been revoked",
-	"it has been revoked: keyCompromise",
-	"it has been revoked: cACompromise",
-	"it has been revoked: affiliationChanged",
-	"it has been revoked: superseded",
-	"it has been revoked: cessationOfOperation",
-	"it has been revoked: certificateHold",
-	"it has been revoked",
-	"it has been revoked",
-	"it has been revoked: privilegeWithdrawn",
-	"it has been revoked: aACompromise",
-};
 
 static const char *const unsuccessful_texts[] = {
 	"the OCSP response has no status",
@@ -244,8 +230,7 @@ static void judge_single(struct ocsp_verdict *verdict, const struct ocsp_single 
 		refuse(verdict, OCSP_UNSUPPORTED,
 		       "the OCSP response has an unknown critical extension");
 	else if (single->status == OCSP_STATUS_REVOKED)
-		refuse(verdict, OCSP_REVOKED,
-		       revoked_texts[single->crl_reason > 0 ? single->crl_reason : 0]);
+		refuse(verdict, OCSP_REVOKED, bad_cert_revoked_text(single->crl_reason));
 	else if (single->this_update_s > now_s + OCSP_TOLERANCE_S ||
 		 verdict->produced_s > now_s + OCSP_TOLERANCE_S)
 		refuse(verdict, OCSP_FUTURE, "the OCSP response is not valid yet");

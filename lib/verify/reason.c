@@ -124,6 +124,26 @@ int bad_cert_code(int reason, int x509_error)
 	return reason == SLUICE_BAD_CERT_HOSTNAME ? SLUICE_E_HOSTNAME : SLUICE_E_VERIFY;
 }
 
+const char *bad_cert_revoked_text(int crl_reason)
+{
+	static const char *const texts[] = {
+		"it has been revoked",
+		"it has been revoked: keyCompromise",
+		"it has been revoked: cACompromise",
+		"it has been revoked: affiliationChanged",
+		"it has been revoked: superseded",
+		"it has been revoked: cessationOfOperation",
+		"it has been revoked: certificateHold",
+		"it has been revoked",
+		"it has been revoked",
+		"it has been revoked: privilegeWithdrawn",
+		"it has been revoked: aACompromise",
+	};
+	int n = (int)(sizeof(texts) / sizeof(texts[0]));
+
+	return texts[crl_reason >= 0 && crl_reason < n ? crl_reason : 0];
+}
+
 int bad_cert_refuse(const struct verify_finding *finding, const char *name, uint8_t *ret_alert,
 		    struct sluice_error *ret_err)
 {

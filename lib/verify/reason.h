@@ -26,6 +26,9 @@ enum sluice_bad_cert bad_cert_of(int x509_error);
 uint8_t bad_cert_alert(int reason);
 int bad_cert_code(int reason, int x509_error);
 
+/* bad_cert_revoked_text() says why a certificate is revoked, by CRLReason (RFC 5280, 5.3.1). */
+const char *bad_cert_revoked_text(int crl_reason);
+
 /*
  * bad_cert_refuse() makes the error and the alert of a finding. @name is the reference identity, or NULL.
  * Returns the negative code: VERIFY, HOSTNAME, NOMEM.
