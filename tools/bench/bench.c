@@ -257,25 +257,18 @@ static void show_progress(const struct bench *bench, struct loader *loaders)
 
 static void join(struct bench *bench, struct loader *loaders, int n)
 {
+	static const struct timespec pause = { .tv_nsec = PROGRESS_NS };
 	bool show = !bench->settings->quiet && isatty(STDERR_FILENO);
-	struct timespec until;
 	int i;
 
-	for (i = 0; i < n; i++) {
-		for (;;) {
-			clock_gettime(CLOCK_MONOTONIC, &until);
-			until.tv_nsec += PROGRESS_NS;
-			until.tv_sec += until.tv_nsec / (long)NS_PER_S;
-			until.tv_nsec %= (long)NS_PER_S;
-			if (pthread_clockjoin_np(loaders[i].thread, NULL, CLOCK_MONOTONIC,
-						 &until) == 0)
-				break;
-			if (show)
-				show_progress(bench, loaders);
-		}
+	while (show && atomic_load(&bench->running)) {
+		show_progress(bench, loaders);
+		nanosleep(&pause, NULL);
 	}
 	if (show)
 		fputs("\r\033[K", stderr);
+	for (i = 0; i < n; i++)
+		pthread_join(loaders[i].thread, NULL);
 }
 
 static int run_loaders(struct bench *bench, struct loader *loaders)
@@ -289,9 +282,11 @@ static int run_loaders(struct bench *bench, struct loader *loaders)
 		loaders[i].n_slots =
 			(int)(settings->connections / n + (i < settings->connections % n ? 1 : 0));
 		loaders[i].epoll_fd = -1;
+		atomic_fetch_add(&bench->running, 1);
 		r = pthread_create(&loaders[i].thread, NULL, loader_run, &loaders[i]);
 		if (r != 0) {
 			fprintf(stderr, "sluice bench: no thread: %s\n", strerror(r));
+			atomic_fetch_sub(&bench->running, 1);
 			atomic_store(&bench->stop, true);
 			break;
 		}

@@ -73,6 +73,7 @@ struct bench {
 	uint64_t start_ns, measure_ns;        /* measure: once warmed up */
 	uint64_t end_ns;                      /* 0: no duration */
 	atomic_uint_fast64_t claimed;         /* operations begun, of --count */
+	atomic_int running;                   /* threads */
 	atomic_bool stop;
 };
 

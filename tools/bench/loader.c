@@ -362,5 +362,6 @@ void *loader_run(void *arg)
 		close(loader->epoll_fd);
 	free(loader->slots);
 	free(loader->free);
+	atomic_fetch_sub(&loader->bench->running, 1);
 	return NULL;
 }
