@@ -129,6 +129,7 @@ static int parse(struct bench *bench, struct bench_settings *settings, int argc,
 		return usage_error("--path begins with / and has no blanks");
 	if (parse_sha256(bench) < 0)
 		return -1;
+	bench->target = argv[operand];
 	return tcp_target("bench", argv[operand], bench->host, sizeof(bench->host), bench->port,
 			  sizeof(bench->port));
 }

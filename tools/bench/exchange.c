@@ -68,7 +68,7 @@ static int make_head(struct bench *bench)
 	n = snprintf(bench->head, sizeof(bench->head),
 		     "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sluice\r\nAccept: */*\r\n%s%s\r\n",
 		     bench->mode == MODE_UPLOAD ? "POST" : "GET", settings->path,
-		     settings->servername ? settings->servername : bench->host, length,
+		     settings->servername ? settings->servername : bench->target, length,
 		     settings->keep_alive ? "" : "Connection: close\r\n");
 	if (n < 0 || (size_t)n >= sizeof(bench->head))
 		return -SLUICE_E_INVALID;

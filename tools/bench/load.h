@@ -61,6 +61,7 @@ struct bench_settings {
 struct bench {
 	const struct bench_settings *settings;
 	enum bench_mode mode;
+	const char *target; /* HOST:PORT as it was given */
 	char host[256];
 	char port[8];
 	char address[64]; /* numeric: names are resolved once */

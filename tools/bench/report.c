@@ -91,8 +91,8 @@ void report_text(const struct bench *bench, const struct result *result, double 
 {
 	const struct bench_settings *settings = bench->settings;
 
-	fprintf(out, "%s:%s, %s, %lld connections, %lld threads, ", bench->host, bench->port,
-		settings->mode, (long long)settings->connections, (long long)settings->threads);
+	fprintf(out, "%s, %s, %lld connections, %lld threads, ", bench->target, settings->mode,
+		(long long)settings->connections, (long long)settings->threads);
 	if (settings->rate)
 		fprintf(out, "open loop of %lld per second\n", (long long)settings->rate);
 	else
@@ -149,10 +149,8 @@ static void json_settings(struct json_object *root, const struct bench *bench)
 {
 	const struct bench_settings *settings = bench->settings;
 	struct json_object *object = begin(root, "settings");
-	char target[300];
 
-	snprintf(target, sizeof(target), "%s:%s", bench->host, bench->port);
-	add_text(object, "target", target);
+	add_text(object, "target", bench->target);
 	add_text(object, "address", bench->address);
 	add_text(object, "mode", settings->mode);
 	add_text(object, "loop", settings->rate ? "open" : "closed");
