@@ -36,7 +36,7 @@ static void watch(struct slot *slot)
 		return;
 	/* poll's and epoll's events have the same numbers (epoll_ctl(2)). */
 	events = sluice_conn_events(slot->conn);
-	if (slot->state == SLOT_FREE || slot->state == SLOT_EXCHANGE)
+	if (slot->state == SLOT_FREE || slot->state == SLOT_EXCHANGE || slot->state == SLOT_TICKET)
 		events |= EPOLLIN;
 	if (events == slot->watched)
 		return;
