@@ -27,6 +27,7 @@ struct command {
 
 extern const struct command cmd_serve;
 extern const struct command cmd_connect;
+extern const struct command cmd_bench;
 extern const struct command cmd_probe;
 extern const struct command cmd_verify;
 extern const struct command cmd_options;

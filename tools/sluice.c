@@ -22,7 +22,8 @@ static const struct command cmd_help = {
 };
 
 static const struct command *const commands[] = {
-	&cmd_serve, &cmd_connect, &cmd_probe, &cmd_verify, &cmd_options, &cmd_errors, &cmd_help,
+	&cmd_serve,  &cmd_connect, &cmd_bench,  &cmd_probe,
+	&cmd_verify, &cmd_options, &cmd_errors, &cmd_help,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -3,7 +3,13 @@
 
 _sluice_values() {
 	case $1 in
-	--mode) echo "http echo" ;;
+	--mode)
+		if [[ $2 == bench ]]; then
+			echo "handshake resume request download upload echo"
+		else
+			echo "http echo"
+		fi
+		;;
 	--record-path) echo "auto kernel user" ;;
 	--client-auth) echo "none optional required" ;;
 	--starttls) echo "smtp imap" ;;
@@ -25,8 +31,12 @@ _sluice() {
 		mapfile -t COMPREPLY < <(compgen -W "$(sluice help --words 2>/dev/null) --version" -- "$cur")
 		return
 	fi
+	if [[ $command == bench && $prev == --json ]]; then # a flag of the others
+		_filedir
+		return
+	fi
 	case $prev in
-	--cert | --key | --cacert | --config | --session-in | --session-out | --output | -O | --chain | --batch | --trust | --ocsp)
+	--cert | --key | --cacert | --config | --session-in | --session-out | --output | -O | --chain | --batch | --trust | --ocsp | --html)
 		_filedir
 		return
 		;;
@@ -35,12 +45,12 @@ _sluice() {
 		return
 		;;
 	--mode | --record-path | --client-auth | --starttls | --role | --ocsp-check)
-		mapfile -t COMPREPLY < <(compgen -W "$(_sluice_values "$prev")" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "$(_sluice_values "$prev" "$command")" -- "$cur")
 		return
 		;;
 	-o | --option)
 		compopt -o nospace
-		mapfile -t COMPREPLY < <(compgen -W "$(_sluice_values "$prev")" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "$(_sluice_values "$prev" "$command")" -- "$cur")
 		return
 		;;
 	esac

@@ -64,6 +64,13 @@ int certificate_names(const uint8_t *der, size_t der_len, char *ret_subject, cha
 		      size_t name_len);
 
 /*
+ * tcp_target() takes "HOST:PORT" or "[HOST]:PORT" apart. Returns -1 after saying as @command on
+ * standard error that it is neither.
+ */
+int tcp_target(const char *command, const char *target, char *ret_host, size_t host_len,
+	       char *ret_port, size_t port_len);
+
+/*
  * tcp_connect() makes a connected, non-blocking socket. Errors: RESOLVE, CONNECT, TIMEOUT, with
  * *@ret_err filled.
  */

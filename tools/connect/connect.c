@@ -169,29 +169,6 @@ static int run(struct client *client)
 	return r < 0 ? r : saved < 0 ? saved : r;
 }
 
-/* Takes "HOST:PORT" or "[HOST]:PORT" apart. */
-static int set_target(struct client *client, const char *target)
-{
-	const char *colon = strrchr(target, ':');
-	size_t len = colon ? (size_t)(colon - target) : 0;
-	char *end;
-
-	if (len >= 2 && target[0] == '[' && target[len - 1] == ']') {
-		target++;
-		len -= 2;
-	}
-	if (!colon || len == 0 || len >= sizeof(client->host) ||
-	    strlen(colon + 1) >= sizeof(client->port) || strtoul(colon + 1, &end, 10) - 1 > 65534 ||
-	    *end) {
-		fprintf(stderr, "sluice connect: '%s' is not HOST:PORT\n", target);
-		return -1;
-	}
-	memcpy(client->host, target, len);
-	client->host[len] = '\0';
-	strcpy(client->port, colon + 1);
-	return 0;
-}
-
 static int connect_run(int argc, char **argv)
 {
 	struct connect_settings settings = { .timeout = 10000 };
@@ -206,7 +183,8 @@ static int connect_run(int argc, char **argv)
 		fprintf(stderr, "sluice connect: one operand is needed: HOST:PORT\n");
 		return EXIT_USAGE;
 	}
-	if (set_target(&client, argv[operand]) < 0)
+	if (tcp_target("connect", argv[operand], client.host, sizeof(client.host), client.port,
+		       sizeof(client.port)) < 0)
 		return EXIT_USAGE;
 	r = set_up(&client, &err);
 	if (r < 0)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A TCP connection for protocols that begin in plain text; the others let the library connect.
- * Called by session.c.
+ * A TCP connection for protocols that begin in plain text; the others let the library connect. And
+ * what a command line names as target. Called by session.c and the command lines.
  */
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,6 +28,28 @@ int fail(struct sluice_error *ret_err, int code, int sys_errno, const char *form
 	vsnprintf(ret_err->text, sizeof(ret_err->text), format, args);
 	va_end(args);
 	return -code;
+}
+
+int tcp_target(const char *command, const char *target, char *ret_host, size_t host_len,
+	       char *ret_port, size_t port_len)
+{
+	const char *colon = strrchr(target, ':'), *host = target;
+	size_t len = colon ? (size_t)(colon - target) : 0;
+	char *end;
+
+	if (len >= 2 && host[0] == '[' && host[len - 1] == ']') {
+		host++;
+		len -= 2;
+	}
+	if (!colon || len == 0 || len >= host_len || strlen(colon + 1) >= port_len ||
+	    strtoul(colon + 1, &end, 10) - 1 > 65534 || *end) {
+		fprintf(stderr, "sluice %s: '%s' is not HOST:PORT\n", command, target);
+		return -1;
+	}
+	memcpy(ret_host, host, len);
+	ret_host[len] = '\0';
+	strcpy(ret_port, colon + 1);
+	return 0;
 }
 
 /* Returns 0 or the errno of the connection attempt; ETIMEDOUT when the time is up. */
