@@ -168,6 +168,7 @@ modes=(auto)
 serve() {
   local name=$1 i
   shift
+  : >"$work/$name.log"
   "$SLUICE" serve --listen 127.0.0.1:0 --json-log "$@" >"$work/$name.log" 2>"$work/$name.err" &
   server=$!
   pids+=("$server")
