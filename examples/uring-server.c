@@ -402,8 +402,7 @@ static void client_begin(const struct message *message)
 	memcpy(&id, message->bytes + 4, 4);
 	begin(&ack, ACK, le32toh(id));
 	message_send(channel, &ack);
-	if (number(message, RX_PATH) == KERNEL_PATH && number(message, TX_PATH) == KERNEL_PATH &&
-	    sluice_uring_take_socket(message->fd) == 0)
+	if (number(message, RX_PATH) == KERNEL_PATH && number(message, TX_PATH) == KERNEL_PATH)
 		client = client_new(message);
 	if (!client) {
 		close(message->fd);

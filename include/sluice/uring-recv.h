@@ -52,10 +52,11 @@ enum sluice_uring_result {
 };
 
 /*
- * sluice_uring_take_socket() makes @fd blocking for its use in a ring. The flag is of the open file
- * description: of all processes that have it. Returns 0 or -errno.
+ * sluice_uring_make_blocking() is for who splices into a socket: of all operations here, only that one asks for
+ * the flag, and fails with -EAGAIN where it would wait. It is of the open file description: of all processes
+ * that have it. Returns 0 or -errno.
  */
-static inline int sluice_uring_take_socket(int fd)
+static inline int sluice_uring_make_blocking(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
 

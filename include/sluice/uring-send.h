@@ -148,7 +148,7 @@ static inline enum sluice_uring_result sluice_uring_splice_result(int res)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-#define SLUICE_URING_CLOSE_SQES 5
+#define SLUICE_URING_CLOSE_SQES 7
 
 /* struct sluice_uring_close - the end of a connection. In place until the completion. */
 struct sluice_uring_close {
@@ -156,25 +156,55 @@ struct sluice_uring_close {
 	struct __kernel_timespec limit;
 };
 
-/* Takes the next of a close's operations: all but the last go on to the next, whatever comes of them. */
-static inline struct io_uring_sqe *sluice_uring_close_link(struct io_uring_sqe *sqe, bool fixed)
+/* One step of a close, which the next follows whatever comes of it. */
+static inline void sluice_uring_close_step(struct io_uring_sqe *sqe, bool fixed)
 {
 	io_uring_sqe_set_data(sqe, NULL);
 	sqe->flags |= IOSQE_IO_HARDLINK;
 	if (fixed)
 		sqe->flags |= IOSQE_FIXED_FILE;
-	return sqe;
+}
+
+/* The same, of waiting for @events. */
+static inline void sluice_uring_close_wait(struct io_uring *uring, int fd, bool fixed,
+					   unsigned int events, struct __kernel_timespec *limit)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(uring);
+
+	io_uring_prep_poll_add(sqe, fd, events);
+	sluice_uring_close_step(sqe, fixed);
+	sqe = io_uring_get_sqe(uring);
+	io_uring_prep_link_timeout(sqe, limit, 0);
+	sluice_uring_close_step(sqe, false);
+}
+
+/* Room, the alert, FIN; behind a fatal one the peer's end, so that no reset overtakes it. */
+static inline void sluice_uring_close_sending(struct io_uring *uring, int fd, bool fixed,
+					      struct sluice_uring_close *close, uint8_t alert)
+{
+	struct io_uring_sqe *sqe;
+
+	sluice_uring_close_wait(uring, fd, fixed, POLLOUT, &close->limit);
+	sluice_uring_set_alert(&close->send, alert);
+	sqe = io_uring_get_sqe(uring);
+	io_uring_prep_sendmsg(sqe, fd, &close->send.msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	sluice_uring_close_step(sqe, fixed);
+	sqe = io_uring_get_sqe(uring);
+	io_uring_prep_shutdown(sqe, fd, SHUT_WR);
+	sluice_uring_close_step(sqe, fixed);
+	if (close->send.bytes[0] == 2)
+		sluice_uring_close_wait(uring, fd, fixed, POLLRDHUP, &close->limit);
 }
 
 /*
- * sluice_uring_queue_close() closes a connection in the one order that loses nothing: room in the socket
- * (at most @wait_ms for it), @alert, shutdown(2), close(2). Any other can lose the last record that the kernel
- * has accepted (docs/architecture.md). Cancel the receive and wait for the send first. @alert is close_notify
- * (0), the fatal one that is due, or -1: none, as after an alert or an end that came. @fixed: @fd is an index of
- * registered files.
+ * sluice_uring_queue_close() closes a connection in the one order that loses nothing: room in the socket, @alert,
+ * shutdown(2), close(2). Any other can lose the last record that the kernel has accepted (docs/architecture.md).
+ * Cancel the receive and wait for the send first. @alert is close_notify (0), the fatal one that is due, or -1:
+ * none, as after an alert or an end that came. @wait_ms is how long room is waited for at most, and behind a
+ * fatal alert the peer's end: bytes that nobody has read make close(2) a reset, which overtakes it. @fixed: @fd is
+ * an index of registered files.
  *
- * One completion has @user_data, the close's own. Others have 0, and are to be passed over. A peer that has sent
- * what was not read gets a reset behind the alert; to spare it, read to the end first.
+ * One completion has @user_data, the close's own. Others have 0, and are to be passed over.
  *
  * Returns 0, or -EBUSY with nothing queued: submit, and try again.
  */
@@ -186,23 +216,10 @@ static inline int sluice_uring_queue_close(struct io_uring *uring, int fd, bool 
 
 	if (io_uring_sq_space_left(uring) < SLUICE_URING_CLOSE_SQES)
 		return -EBUSY;
-	if (alert >= 0) {
-		sqe = io_uring_get_sqe(uring);
-		io_uring_prep_poll_add(sqe, fd, POLLOUT);
-		sluice_uring_close_link(sqe, fixed);
-		close->limit.tv_sec = wait_ms / 1000;
-		close->limit.tv_nsec = wait_ms % 1000 * 1000000LL;
-		sqe = io_uring_get_sqe(uring);
-		io_uring_prep_link_timeout(sqe, &close->limit, 0);
-		sluice_uring_close_link(sqe, false);
-		sluice_uring_set_alert(&close->send, (uint8_t)alert);
-		sqe = io_uring_get_sqe(uring);
-		io_uring_prep_sendmsg(sqe, fd, &close->send.msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-		sluice_uring_close_link(sqe, fixed);
-		sqe = io_uring_get_sqe(uring);
-		io_uring_prep_shutdown(sqe, fd, SHUT_WR);
-		sluice_uring_close_link(sqe, fixed);
-	}
+	close->limit.tv_sec = wait_ms / 1000;
+	close->limit.tv_nsec = wait_ms % 1000 * 1000000LL;
+	if (alert >= 0)
+		sluice_uring_close_sending(uring, fd, fixed, close, (uint8_t)alert);
 	sqe = io_uring_get_sqe(uring);
 	if (fixed)
 		io_uring_prep_close_direct(sqe, (unsigned int)fd);

@@ -14,9 +14,8 @@
  * What a program has to know, and how it uses this with sockets of sluiced or of libsluice, is in
  * docs/uring.md. The rules that the kernel does not enforce:
  *
- * - The socket is blocking (sluice_uring_take_socket()): io_uring waits by itself, but a non-blocking one
- *   completes with -EAGAIN. Never IORING_RECVSEND_POLL_FIRST: poll is silent while a KeyUpdate that was
- *   decrypted together with data waits.
+ * - Never IORING_RECVSEND_POLL_FIRST: poll is silent while a KeyUpdate that was decrypted together with
+ *   data waits.
  * - One receive at a time, and one send at a time: nothing else orders them.
  * - No send is in flight, and none is begun, between a KeyUpdate of ours and the new sending key.
  * - No MSG_WAITALL, MSG_ZEROCOPY, send bundles or IORING_OP_SEND_ZC on the socket: -EOPNOTSUPP.
