@@ -28,6 +28,13 @@ union sluice_uring_cmsg {
 	unsigned char bytes[CMSG_SPACE(1)];
 };
 
+/* That its level, its type and the byte are in a row, as sluice_uring_cmsg_is_data() needs it. */
+typedef char sluice_uring_cmsg_layout[offsetof(struct cmsghdr, cmsg_level) + 8 == CMSG_LEN(0) &&
+						      offsetof(struct cmsghdr, cmsg_type) + 4 ==
+							      CMSG_LEN(0)
+					      ? 1
+					      : -1];
+
 /*
  * struct sluice_uring_recv - a receive. The caller's, and in place until the completion; of a multishot
  * receive, until the last one.
