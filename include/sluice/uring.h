@@ -2,7 +2,7 @@
 /*
  * io_uring on sockets with kernel TLS: what to submit, what a completion means, and what a control record
  * asks for. For programs that have a ring of their own. Everything is inline, over liburing (2.3 or newer)
- * and linux/tls.h; nothing here allocates but the buffers, waits, or has state of its own.
+ * and linux/tls.h; nothing here has state of its own, allocates but the buffers, or waits but the probe.
  *
  *	sluice_uring_prep_recvmsg(sqe, fd, &recv, buf, sizeof(buf));
  *	... the completion:
