@@ -235,7 +235,7 @@ int sluice_close_nowait(struct sluice_conn *conn);
 
 /* --- event loops ------------------------------------------------------------------------- */
 
-/* sluice_conn_fd() returns the socket: for waiting only; reading or writing it breaks the stream. */
+/* sluice_conn_fd() returns the socket: for waiting, and for sluice/steps.h; reading or writing it breaks the stream. */
 int sluice_conn_fd(const struct sluice_conn *conn);
 
 /* sluice_conn_events() returns what to wait for: POLLIN, POLLOUT, both; closing also POLLRDHUP. */

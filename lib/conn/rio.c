@@ -290,6 +290,9 @@ int conn_flush(struct sluice_conn *conn)
 	struct msghdr *msg;
 	ssize_t n;
 
+	/* A ring has the message and its record: who reports the result sends what waits behind it. */
+	if (conn->in_flight != SEND_NONE)
+		return -SLUICE_E_AGAIN;
 	while (rio_send_pending(conn)) {
 		n = rio_send_prep(conn, NULL, 0, &msg);
 		if (n < 0)

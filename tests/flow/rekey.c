@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "conn/rio.h"
 #include "support/check.h"
 #include "support/full.h"
 #include "support/leaks.h"
@@ -179,6 +180,30 @@ static void KY_11_an_update_waits_behind_what_was_accepted(void **state)
 		one_byte(pair.client, pair.server);
 		assert_epochs(pair.client, 1, 0);
 		assert_epochs(pair.server, 0, 1);
+		pair_exchange(&pair, 40000);
+	}
+}
+
+/* A ring has a send under way when the daemon asks for new keys: it is sent once, and the message behind it. */
+static void KY_11_an_update_waits_for_a_send_in_flight(void **state)
+{
+	struct msghdr *msg;
+	struct pair pair;
+	char buf[100];
+
+	FOR_EACH_REKEYING_PATH(&pair)
+	{
+		assert_int_equal(rio_send_prep(pair.client, "in flight", 9, &msg), 9);
+		assert_int_equal(sluice_update_keys(pair.client, 0, SLUICE_NOWAIT),
+				 -SLUICE_E_AGAIN);
+		assert_int_equal(rio_send_done(pair.client,
+					       sendmsg(sluice_conn_fd(pair.client), msg, 0)),
+				 9);
+		assert_int_equal(sluice_recv(pair.server, buf, sizeof(buf), RUN_MS), 9);
+		assert_memory_equal(buf, "in flight", 9);
+		assert_epochs(pair.client, 0, 0);
+		one_byte(pair.client, pair.server);
+		assert_epochs(pair.client, 1, 0);
 		pair_exchange(&pair, 40000);
 	}
 }
@@ -459,6 +484,7 @@ int main(void)
 		cmocka_unit_test(KY_12_both_keys_change_on_request),
 		cmocka_unit_test(KY_12_requests_that_cross),
 		cmocka_unit_test(KY_11_an_update_waits_behind_what_was_accepted),
+		cmocka_unit_test(KY_11_an_update_waits_for_a_send_in_flight),
 		cmocka_unit_test(KY_11_KY_12_KY_13_updates_with_another_implementation),
 		cmocka_unit_test(KY_13_a_new_epoch_in_the_middle_of_a_segment),
 		cmocka_unit_test(KY_13_too_many_updates_in_a_row),

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include <sluice/uring-send.h>
+
 #define SQ_ENTRIES 1024
 #define CQ_ENTRIES 8192
 #define BATCH 1024 /* completions between two looks at the timers */
@@ -166,8 +168,7 @@ int loop_sendmsg(struct loop *loop, struct op *op, int fd, const struct msghdr *
 
 	if (!sqe)
 		return -EBUSY;
-	/* Never MSG_WAITALL: kernel TLS refuses it. */
-	io_uring_prep_sendmsg(sqe, fd, msg, MSG_NOSIGNAL);
+	sluice_uring_prep_sendmsg(sqe, fd, msg, false);
 	return start(sqe, op);
 }
 
