@@ -437,17 +437,6 @@ static void decider_free(struct decider *decider)
 
 /* --- from outside ----------------------------------------------------------------------------- */
 
-/* It becomes part of a line: one that has an end in it would be two questions. */
-static bool is_one_line(const struct attr *body)
-{
-	size_t i;
-
-	for (i = 0; i < body->len; i++)
-		if (body->bytes[i] < ' ')
-			return false;
-	return body->len >= 2 && body->len <= DECISION_MAX_BODY;
-}
-
 const char *decide_ask(struct broker *broker, struct session *session, uint32_t id,
 		       struct wire_reader reader)
 {
@@ -464,7 +453,8 @@ const char *decide_ask(struct broker *broker, struct session *session, uint32_t 
 	}
 	if (session->asked)
 		return "a second question about a peer";
-	if (!is_one_line(&body))
+	/* What became two members, or two lines, would be asked in another session's name. */
+	if (body.len > DECISION_MAX_BODY || !decision_is_object(body.bytes, body.len))
 		return "a question that is none";
 	session->asked = true;
 	why = ask(find(broker, service), session, id, &body);

@@ -397,6 +397,59 @@ static void texts_of_answers_have_a_length(void **state)
 			    "its line is too long");
 }
 
+/* --- questions -------------------------------------------------------------------------------- */
+
+static bool is_object(const char *text)
+{
+	return decision_is_object((const uint8_t *)text, strlen(text));
+}
+
+static void questions_are_one_object(void **state)
+{
+	static const char *const good[] = {
+		"{}",
+		"{\"a\":[1,true,null],\"b\":{\"c\":{}}}",
+		"{\"a\":\"}{\",\"}\":\"\\\"},\\\\\",\"b\":-1.5E+3}",
+		"{\"a\":\"\xc3\xa9 // '\"}",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(good) / sizeof(*good); i++)
+		if (!is_object(good[i]))
+			fail_msg("%s", good[i]);
+}
+
+/* An owned handshaker would speak of other sessions. */
+static void questions_that_are_more_than_one_object(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"1",
+		"[]",
+		"}{",
+		"{",
+		"{\"a\":1",
+		"{\"a\":\"}",
+		"{\"a\":\"\\\"}",
+		"{\"a\":1},\"question\":41,\"session\":7,\"tls\":{}",
+		"{}}",
+		"{} ",
+		"{},\"b\":{}",
+		"{\"a\":\"\\\\\"},\"b\":{\"c\":\"\"}",
+		"{\"a\":[1},\"b\":{]}",
+		"{'a':'\"'},\"question\":41,\"b\":{'c':'\"'}",
+		"{/*\"*/},\"question\":41,\"b\":{/*\"*/}",
+		"{\"a\":1\n}",
+		"{\"a\":\"\\\n\"}",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (is_object(bad[i]))
+			fail_msg("%s", bad[i]);
+	assert_false(decision_is_object((const uint8_t *)"{\0}", 3));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,6 +466,8 @@ int main(void)
 		cmocka_unit_test(answers_that_are_taken),
 		cmocka_unit_test(answers_that_are_not),
 		cmocka_unit_test(texts_of_answers_have_a_length),
+		cmocka_unit_test(questions_are_one_object),
+		cmocka_unit_test(questions_that_are_more_than_one_object),
 	};
 
 	return cmocka_run_group_tests_name("unit/policy", tests, NULL, NULL);
