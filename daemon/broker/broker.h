@@ -94,10 +94,11 @@ void recheck_go_on(struct broker *broker);
 
 /*
  * recheck_judged() takes a verdict: NULL, or why its handshaker is not to be believed. recheck_lost() is for
- * a handshaker that has died.
+ * a handshaker that has died. recheck_waits() tells for how many milliseconds one owes its oldest verdict.
  */
 const char *recheck_judged(struct handshaker *handshaker, uint32_t id, struct wire_reader reader);
 void recheck_lost(struct handshaker *handshaker);
+uint64_t recheck_waits(const struct handshaker *handshaker);
 
 /* chain_keep() keeps the chain of a new session, as far as there is room; chain_drop() is for its end. */
 void chain_keep(struct broker *broker, struct session *session, struct wire_reader reader);

@@ -154,6 +154,7 @@ static bool give_one(struct broker *broker)
 	if (r < 0)
 		return false;
 	judge->handshaker = handshaker;
+	judge->sent_ms = broker->loop.now_ms;
 	judge->tries++;
 	handshaker->judging++;
 	TAILQ_REMOVE(&recheck->todo, judge, all);
@@ -218,6 +219,19 @@ void recheck_lost(struct handshaker *handshaker)
 				     "handshakers end while they judge it");
 		judge_free(&recheck->todo, judge);
 	}
+}
+
+uint64_t recheck_waits(const struct handshaker *handshaker)
+{
+	const struct broker *broker = handshaker->broker;
+	const struct judge *judge;
+
+	if (!handshaker->judging)
+		return 0;
+	TAILQ_FOREACH(judge, &broker->recheck->sent, all)
+	if (judge->handshaker == handshaker)
+		return broker->loop.now_ms - judge->sent_ms;
+	return 0;
 }
 
 /* --- going through the table ------------------------------------------------------------------------ */

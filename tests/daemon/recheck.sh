@@ -130,6 +130,23 @@ many() {
   await 10 grep -q "ended $MANY" "$work/many.out" || { say "$(tail -n 3 "$work/many.out")"; return 1; }
 }
 
+# A handshaker that stops while it judges is ended, and another one judges.
+stops() {
+  local pid i
+  sed -i 's|    peer_identity: dns|&\n    handshake_timeout: 1000|' "$work/sluiced.conf"
+  ctl reload >"$work/out" && stay grace || return 1
+  pid=$(handshakers)
+  # shellcheck disable=SC2086 # two pids
+  kill -STOP $pid
+  timeout 20 "$build/tools/sluicectl" --socket "$work/admin.sock" recheck identity=grace.test >"$work/out" 2>&1 &
+  i=$!
+  await 10 log_has 'a handshaker (pid [0-9]*) hangs' || { say "nobody notices"; return 1; }
+  # shellcheck disable=SC2086
+  kill -CONT $pid 2>/dev/null || true
+  wait "$i" || { say "$(tail -n 3 "$work/out")"; return 1; }
+  grep -q 'good: 1, closed: 0, not kept: 0, unknown: 0' "$work/out" || { say "$(cat "$work/out")"; return 1; }
+}
+
 # A broker that is killed, and the next one, which gets what the service manager keeps.
 restarted() {
   kill "$daemon"
@@ -200,13 +217,13 @@ prepare_daemon
 prepare_ca
 mkfifo "$work/nothing"
 exec {quiet}<>"$work/nothing" # says nothing, and does not end
-for name in alice bob carol dave eve frank; do new_client "$name"; done
+for name in alice bob carol dave eve frank grace; do new_client "$name"; done
 issue "$crl"
 configure_crls "{files: [$crl]}" 'crl_check: true'
 start_daemon
 start_worker app echo app
 start_worker quick answer quick
-ktap_plan 8
+ktap_plan 9
 # test: sessions that are good stay
 attempt "sessions that are good stay" nothing_wrong
 # test: CR_01_a_live_session_is_closed_once_its_peer_is_revoked
@@ -221,6 +238,8 @@ attempt "revocation lists that change are followed" on_change
 attempt "a chain that had no room is told" no_room
 # test: many sessions, and handshakers that die meanwhile
 attempt "many sessions, and handshakers that die meanwhile" many
+# test: a handshaker that stops while it judges is ended
+attempt "a handshaker that stops while it judges is ended" stops
 # test: identities outlive the broker
 attempt "identities outlive the broker" restarted
 exit "$ktap_failed"
