@@ -15,7 +15,7 @@
 
 #include "handover/messages.h"
 
-#define SCAN 4096   /* buckets of the table in one turn */
+#define SCAN 4096   /* buckets of the table, and sessions in them, in one turn */
 #define WINDOW 4    /* chains that a handshaker has at a time: about a millisecond */
 #define MAX_TRIES 2 /* of a chain that handshakers die of */
 #define PROGRESS_MS 1000
@@ -261,6 +261,13 @@ static void consider(struct broker *broker, const struct session *session)
 	TAILQ_INSERT_TAIL(&recheck->todo, judge, all);
 }
 
+/* A client that does not read makes its recheck wait, and not the broker. */
+static bool client_waits(const struct recheck *recheck)
+{
+	return recheck->client &&
+	       recheck->client->out_len - recheck->client->out_at > ADMIN_LOW_QUEUE;
+}
+
 static void scan(struct broker *broker)
 {
 	struct recheck *recheck = broker->recheck;
@@ -274,18 +281,16 @@ static void scan(struct broker *broker)
 			consider(broker, session);
 		return;
 	}
-	for (n = 0; n < SCAN && recheck->at < SESSION_BUCKETS && TAILQ_EMPTY(&recheck->todo); n++) {
+	for (n = 0; n < SCAN && recheck->at < SESSION_BUCKETS && TAILQ_EMPTY(&recheck->todo) &&
+		    !client_waits(recheck);
+	     n++) {
 		LIST_FOREACH(session, &broker->sessions.by_id[recheck->at], by_id)
-		consider(broker, session);
+		{
+			consider(broker, session);
+			n++;
+		}
 		recheck->at++;
 	}
-}
-
-/* A client that does not read makes its recheck wait, and not the broker. */
-static bool client_waits(const struct recheck *recheck)
-{
-	return recheck->client &&
-	       recheck->client->out_len - recheck->client->out_at > ADMIN_LOW_QUEUE;
 }
 
 static void finish(struct broker *broker)

@@ -202,11 +202,47 @@ static void a_verdict_that_does_not_come_is_noticed(void **state)
 	assert_int_equal(broker->recheck->counts.good, 1);
 }
 
+/* After a restart no chain is kept: a row for each session, more than any queue has room for. */
+static void a_client_that_does_not_read_is_told_no_more(void **state)
+{
+	struct world *world = *state;
+	struct admin_client client = { 0 };
+	size_t i;
+
+	for (i = 0; i < 2 * SESSION_BUCKETS; i++)
+		add(world, NULL);
+	assert_int_equal(begin(world, &client), 0);
+	go_on(world);
+	assert_in_range(client.out_len, ADMIN_LOW_QUEUE, ADMIN_LOW_QUEUE + 4 * ROW_LEN);
+	for (i = 0; i < SESSION_BUCKETS && world->broker.recheck->running; i++) {
+		client.out_at = client.out_len; /* now it has read */
+		recheck_go_on(&world->broker);
+	}
+	assert_int_equal(n_rows, 2 * SESSION_BUCKETS);
+	assert_int_equal(world->broker.recheck->counts.not_kept, 2 * SESSION_BUCKETS);
+}
+
+/* Nobody is told, and nobody has to wait for it. */
+static void a_turn_looks_at_some_sessions(void **state)
+{
+	struct world *world = *state;
+	size_t i;
+
+	for (i = 0; i < 2 * SESSION_BUCKETS; i++)
+		add(world, NULL);
+	assert_int_equal(begin(world, NULL), 0);
+	recheck_go_on(&world->broker);
+	assert_in_range(world->broker.recheck->counts.not_kept, 1000, 4096);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_verdict_that_does_not_come_is_noticed, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(a_client_that_does_not_read_is_told_no_more, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_turn_looks_at_some_sessions, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("unit/recheck", tests, NULL, NULL);
