@@ -80,6 +80,9 @@ void crls_tick(struct broker *broker);
 void crls_give(struct broker *broker, const struct handshaker *handshaker);
 void crls_changed(struct broker *broker);
 
+/* crls_generation() tells of the set in force how many there were before it. */
+uint32_t crls_generation(const struct broker *broker);
+
 /* --- sessions verified again (recheck.c, chains.c; recheck.h has the inside) -------------------- */
 
 struct chains;
@@ -88,6 +91,12 @@ struct recheck;
 int recheck_open(struct broker *broker);
 void recheck_close(struct broker *broker);
 void recheck_tick(struct broker *broker);
+
+/*
+ * recheck_late() is for a session whose handshake is over, and may have been verified by an earlier set of CRLs:
+ * a scan may be past it. With recheck: on_change it is judged; so it is by a recheck that is under way.
+ */
+void recheck_late(struct broker *broker, const struct session *session);
 
 /* recheck_go_on() does what can be done now. */
 void recheck_go_on(struct broker *broker);

@@ -237,6 +237,7 @@ int children_handshake(struct broker *broker, struct session *session, int fd)
 	if (r < 0)
 		return r;
 	session->handshaker = best;
+	session->crls = crls_generation(broker);
 	best->in_progress++;
 	broker->in_progress++;
 	LIST_INSERT_HEAD(&best->sessions, session, of_owner);

@@ -414,6 +414,11 @@ bool crls_busy(const struct broker *broker)
 	return crls->look || crls->deleted || crls->asked.n || crls->job.phase != CRLS_IDLE;
 }
 
+uint32_t crls_generation(const struct broker *broker)
+{
+	return (uint32_t)broker->crls->generation;
+}
+
 void crls_reload(struct broker *broker)
 {
 	crl_watch_config(broker);

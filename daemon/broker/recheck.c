@@ -336,7 +336,6 @@ int recheck_begin(struct broker *broker, const struct admin_request *request,
 	if (recheck->running || !TAILQ_EMPTY(&recheck->sent))
 		return -EBUSY;
 	recheck->running = true;
-	recheck->again = false;
 	recheck->client = client;
 	recheck->dry_run = request->dry_run;
 	recheck->filter = request->filter;
@@ -360,13 +359,31 @@ void recheck_forget(struct broker *broker, const struct admin_client *client)
 		judge_free(&recheck->todo, TAILQ_FIRST(&recheck->todo));
 }
 
-void crls_changed(struct broker *broker)
+static int begin_all(struct broker *broker)
 {
 	struct admin_request all = { 0 };
 
 	filter_parse(&all.filter, NULL);
-	if (recheck_begin(broker, &all, NULL) < 0)
-		broker->recheck->again = true;
+	return recheck_begin(broker, &all, NULL);
+}
+
+void crls_changed(struct broker *broker)
+{
+	broker->recheck->again = begin_all(broker) < 0;
+}
+
+/* Another one of all sessions follows where this one is not for all, or may close nothing. */
+void recheck_late(struct broker *broker, const struct session *session)
+{
+	bool on_change = broker->config->crls.recheck == CONFIG_RECHECK_ON_CHANGE;
+	struct recheck *recheck = broker->recheck;
+
+	if (on_change && !recheck->again && begin_all(broker) == 0)
+		recheck->at = SESSION_BUCKETS; /* all others were judged */
+	else if (on_change && (!recheck->running || recheck->client))
+		recheck->again = true;
+	if (recheck->running && !recheck->id && recheck->at > session->id % SESSION_BUCKETS)
+		consider(broker, session);
 }
 
 void recheck_tick(struct broker *broker)

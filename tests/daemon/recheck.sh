@@ -85,6 +85,39 @@ on_change() {
   await 10 gone dave && ! gone carol && log_has 'recheck: 1 good, 1 bad, 1 closed'
 }
 
+# late: its handshake was verified before the change, and ends behind the recheck of all others.
+late() {
+  local before
+  python3 - "$work" >"$work/decide.out" 2>&1 <<-'END' &
+	import json, os, socket, sys, time
+	work = sys.argv[1]
+	with socket.socket(socket.AF_UNIX) as listening:
+	    listening.bind(work + "/decide.sock")
+	    os.chmod(work + "/decide.sock", 0o666)
+	    listening.listen()
+	    print("ready", flush=True)
+	    conn, _ = listening.accept()
+	    for line in conn.makefile():
+	        print("asked", flush=True)
+	        while not os.path.exists(work + "/decide"):
+	            time.sleep(0.02)
+	        conn.sendall(json.dumps({"question": json.loads(line)["question"], "answer": "accept"}).encode() + b"\n")
+	END
+  pids+=("$!")
+  await 10 grep -qs ready "$work/decide.out" || return 1
+  configure_crls "{files: [$crl], recheck: on_change}" 'crl_check: true' "verify_socket: {path: $work/decide.sock, timeout: 20000}"
+  ctl reload >"$work/out" || return 1
+  stay henry &
+  await 10 grep -qs asked "$work/decide.out" || return 1
+  before=$(grep -c 'recheck: [0-9]* good' "$work/sluiced.log")
+  revoke henry
+  issue "$crl"
+  over() { [ "$(grep -c 'recheck: [0-9]* good' "$work/sluiced.log")" -gt "$before" ]; }
+  await 10 over || return 1
+  touch "$work/decide"
+  await 10 log_has 'recheck: 0 good, 1 bad, 1 closed' && await 5 gone henry
+}
+
 no_room() {
   limits=', recheck_memory: 0' configure_crls "{files: [$crl]}" 'crl_check: true'
   ctl reload >"$work/out" && stay eve || return 1
@@ -217,13 +250,13 @@ prepare_daemon
 prepare_ca
 mkfifo "$work/nothing"
 exec {quiet}<>"$work/nothing" # says nothing, and does not end
-for name in alice bob carol dave eve frank grace; do new_client "$name"; done
+for name in alice bob carol dave eve frank grace henry; do new_client "$name"; done
 issue "$crl"
 configure_crls "{files: [$crl]}" 'crl_check: true'
 start_daemon
 start_worker app echo app
 start_worker quick answer quick
-ktap_plan 9
+ktap_plan 10
 # test: sessions that are good stay
 attempt "sessions that are good stay" nothing_wrong
 # test: CR_01_a_live_session_is_closed_once_its_peer_is_revoked
@@ -234,6 +267,8 @@ attempt "one that is denied by name now is closed" denied_is_closed
 attempt "one of a CA that is not trusted any more is closed" other_ca
 # test: revocation lists that change are followed
 attempt "revocation lists that change are followed" on_change
+# test: a session whose handshake ends behind the change is followed
+attempt "a session whose handshake ends behind the change is followed" late
 # test: a chain that had no room is told
 attempt "a chain that had no room is told" no_room
 # test: many sessions, and handshakers that die meanwhile

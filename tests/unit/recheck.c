@@ -235,6 +235,54 @@ static void a_turn_looks_at_some_sessions(void **state)
 	assert_in_range(world->broker.recheck->counts.not_kept, 1000, 4096);
 }
 
+/* Its handshake was verified by the set of then, and the scan was over, or had passed it. */
+static void a_session_that_comes_late_is_judged(void **state)
+{
+	struct world *world = *state;
+	struct recheck *recheck = world->broker.recheck;
+	struct session *session = add(world, &world->chain);
+
+	recheck_late(&world->broker, session);
+	assert_false(recheck->running); /* CRLs that change close nothing of themselves */
+	world->config.crls.recheck = CONFIG_RECHECK_ON_CHANGE;
+	recheck_late(&world->broker, session);
+	go_on(world);
+	assert_int_equal(recheck->n_sent, 1);
+	recheck_late(&world->broker, add(world, &world->chain));
+	go_on(world);
+	assert_int_equal(recheck->n_sent, 2);
+	recheck_lost(&world->handshaker);
+	recheck_forget(&world->broker, NULL);
+}
+
+/* One that the scan has before it is judged once; a client's recheck may have to be followed by another. */
+static void a_session_that_comes_late_meets_a_recheck(void **state)
+{
+	struct world *world = *state;
+	struct recheck *recheck = world->broker.recheck;
+	struct admin_client client = { 0 };
+
+	world->config.crls.recheck = CONFIG_RECHECK_ON_CHANGE;
+	assert_int_equal(begin(world, NULL), 0);
+	recheck_late(&world->broker, add(world, &world->chain));
+	go_on(world);
+	assert_int_equal(recheck->n_sent, 1);
+	assert_false(recheck->again);
+	judge(world);
+	go_on(world);
+	assert_false(recheck->running);
+	assert_int_equal(begin(world, &client), 0);
+	recheck->dry_run = true;
+	recheck_late(&world->broker, add(world, &world->chain));
+	go_on(world);
+	assert_true(recheck->again);
+	recheck_forget(&world->broker, &client);
+	/* What is due is not forgotten for another's recheck. */
+	recheck_lost(&world->handshaker);
+	assert_int_equal(begin(world, &client), 0);
+	assert_true(recheck->again);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -243,6 +291,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_client_that_does_not_read_is_told_no_more, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(a_turn_looks_at_some_sessions, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_session_that_comes_late_is_judged, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_session_that_comes_late_meets_a_recheck, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests_name("unit/recheck", tests, NULL, NULL);
