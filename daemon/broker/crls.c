@@ -151,6 +151,8 @@ static void job_commit(struct broker *broker, int fd)
 	crls->sources = job->sources;
 	job->sources = sources;
 	look_at_ends(broker);
+	if (job->again)
+		crls->again_ms = broker->loop.now_ms + AGAIN_MS;
 	log_line(broker, CONFIG_LOG_INFO, "crls: %zu in force, %zu files read in %" PRIu64 " ms",
 		 set.n_rows, job->n_read, loop_clock_ms() - job->began_ms);
 	job_end(broker);
@@ -206,8 +208,9 @@ static void load_next(struct broker *broker)
 	source = &job->sources.items[job->at];
 	old = crl_sources_find(&broker->crls->sources, source->path, source->uri);
 	fd = crl_source_open(source, old);
-	if (fd == -2)
+	if (fd < -1)
 		tell_problem(broker, source);
+	job->again |= fd == -3;
 	job->n_read += fd >= 0;
 	job->sent = fd >= 0;
 	r = send_source(broker, source, fd);
@@ -233,7 +236,7 @@ static void take_taken(struct broker *broker, struct wire_reader reader, uint32_
 	struct crl_job *job = &broker->crls->job;
 	char text[CRLS_MAX_PROBLEM] = "";
 	struct crl_source *source;
-	uint64_t n = 0;
+	uint64_t n = 0, code = 0;
 	struct attr attr;
 
 	if (job->phase != CRLS_LOAD || id != job->at || job->at >= job->sources.n) {
@@ -244,10 +247,16 @@ static void take_taken(struct broker *broker, struct wire_reader reader, uint32_
 	while (wire_next(&reader, &attr) == 1) {
 		if (attr.type == ATTR_COUNT)
 			attr_u64(&attr, &n);
+		else if (attr.type == ATTR_ERROR)
+			attr_u64(&attr, &code);
 		else if (attr.type == ATTR_TEXT)
 			attr_text(&attr, text, sizeof(text));
 	}
 	source->n = n < CRL_SET_MAX ? n : CRL_SET_MAX;
+	if (code == SLUICE_E_NOMEM) {
+		crl_source_untried(source);
+		job->again = true;
+	}
 	if (job->sent && source->kind == CRL_ADDED && text[0] && !n) {
 		snprintf(broker->crls->text, sizeof(broker->crls->text), "%s: %.200s", source->path,
 			 text);

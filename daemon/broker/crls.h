@@ -52,11 +52,14 @@ int crl_sources_plan(struct crl_sources *ret_sources, const struct crl_sources *
 		     const struct config *config, int *ret_err);
 
 /*
- * crl_source_open() opens a file that is to be read. Returns its descriptor, -1: it is as it was, or -2 with
- * the reason in source->problem.
+ * crl_source_open() opens a file that is to be read. Returns its descriptor, -1: it is as it was, or with the
+ * reason in source->problem -2, and -3 for a shortage of the moment: the next job tries it again.
  */
 int crl_source_open(struct crl_source *source, const struct crl_source *old);
 void crl_source_problem(struct crl_source *source, const char *text);
+
+/* crl_source_untried() has the next job read it, whatever its stamp says. */
+void crl_source_untried(struct crl_source *source);
 
 /* --- crl-watch.c ------------------------------------------------------------------------------------ */
 
@@ -91,6 +94,7 @@ struct crl_job {
 	pid_t pid;            /* 0: it does not run */
 	uint64_t began_ms, heard_ms;
 	size_t n_read;
+	bool again; /* something could not be had: the next job comes soon */
 };
 
 struct crls {
