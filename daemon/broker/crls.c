@@ -147,6 +147,7 @@ static void job_commit(struct broker *broker, int fd)
 				 "crls: %.*s: its next update was over when it was read",
 				 (int)set.rows[i].path.len, crl_set_bytes(&set, &set.rows[i].path));
 	take_set(broker, &set, fd);
+	crls->unwritten = false; /* what is deleted waits for the end of a job */
 	sources = crls->sources;
 	crls->sources = job->sources;
 	job->sources = sources;
@@ -257,9 +258,10 @@ static void take_taken(struct broker *broker, struct wire_reader reader, uint32_
 		crl_source_untried(source);
 		job->again = true;
 	}
-	if (job->sent && source->kind == CRL_ADDED && text[0] && !n) {
+	if (job->sent && source->kind == CRL_ADDED && text[0])
 		snprintf(broker->crls->text, sizeof(broker->crls->text), "%s: %.200s", source->path,
 			 text);
+	if (job->sent && source->kind == CRL_ADDED && text[0] && !n) {
 		drop_source(job);
 		load_next(broker);
 		return;
@@ -368,7 +370,7 @@ static void begin(struct broker *broker)
 	crls->text[0] = '\0';
 	job->began_ms = loop_clock_ms();
 	job->phase = CRLS_LOOK;
-	job->changed = crls->asked.n || crls->deleted;
+	job->changed = crls->asked.n || crls->unwritten;
 	crls->deleted = false;
 	r = crl_sources_plan(&job->sources, &crls->sources, broker->config, &err);
 	if (r == 0)
@@ -459,6 +461,7 @@ size_t crls_delete(struct broker *broker, const char *what)
 		n++;
 	}
 	broker->crls->deleted |= n != 0;
+	broker->crls->unwritten |= n != 0;
 	return n;
 }
 

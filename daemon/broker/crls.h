@@ -107,7 +107,8 @@ struct crls {
 	struct crl_sources asked; /* to be added: the next job has them */
 	struct crl_watch changes;
 	bool look;          /* a job is due */
-	bool deleted;       /* something was: the set has to be written without it */
+	bool deleted;       /* something was: a job is due */
+	bool unwritten;     /* ... and the set in force has it still */
 	uint64_t again_ms;  /* something could not be had: look again then; 0: no */
 	uint64_t jobs;      /* that ended, well or not */
 	char text[300];     /* what was wrong with what the last one should add; "": nothing */
