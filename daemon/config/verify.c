@@ -334,6 +334,12 @@ static int check_service(struct parse *p, const struct node *where,
 		return parse_fail(p, SLUICE_E_OPTION_CONFLICT, where->place,
 				  "verify_socket: nobody is asked about a client without a "
 				  "certificate; set fail_if_no_peer_cert to true");
+	if (role == SLUICE_CLIENT && !option_number(options, SLUICE_OPT_VERIFY, role))
+		return parse_fail(
+			p, SLUICE_E_OPTION_CONFLICT, where->place,
+			"verify_socket: a client with verify_none accepts whatever is "
+			"wrong, and what it would ask about proves nothing; set verify to "
+			"verify_peer");
 	return 0;
 }
 
