@@ -61,6 +61,7 @@ static void crls_fail(struct broker *broker, const char *text)
 	log_line(broker, CONFIG_LOG_ERROR, "crls: nothing changes: %s", text);
 	snprintf(crls->text, sizeof(crls->text), "%s", text);
 	crls->again_ms = broker->loop.now_ms + AGAIN_MS;
+	crls->untried = true; /* whatever ended it may have been there before */
 	job_end(broker);
 }
 
@@ -358,6 +359,15 @@ static int add_asked(struct crls *crls, struct crl_sources *sources)
 	return 0;
 }
 
+static void forget_stamps(struct crls *crls)
+{
+	size_t i;
+
+	for (i = 0; crls->untried && i < crls->job.sources.n; i++)
+		crl_source_untried(&crls->job.sources.items[i]);
+	crls->untried = false;
+}
+
 static void begin(struct broker *broker)
 {
 	struct crls *crls = broker->crls;
@@ -385,6 +395,7 @@ static void begin(struct broker *broker)
 		crls->again_ms = broker->loop.now_ms + AGAIN_MS;
 	}
 	job->changed |= job->sources.n != crls->sources.n;
+	forget_stamps(crls);
 }
 
 /* Some files at a time: has any changed since it was tried? */
@@ -433,6 +444,7 @@ uint32_t crls_generation(const struct broker *broker)
 void crls_reload(struct broker *broker)
 {
 	crl_watch_config(broker);
+	broker->crls->untried |= broker->reload.all_now;
 	broker->crls->look = true;
 }
 

@@ -107,6 +107,7 @@ struct crls {
 	struct crl_sources asked; /* to be added: the next job has them */
 	struct crl_watch changes;
 	bool look;          /* a job is due */
+	bool untried;       /* the next one reads every file, whatever its stamp says */
 	bool deleted;       /* something was: a job is due */
 	bool unwritten;     /* ... and the set in force has it still */
 	uint64_t again_ms;  /* something could not be had: look again then; 0: no */

@@ -163,6 +163,19 @@ large() {
   [ $((after - before)) -lt 4096 ] && [ "$(cat "$work/longest")" -lt 500 ]
 }
 
+# What looks as it was is read again where no file is trusted to be, and after a job that failed.
+read_again() {
+  local before
+  jobs_done() { [ "$(grep -c 'in force, [0-9]* files read' "$work/sluiced.log")" -gt "$before" ]; }
+  before=$(grep -c 'in force, [0-9]* files read' "$work/sluiced.log")
+  mv "$dir/wrong.pem" "$work/wrong.pem"
+  await 5 jobs_done && ctl reload >"$work/out" || return 1
+  before=$(grep -c 'in force, [0-9]* files read' "$work/sluiced.log")
+  ctl reload >"$work/out" && ! jobs_done || { say "a file that is as it was is read"; return 1; }
+  ctl pem clear >"$work/out" && jobs_done && in_force 1 || return 1
+  tail -n 5 "$work/sluiced.log" | grep -q '1 in force, 1 files read'
+}
+
 # kill_loader FILE: touches it, unless it is "", and kills the sluice-crls that comes; it lives for milliseconds, and
 # no other child is started meanwhile.
 kill_loader() {
@@ -191,16 +204,25 @@ crashes() {
   stays_out bad && gets_in third && in_force 1
 }
 
-# A list that is deleted is gone even if the job that should write the set without it fails.
-deleted_at_last() {
+# delete_and_kill: adds a list and deletes it, and kills the loader then. Fails if that one was faster.
+delete_and_kill() {
   local killer
-  cp "$dir/large.crl" "$work/more.crl"
   ctl crl add "$work/more.crl" --uri http://crl.test/2 >"$work/out" && in_force 2 || return 1
   kill_loader '' >"$work/killer" &
   killer=$!
   await 5 grep -qs ready "$work/killer" || return 1
-  ctl crl del http://crl.test/2 >"$work/out" 2>&1 && return 1
-  wait "$killer" || return 1
+  if ctl crl del http://crl.test/2 >"$work/out" 2>&1; then
+    kill "$killer"
+    wait "$killer"
+    return 1
+  fi
+  wait "$killer"
+}
+
+# A list that is deleted is gone even if the job that should write the set without it fails.
+deleted_at_last() {
+  cp "$dir/large.crl" "$work/more.crl"
+  await 5 delete_and_kill || { say "no loader is killed: $(cat "$work/out")"; return 1; }
   grep -q 'it is in force until that is tried again' "$work/out" && in_force 2 || { say "$(cat "$work/out")"; return 1; }
   touch "$dir/large.crl"
   await 5 in_force 1
@@ -211,7 +233,7 @@ prepare_ca
 for name in bad late third; do new_client "$name"; done
 revoke bad keyCompromise
 issue "$crl"
-ktap_plan 11
+ktap_plan 12
 # test: crl_check without revocation lists is refused
 attempt "crl_check without revocation lists is refused" refused_without
 # test: a file that is wrong is refused at the start
@@ -233,6 +255,8 @@ attempt "a directory, and another section at a reload" reload_section
 attempt "CR_11_CR_13_lists_added_and_deleted_by_hand" by_hand
 # test: a large list holds up nobody
 attempt "a large list holds up nobody" large
+# test: files are read again when no file is trusted
+attempt "files are read again when no file is trusted" read_again
 # test: a loader that is killed changes nothing
 attempt "a loader that is killed changes nothing" crashes
 # test: a list that is deleted when the loader is killed
