@@ -219,6 +219,26 @@ delete_and_kill() {
   wait "$killer"
 }
 
+# clear_and_kill: a reload that reads all lists, whose loader is killed. Fails if that one was faster.
+clear_and_kill() {
+  local killer
+  kill_loader '' >"$work/killer" &
+  killer=$!
+  await 5 grep -qs ready "$work/killer" || return 1
+  if ctl pem clear >"$work/out" 2>&1; then
+    kill "$killer"
+    wait "$killer"
+    return 1
+  fi
+  wait "$killer"
+}
+
+reload_tells() {
+  await 5 clear_and_kill || { say "no loader is killed: $(cat "$work/out")"; return 1; }
+  grep -q 'the configuration is new; revocation lists are as they were: sluice-crls has ended' "$work/out" || { say "$(cat "$work/out")"; return 1; }
+  ctl pem clear >"$work/out" && in_force 1
+}
+
 # A list that is deleted is gone even if the job that should write the set without it fails.
 deleted_at_last() {
   cp "$dir/large.crl" "$work/more.crl"
@@ -233,7 +253,7 @@ prepare_ca
 for name in bad late third; do new_client "$name"; done
 revoke bad keyCompromise
 issue "$crl"
-ktap_plan 12
+ktap_plan 13
 # test: crl_check without revocation lists is refused
 attempt "crl_check without revocation lists is refused" refused_without
 # test: a file that is wrong is refused at the start
@@ -261,4 +281,6 @@ attempt "files are read again when no file is trusted" read_again
 attempt "a loader that is killed changes nothing" crashes
 # test: a list that is deleted when the loader is killed
 attempt "a list that is deleted when the loader is killed" deleted_at_last
+# test: a reload tells that its revocation lists are not in force
+attempt "a reload tells that its revocation lists are not in force" reload_tells
 exit "$ktap_failed"
