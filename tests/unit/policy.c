@@ -23,7 +23,6 @@
 static const struct policy sample = {
 	.accept = BIT(EXPIRED) | BIT(HOSTNAME),
 	.warn = BIT(HOSTNAME),
-	.ask = BIT(EXPIRED),
 	.asks = true,
 	.send_chain = true,
 	.timeout_ms = 1234,
@@ -42,7 +41,6 @@ static void a_policy_arrives_as_it_was(void **state)
 	assert_true(policy_read(&policy, buf, len));
 	assert_int_equal(policy.accept, sample.accept);
 	assert_int_equal(policy.warn, sample.warn);
-	assert_int_equal(policy.ask, sample.ask);
 	assert_true(policy.asks && policy.send_chain);
 	assert_int_equal(policy.timeout_ms, 1234);
 	assert_int_equal(policy.service, sample.service);
@@ -180,7 +178,6 @@ static void hosts_have_those_of_their_profile_or_their_own(void **state)
 
 	assert_true(config_verify_policy(&hosts[0].verify, true, "p", &policy));
 	assert_int_equal(policy.accept, BIT(EXPIRED) | BIT(NOT_YET));
-	assert_int_equal(policy.ask, BIT(NOT_YET));
 	assert_true(policy.asks && policy.send_chain);
 	assert_int_equal(policy.timeout_ms, 2000);
 	assert_int_equal(policy.service, decision_service_id("/d.sock", 2000, 256));
@@ -194,7 +191,6 @@ static void hosts_have_those_of_their_profile_or_their_own(void **state)
 	assert_false(config_verify_policy(&hosts[3].verify, false, "p", &policy));
 	config_verify_policy(&hosts[4].verify, true, "p", &policy);
 	assert_int_equal(policy.service, decision_service_id("/e.sock", 1, 2));
-	assert_int_equal(policy.ask, 0);
 	assert_false(policy.send_chain);
 	config_free(config);
 }
