@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What changes the daemon: accepting, configuration, the log, its end. */
 #include "broker/admin.h"
+#include "broker/crls.h"
 
 /* A closed listener refuses at once: who balances load finds out, and nobody waits for nothing. */
 static void drain(struct broker *broker)
@@ -71,6 +72,10 @@ bool admin_reload(struct admin_client *client)
 		return false;
 	if (reload->failed)
 		admin_refuse(client, "config", "%s", reload->text);
+	else if (client->broker->crls->text[0])
+		admin_refuse(client, "crl",
+			     "the configuration is new; revocation lists are as they were: %s",
+			     client->broker->crls->text);
 	else
 		admin_done(client, NULL);
 	return true;

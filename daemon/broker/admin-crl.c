@@ -118,13 +118,16 @@ static bool list(struct admin_client *client)
 
 /* --- add and delete --------------------------------------------------------------------------------- */
 
+/* What is deleted stays so: without it the set is written as soon as that can be. */
 static bool finish(struct admin_client *client, const char *fact)
 {
 	const struct crls *crls = client->broker->crls;
 	struct json_object *facts;
 
 	if (crls->text[0]) {
-		admin_refuse(client, "crl", "%s; nothing has changed", crls->text);
+		admin_refuse(client, "crl", "%s; %s", crls->text,
+			     crls->unwritten ? "it is in force until that is tried again"
+					     : "nothing has changed");
 		return true;
 	}
 	facts = json_object_new_object();

@@ -57,12 +57,16 @@ static bool finish(struct admin_client *client)
 	return true;
 }
 
+/* It waits for revocation lists that are under way: their set is the one to judge by. */
 bool admin_recheck(struct admin_client *client)
 {
 	struct recheck *recheck = client->broker->recheck;
 	struct admin_job *job = &client->job;
 
 	if (!job->at) {
+		job->parked = crls_busy(client->broker);
+		if (job->parked)
+			return false;
 		if (recheck_begin(client->broker, &job->request, client) < 0) {
 			admin_refuse(client, "busy", "a recheck is under way; try again");
 			return true;

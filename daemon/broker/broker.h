@@ -80,6 +80,9 @@ void crls_tick(struct broker *broker);
 void crls_give(struct broker *broker, const struct handshaker *handshaker);
 void crls_changed(struct broker *broker);
 
+/* crls_generation() tells of the set in force how many there were before it. */
+uint32_t crls_generation(const struct broker *broker);
+
 /* --- sessions verified again (recheck.c, chains.c; recheck.h has the inside) -------------------- */
 
 struct chains;
@@ -89,15 +92,22 @@ int recheck_open(struct broker *broker);
 void recheck_close(struct broker *broker);
 void recheck_tick(struct broker *broker);
 
+/*
+ * recheck_late() is for a session whose handshake is over, and may have been verified by an earlier set of CRLs:
+ * a scan may be past it. With recheck: on_change it is judged; so it is by a recheck that is under way.
+ */
+void recheck_late(struct broker *broker, const struct session *session);
+
 /* recheck_go_on() does what can be done now. */
 void recheck_go_on(struct broker *broker);
 
 /*
  * recheck_judged() takes a verdict: NULL, or why its handshaker is not to be believed. recheck_lost() is for
- * a handshaker that has died.
+ * a handshaker that has died. recheck_waits() tells for how many milliseconds one owes its oldest verdict.
  */
 const char *recheck_judged(struct handshaker *handshaker, uint32_t id, struct wire_reader reader);
 void recheck_lost(struct handshaker *handshaker);
+uint64_t recheck_waits(const struct handshaker *handshaker);
 
 /* chain_keep() keeps the chain of a new session, as far as there is room; chain_drop() is for its end. */
 void chain_keep(struct broker *broker, struct session *session, struct wire_reader reader);

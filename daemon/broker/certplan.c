@@ -72,20 +72,20 @@ static int plan_cert(struct broker *broker, const struct source *source,
 	struct cert_job *job = &broker->certs->job;
 	const struct sluice_options *secret =
 		option_is_set(opts, SLUICE_OPT_PASSWORD) ? opts : source->opts;
-	struct cert *cert, *known, *old;
+	struct cert *cert, *shared, *known, *old;
 
 	cert = cert_new(broker, option_text(opts, SLUICE_OPT_CERTFILE),
 			option_text(opts, SLUICE_OPT_KEYFILE),
 			option_text(secret, SLUICE_OPT_PASSWORD));
 	if (!cert)
 		return no_memory(broker);
-	known = cert_set_find(job->set, cert);
+	known = shared = cert_set_find(job->set, cert);
 	old = cert_set_find(broker->certs->set, cert);
 	if (!known && old && job->kind != CERT_RESTART &&
 	    (job->kind == CERT_RESCAN || (trusts_stamps(broker) && cert_is_fresh(old))))
 		known = old;
 	source->list->certs[source->list->n++] = known ? known : cert;
-	if ((!known || known == old) && cert_set_add(job->set, known ? known : cert) < 0) {
+	if (!shared && cert_set_add(job->set, known ? known : cert) < 0) {
 		cert_unref(cert);
 		return no_memory(broker);
 	}

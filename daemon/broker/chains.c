@@ -14,13 +14,14 @@
 
 #define ATTR_HEAD 4
 
+/* A reload may have come since the handshake began: an index of then says nothing now. Listeners stay. */
 static const char *profile_of(const struct broker *broker, const struct session *session)
 {
 	const struct config *config = broker->config;
-	size_t profile = session->upgrade ? session->upgrade->profile
-					  : config->listeners[session->listener].profile;
 
-	return config->profiles[profile].name;
+	if (session->upgrade)
+		return session->upgrade->request.profile;
+	return config->profiles[config->listeners[session->listener].profile].name;
 }
 
 static size_t measure(struct wire_reader reader, SHA256_CTX *sha)

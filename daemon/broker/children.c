@@ -28,6 +28,7 @@
 #define WATCH_MS 200
 #define DECISION_MS 1000 /* more than a service has: for the way */
 #define HANG_MS 700      /* beyond the longest handshake_timeout, and without a word */
+#define VERDICT_MS 30000 /* within which a chain is judged, whatever else it says */
 
 int children_pair(int pair[2])
 {
@@ -236,6 +237,7 @@ int children_handshake(struct broker *broker, struct session *session, int fd)
 	if (r < 0)
 		return r;
 	session->handshaker = best;
+	session->crls = crls_generation(broker);
 	best->in_progress++;
 	broker->in_progress++;
 	LIST_INSERT_HEAD(&best->sessions, session, of_owner);
@@ -313,9 +315,14 @@ static bool hangs(const struct handshaker *handshaker)
 {
 	const struct broker *broker = handshaker->broker;
 	const struct session *session;
+	uint64_t waits = recheck_waits(handshaker);
 
+	if (waits > VERDICT_MS)
+		return true;
 	if (broker->loop.now_ms - handshaker->heard_ms <= HANG_MS)
 		return false;
+	if (waits > broker->handshake_ms + HANG_MS)
+		return true;
 	LIST_FOREACH(session, &handshaker->sessions, of_owner)
 	if (broker->loop.now_ms - session->accepted_ms > broker->handshake_ms + HANG_MS)
 		return true;
@@ -323,8 +330,8 @@ static bool hangs(const struct handshaker *handshaker)
 }
 
 /*
- * Handshakers keep the time of their handshakes; one that does not, and says nothing at all, has stopped or
- * turns in a circle. One that has much to do is late as well, but says so (MSG_READY).
+ * Handshakers keep the time of their handshakes; one that does not, or owes a verdict as long, and says nothing
+ * at all, has stopped or turns in a circle. One that has much to do is late as well, but says so (MSG_READY).
  * If it was us who were late, there may be much that they have said: another round.
  */
 static void look_for_hanging(struct broker *broker)

@@ -181,13 +181,24 @@ void crl_source_problem(struct crl_source *source, const char *text)
 	source->problem = text ? strdup(text) : NULL;
 }
 
+/* Of the moment: the file may be as good as any. */
+static bool is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
+void crl_source_untried(struct crl_source *source)
+{
+	source->tried = (struct stamp){ 0 };
+}
+
 /* Not blocking: what is named may be a FIFO by mistake. */
 int crl_source_open(struct crl_source *source, const struct crl_source *old)
 {
 	const char *wrong = NULL;
 	struct stamp now;
 	struct stat st;
-	int fd;
+	int fd, err = 0;
 
 	if (source->kind == CRL_ADDED) {
 		fd = source->fd;
@@ -199,16 +210,19 @@ int crl_source_open(struct crl_source *source, const struct crl_source *old)
 		return -1;
 	fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0 || fstat(fd, &st))
-		wrong = strerror(errno);
+		err = errno;
 	else if (!S_ISREG(st.st_mode))
 		wrong = "not a file";
-	if (!wrong) {
+	if (!err && !wrong) {
 		stamp_of(&source->tried, fd);
 		return fd;
 	}
 	if (fd >= 0)
 		close(fd);
 	source->tried = now;
-	crl_source_problem(source, wrong);
-	return -2;
+	crl_source_problem(source, err ? strerror(err) : wrong);
+	if (!is_shortage(err))
+		return -2;
+	crl_source_untried(source);
+	return -3;
 }

@@ -61,6 +61,7 @@ static void crls_fail(struct broker *broker, const char *text)
 	log_line(broker, CONFIG_LOG_ERROR, "crls: nothing changes: %s", text);
 	snprintf(crls->text, sizeof(crls->text), "%s", text);
 	crls->again_ms = broker->loop.now_ms + AGAIN_MS;
+	crls->untried = true; /* whatever ended it may have been there before */
 	job_end(broker);
 }
 
@@ -147,10 +148,13 @@ static void job_commit(struct broker *broker, int fd)
 				 "crls: %.*s: its next update was over when it was read",
 				 (int)set.rows[i].path.len, crl_set_bytes(&set, &set.rows[i].path));
 	take_set(broker, &set, fd);
+	crls->unwritten = false; /* what is deleted waits for the end of a job */
 	sources = crls->sources;
 	crls->sources = job->sources;
 	job->sources = sources;
 	look_at_ends(broker);
+	if (job->again)
+		crls->again_ms = broker->loop.now_ms + AGAIN_MS;
 	log_line(broker, CONFIG_LOG_INFO, "crls: %zu in force, %zu files read in %" PRIu64 " ms",
 		 set.n_rows, job->n_read, loop_clock_ms() - job->began_ms);
 	job_end(broker);
@@ -206,8 +210,9 @@ static void load_next(struct broker *broker)
 	source = &job->sources.items[job->at];
 	old = crl_sources_find(&broker->crls->sources, source->path, source->uri);
 	fd = crl_source_open(source, old);
-	if (fd == -2)
+	if (fd < -1)
 		tell_problem(broker, source);
+	job->again |= fd == -3;
 	job->n_read += fd >= 0;
 	job->sent = fd >= 0;
 	r = send_source(broker, source, fd);
@@ -233,7 +238,7 @@ static void take_taken(struct broker *broker, struct wire_reader reader, uint32_
 	struct crl_job *job = &broker->crls->job;
 	char text[CRLS_MAX_PROBLEM] = "";
 	struct crl_source *source;
-	uint64_t n = 0;
+	uint64_t n = 0, code = 0;
 	struct attr attr;
 
 	if (job->phase != CRLS_LOAD || id != job->at || job->at >= job->sources.n) {
@@ -244,13 +249,20 @@ static void take_taken(struct broker *broker, struct wire_reader reader, uint32_
 	while (wire_next(&reader, &attr) == 1) {
 		if (attr.type == ATTR_COUNT)
 			attr_u64(&attr, &n);
+		else if (attr.type == ATTR_ERROR)
+			attr_u64(&attr, &code);
 		else if (attr.type == ATTR_TEXT)
 			attr_text(&attr, text, sizeof(text));
 	}
 	source->n = n < CRL_SET_MAX ? n : CRL_SET_MAX;
-	if (job->sent && source->kind == CRL_ADDED && text[0] && !n) {
+	if (code == SLUICE_E_NOMEM) {
+		crl_source_untried(source);
+		job->again = true;
+	}
+	if (job->sent && source->kind == CRL_ADDED && text[0])
 		snprintf(broker->crls->text, sizeof(broker->crls->text), "%s: %.200s", source->path,
 			 text);
+	if (job->sent && source->kind == CRL_ADDED && text[0] && !n) {
 		drop_source(job);
 		load_next(broker);
 		return;
@@ -347,6 +359,15 @@ static int add_asked(struct crls *crls, struct crl_sources *sources)
 	return 0;
 }
 
+static void forget_stamps(struct crls *crls)
+{
+	size_t i;
+
+	for (i = 0; crls->untried && i < crls->job.sources.n; i++)
+		crl_source_untried(&crls->job.sources.items[i]);
+	crls->untried = false;
+}
+
 static void begin(struct broker *broker)
 {
 	struct crls *crls = broker->crls;
@@ -359,7 +380,7 @@ static void begin(struct broker *broker)
 	crls->text[0] = '\0';
 	job->began_ms = loop_clock_ms();
 	job->phase = CRLS_LOOK;
-	job->changed = crls->asked.n || crls->deleted;
+	job->changed = crls->asked.n || crls->unwritten;
 	crls->deleted = false;
 	r = crl_sources_plan(&job->sources, &crls->sources, broker->config, &err);
 	if (r == 0)
@@ -374,6 +395,7 @@ static void begin(struct broker *broker)
 		crls->again_ms = broker->loop.now_ms + AGAIN_MS;
 	}
 	job->changed |= job->sources.n != crls->sources.n;
+	forget_stamps(crls);
 }
 
 /* Some files at a time: has any changed since it was tried? */
@@ -414,9 +436,15 @@ bool crls_busy(const struct broker *broker)
 	return crls->look || crls->deleted || crls->asked.n || crls->job.phase != CRLS_IDLE;
 }
 
+uint32_t crls_generation(const struct broker *broker)
+{
+	return (uint32_t)broker->crls->generation;
+}
+
 void crls_reload(struct broker *broker)
 {
 	crl_watch_config(broker);
+	broker->crls->untried |= broker->reload.all_now;
 	broker->crls->look = true;
 }
 
@@ -445,6 +473,7 @@ size_t crls_delete(struct broker *broker, const char *what)
 		n++;
 	}
 	broker->crls->deleted |= n != 0;
+	broker->crls->unwritten |= n != 0;
 	return n;
 }
 

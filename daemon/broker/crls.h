@@ -52,11 +52,14 @@ int crl_sources_plan(struct crl_sources *ret_sources, const struct crl_sources *
 		     const struct config *config, int *ret_err);
 
 /*
- * crl_source_open() opens a file that is to be read. Returns its descriptor, -1: it is as it was, or -2 with
- * the reason in source->problem.
+ * crl_source_open() opens a file that is to be read. Returns its descriptor, -1: it is as it was, or with the
+ * reason in source->problem -2, and -3 for a shortage of the moment: the next job tries it again.
  */
 int crl_source_open(struct crl_source *source, const struct crl_source *old);
 void crl_source_problem(struct crl_source *source, const char *text);
+
+/* crl_source_untried() has the next job read it, whatever its stamp says. */
+void crl_source_untried(struct crl_source *source);
 
 /* --- crl-watch.c ------------------------------------------------------------------------------------ */
 
@@ -91,6 +94,7 @@ struct crl_job {
 	pid_t pid;            /* 0: it does not run */
 	uint64_t began_ms, heard_ms;
 	size_t n_read;
+	bool again; /* something could not be had: the next job comes soon */
 };
 
 struct crls {
@@ -103,7 +107,9 @@ struct crls {
 	struct crl_sources asked; /* to be added: the next job has them */
 	struct crl_watch changes;
 	bool look;          /* a job is due */
-	bool deleted;       /* something was: the set has to be written without it */
+	bool untried;       /* the next one reads every file, whatever its stamp says */
+	bool deleted;       /* something was: a job is due */
+	bool unwritten;     /* ... and the set in force has it still */
 	uint64_t again_ms;  /* something could not be had: look again then; 0: no */
 	uint64_t jobs;      /* that ended, well or not */
 	char text[300];     /* what was wrong with what the last one should add; "": nothing */

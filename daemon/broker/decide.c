@@ -21,7 +21,6 @@
 #define SMALL_LEN 256
 #define HEAD_LEN 1024
 #define MAX_OUT (4 << 20) /* bytes that a service has not read */
-#define MAX_READS 16      /* of one service, before somebody else has a turn */
 #define FIRST_BACKOFF_MS 100
 #define MAX_BACKOFF_MS 5000
 
@@ -46,8 +45,9 @@ struct decider {
 	size_t n;
 	uint64_t last; /* question's number */
 	uint64_t retry_ms;
-	unsigned int n_failed; /* connections, one after the other */
-	char *out;             /* what waits to be read by it */
+	unsigned int n_failed;  /* connections, one after the other */
+	unsigned int n_unasked; /* answers to no question, one after the other */
+	char *out;              /* what waits to be read by it */
 	size_t out_len, out_size;
 	size_t in_len;
 	char in[DECISION_MAX_ANSWER + 1];
@@ -135,6 +135,7 @@ static void disconnect(struct decider *decider, const char *why)
 	}
 	decider->watch.fd = -1;
 	decider->out_len = decider->in_len = 0;
+	decider->n_unasked = 0;
 	decider->retry_ms = broker->loop.now_ms + (FIRST_BACKOFF_MS << decider->n_failed);
 	if (decider->retry_ms > broker->loop.now_ms + MAX_BACKOFF_MS)
 		decider->retry_ms = broker->loop.now_ms + MAX_BACKOFF_MS;
@@ -170,25 +171,31 @@ static bool flush(struct decider *decider)
 	return false;
 }
 
-/* Answers to what is not asked any more, or never was, are passed over. */
-static void take_answer(struct decider *decider, const struct decision *decision)
+/*
+ * Answers to what is not asked any more, or never was, are passed over: as many as there may be questions.
+ * Returns false: the connection has ended.
+ */
+static bool take_answer(struct decider *decider, const struct decision *decision)
 {
 	struct question *question;
 
 	TAILQ_FOREACH(question, &decider->questions, in_decider)
-	{
-		if (question->number != decision->question)
-			continue;
-		decider->n_failed = 0;
+	if (question->number >= decision->question)
+		break;
+	if (question && question->number == decision->question) {
+		decider->n_failed = decider->n_unasked = 0;
 		settle(question, decision);
-		return;
+		return true;
 	}
 	log_line(decider->broker, CONFIG_LOG_DEBUG,
 		 "the decision service at %s answers what it is not asked", decider->path);
+	if (decider->n_unasked++ < decider->max)
+		return true;
+	disconnect(decider, "it answers what it is not asked");
+	return false;
 }
 
-/* Returns false: the connection has ended. */
-static bool take_lines(struct decider *decider)
+static void take_lines(struct decider *decider)
 {
 	struct decision decision;
 	size_t len, at = 0;
@@ -200,40 +207,36 @@ static bool take_lines(struct decider *decider)
 		wrong = decision_parse(&decision, decider->in + at, len);
 		if (wrong) {
 			disconnect(decider, wrong);
-			return false;
+			return;
 		}
-		take_answer(decider, &decision);
+		if (!take_answer(decider, &decision))
+			return;
 		at += len + 1;
 	}
 	decider->in_len -= at;
 	memmove(decider->in, decider->in + at, decider->in_len);
-	if (decider->in_len < sizeof(decider->in))
-		return true;
-	disconnect(decider, "its line is too long");
-	return false;
+	if (decider->in_len == sizeof(decider->in))
+		disconnect(decider, "its line is too long");
 }
 
 static void decider_ready(struct watch *watch, uint32_t events)
 {
 	struct decider *decider = (struct decider *)watch;
 	ssize_t n;
-	int i;
 
 	if ((events & EPOLLOUT) && !flush(decider))
 		return;
-	for (i = 0; i < MAX_READS; i++) {
-		n = recv(watch->fd, decider->in + decider->in_len,
-			 sizeof(decider->in) - decider->in_len, MSG_DONTWAIT);
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-			return;
-		if (n <= 0) {
-			disconnect(decider, n ? strerror(errno) : "it has closed the connection");
-			return;
-		}
-		decider->in_len += (size_t)n;
-		if (!take_lines(decider))
-			return;
+	/* Once: others have a turn before it is read again. */
+	n = recv(watch->fd, decider->in + decider->in_len, sizeof(decider->in) - decider->in_len,
+		 MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return;
+	if (n <= 0) {
+		disconnect(decider, n ? strerror(errno) : "it has closed the connection");
+		return;
 	}
+	decider->in_len += (size_t)n;
+	take_lines(decider);
 }
 
 /* A local socket is connected at once, or its queue is full. Returns false: there is no service. */
@@ -437,17 +440,6 @@ static void decider_free(struct decider *decider)
 
 /* --- from outside ----------------------------------------------------------------------------- */
 
-/* It becomes part of a line: one that has an end in it would be two questions. */
-static bool is_one_line(const struct attr *body)
-{
-	size_t i;
-
-	for (i = 0; i < body->len; i++)
-		if (body->bytes[i] < ' ')
-			return false;
-	return body->len >= 2 && body->len <= DECISION_MAX_BODY;
-}
-
 const char *decide_ask(struct broker *broker, struct session *session, uint32_t id,
 		       struct wire_reader reader)
 {
@@ -464,7 +456,8 @@ const char *decide_ask(struct broker *broker, struct session *session, uint32_t 
 	}
 	if (session->asked)
 		return "a second question about a peer";
-	if (!is_one_line(&body))
+	/* What became two members, or two lines, would be asked in another session's name. */
+	if (body.len > DECISION_MAX_BODY || !decision_is_object(body.bytes, body.len))
 		return "a question that is none";
 	session->asked = true;
 	why = ask(find(broker, service), session, id, &body);

@@ -143,6 +143,9 @@ static void warn(const struct broker *broker, const struct session *session)
 static void established(struct broker *broker, struct session *session, struct wire_reader reader,
 			struct channel_fds *fds)
 {
+	bool late = session->crls != crls_generation(broker);
+	uint64_t id = session->id;
+
 	if (!take_back(broker, session, fds))
 		return;
 	if (!session_established(session, reader)) {
@@ -158,6 +161,9 @@ static void established(struct broker *broker, struct session *session, struct w
 			? session->pool
 			: choose_pool(&broker->config->listeners[session->listener], session),
 		reader);
+	session = late ? session_find(broker, id) : NULL;
+	if (session)
+		recheck_late(broker, session);
 }
 
 static void plain(struct broker *broker, struct session *session, struct wire_reader reader,

@@ -15,7 +15,7 @@
 
 #include "handover/messages.h"
 
-#define SCAN 4096   /* buckets of the table in one turn */
+#define SCAN 4096   /* buckets of the table, and sessions in them, in one turn */
 #define WINDOW 4    /* chains that a handshaker has at a time: about a millisecond */
 #define MAX_TRIES 2 /* of a chain that handshakers die of */
 #define PROGRESS_MS 1000
@@ -154,6 +154,7 @@ static bool give_one(struct broker *broker)
 	if (r < 0)
 		return false;
 	judge->handshaker = handshaker;
+	judge->sent_ms = broker->loop.now_ms;
 	judge->tries++;
 	handshaker->judging++;
 	TAILQ_REMOVE(&recheck->todo, judge, all);
@@ -220,6 +221,19 @@ void recheck_lost(struct handshaker *handshaker)
 	}
 }
 
+uint64_t recheck_waits(const struct handshaker *handshaker)
+{
+	const struct broker *broker = handshaker->broker;
+	const struct judge *judge;
+
+	if (!handshaker->judging)
+		return 0;
+	TAILQ_FOREACH(judge, &broker->recheck->sent, all)
+	if (judge->handshaker == handshaker)
+		return broker->loop.now_ms - judge->sent_ms;
+	return 0;
+}
+
 /* --- going through the table ------------------------------------------------------------------------ */
 
 static void consider(struct broker *broker, const struct session *session)
@@ -247,6 +261,13 @@ static void consider(struct broker *broker, const struct session *session)
 	TAILQ_INSERT_TAIL(&recheck->todo, judge, all);
 }
 
+/* A client that does not read makes its recheck wait, and not the broker. */
+static bool client_waits(const struct recheck *recheck)
+{
+	return recheck->client &&
+	       recheck->client->out_len - recheck->client->out_at > ADMIN_LOW_QUEUE;
+}
+
 static void scan(struct broker *broker)
 {
 	struct recheck *recheck = broker->recheck;
@@ -260,18 +281,16 @@ static void scan(struct broker *broker)
 			consider(broker, session);
 		return;
 	}
-	for (n = 0; n < SCAN && recheck->at < SESSION_BUCKETS && TAILQ_EMPTY(&recheck->todo); n++) {
+	for (n = 0; n < SCAN && recheck->at < SESSION_BUCKETS && TAILQ_EMPTY(&recheck->todo) &&
+		    !client_waits(recheck);
+	     n++) {
 		LIST_FOREACH(session, &broker->sessions.by_id[recheck->at], by_id)
-		consider(broker, session);
+		{
+			consider(broker, session);
+			n++;
+		}
 		recheck->at++;
 	}
-}
-
-/* A client that does not read makes its recheck wait, and not the broker. */
-static bool client_waits(const struct recheck *recheck)
-{
-	return recheck->client &&
-	       recheck->client->out_len - recheck->client->out_at > ADMIN_LOW_QUEUE;
 }
 
 static void finish(struct broker *broker)
@@ -317,7 +336,6 @@ int recheck_begin(struct broker *broker, const struct admin_request *request,
 	if (recheck->running || !TAILQ_EMPTY(&recheck->sent))
 		return -EBUSY;
 	recheck->running = true;
-	recheck->again = false;
 	recheck->client = client;
 	recheck->dry_run = request->dry_run;
 	recheck->filter = request->filter;
@@ -341,13 +359,31 @@ void recheck_forget(struct broker *broker, const struct admin_client *client)
 		judge_free(&recheck->todo, TAILQ_FIRST(&recheck->todo));
 }
 
-void crls_changed(struct broker *broker)
+static int begin_all(struct broker *broker)
 {
 	struct admin_request all = { 0 };
 
 	filter_parse(&all.filter, NULL);
-	if (recheck_begin(broker, &all, NULL) < 0)
-		broker->recheck->again = true;
+	return recheck_begin(broker, &all, NULL);
+}
+
+void crls_changed(struct broker *broker)
+{
+	broker->recheck->again = begin_all(broker) < 0;
+}
+
+/* Another one of all sessions follows where this one is not for all, or may close nothing. */
+void recheck_late(struct broker *broker, const struct session *session)
+{
+	bool on_change = broker->config->crls.recheck == CONFIG_RECHECK_ON_CHANGE;
+	struct recheck *recheck = broker->recheck;
+
+	if (on_change && !recheck->again && begin_all(broker) == 0)
+		recheck->at = SESSION_BUCKETS; /* all others were judged */
+	else if (on_change && (!recheck->running || recheck->client))
+		recheck->again = true;
+	if (recheck->running && !recheck->id && recheck->at > session->id % SESSION_BUCKETS)
+		consider(broker, session);
 }
 
 void recheck_tick(struct broker *broker)

@@ -37,6 +37,7 @@ struct judge {
 	uint64_t session;
 	uint32_t id;
 	const struct handshaker *handshaker; /* NULL: nobody has it */
+	uint64_t sent_ms;
 	unsigned int tries;
 };
 TAILQ_HEAD(judge_list, judge);

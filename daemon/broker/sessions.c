@@ -15,6 +15,7 @@
 #include "handover/state.h"
 
 #define MAX_SINCE_US 3600000000u
+#define MAX_IDENTITY 255 /* bytes */
 
 static size_t bucket(uint64_t key)
 {
@@ -252,6 +253,8 @@ static bool read_attr(struct session *session, const struct attr *attr)
 		session->alpn = strndup((const char *)attr->bytes, attr->len);
 		return session->alpn;
 	case ATTR_PEER_IDENTITY:
+		if (attr->len > MAX_IDENTITY)
+			return false;
 		free(session->identity);
 		session->identity = strndup((const char *)attr->bytes, attr->len);
 		return session->identity;

@@ -91,6 +91,7 @@ struct session {
 	bool asked;                /* there was a question */
 	uint32_t slot;             /* in the memory that outlives the broker, +1; 0: none */
 	int fd;                    /* until it is acknowledged, as @message */
+	uint32_t crls;             /* generation of the set that its handshaker had at the start */
 	struct traffic *rx, *tx;   /* the next keys come from these, until memory_keep() has them */
 	uint64_t rx_bytes, tx_bytes; /* as the worker or the kernel told last */
 	uint8_t *message;

@@ -109,6 +109,33 @@ const char *decision_parse(struct decision *ret, const char *line, size_t len)
 	return wrong;
 }
 
+/* What JSON has outside of strings: no comment, and no other kind of string, in which a brace is none. */
+static bool is_plain(uint8_t c)
+{
+	return c && strchr("{}[]:,0123456789+-.Etrufalsen", c);
+}
+
+bool decision_is_object(const uint8_t *text, size_t len)
+{
+	bool in_string = false, escaped = false;
+	size_t i, depth = 0;
+
+	if (!len || text[0] != '{')
+		return false;
+	for (i = 0; i < len; i++) {
+		if (text[i] < ' ' || (!in_string && text[i] != '"' && !is_plain(text[i])))
+			return false;
+		if (text[i] == '"' && !escaped)
+			in_string = !in_string;
+		else if (!in_string && text[i] == '{')
+			depth++;
+		else if (!in_string && text[i] == '}' && !--depth)
+			return i + 1 == len;
+		escaped = in_string && !escaped && text[i] == '\\';
+	}
+	return false;
+}
+
 uint64_t decision_service_id(const char *path, unsigned int timeout_ms, unsigned int questions)
 {
 	uint8_t digest[SHA256_DIGEST_LENGTH];

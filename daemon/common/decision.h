@@ -31,6 +31,12 @@ struct decision {
 const char *decision_parse(struct decision *ret, const char *line, size_t len);
 
 /*
+ * decision_is_object() tells whether a text that nobody has parsed can be a member of a line: whatever reads it
+ * as JSON finds one object, which begins and ends with it. What is in there may be wrong.
+ */
+bool decision_is_object(const uint8_t *text, size_t len);
+
+/*
  * decision_service_id() makes the number of a service of what the configuration says of it: the same in each
  * process, and after a reload.
  */

@@ -10,9 +10,9 @@
 /* struct head - what a written policy begins with; the profile's name and the extensions follow. */
 struct head {
 	uint32_t len; /* of all of it */
-	uint32_t flags, timeout_ms, profile_len, extensions_len;
-	uint32_t unused;
-	uint64_t accept, warn, ask, service;
+	uint16_t flags, timeout_ms;
+	uint32_t profile_len, extensions_len;
+	uint64_t accept, warn, service;
 };
 
 const char *policy_never_why(int reason)
@@ -55,12 +55,11 @@ size_t policy_write(const struct policy *policy, uint8_t *buf, size_t size)
 	size_t profile_len = strlen(policy->profile) + 1;
 	struct head head = {
 		.flags = (policy->asks ? FLAG_ASKS : 0) | (policy->send_chain ? FLAG_CHAIN : 0),
-		.timeout_ms = policy->timeout_ms,
+		.timeout_ms = (uint16_t)policy->timeout_ms,
 		.profile_len = (uint32_t)profile_len,
 		.extensions_len = (uint32_t)policy->extensions_len,
 		.accept = policy->accept,
 		.warn = policy->warn,
-		.ask = policy->ask,
 		.service = policy->service,
 	};
 	size_t len = sizeof(head) + profile_len + policy->extensions_len;
@@ -101,7 +100,6 @@ void policy_from(struct policy *ret_policy, const void *bytes)
 	*ret_policy = (struct policy){
 		.accept = head.accept,
 		.warn = head.warn,
-		.ask = head.ask,
 		.asks = head.flags & FLAG_ASKS,
 		.send_chain = head.flags & FLAG_CHAIN,
 		.timeout_ms = head.timeout_ms,

@@ -48,7 +48,6 @@ enum policy_answer {
 struct policy {
 	uint64_t accept; /* reasons; all others are refused */
 	uint64_t warn;   /* of @accept: with a warning in the log */
-	uint64_t ask;    /* of @accept: if the service, which is told, accepts the peer */
 	bool asks;       /* the decision service is asked about each peer */
 	bool send_chain; /* ... with its certificates */
 	uint32_t timeout_ms;

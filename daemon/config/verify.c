@@ -181,18 +181,21 @@ static const char *const failure_words[] = { "refuse", NULL };
 /* struct service - a verify_socket as it is read. */
 struct service {
 	char *path;
-	unsigned int timeout_ms, questions, send_chain, on_failure;
+	unsigned int timeout_ms, questions, send_chain;
 	const struct node *ask_on;
 };
 
+/* There is one answer to it, which nobody has to keep. */
 static int read_failure(struct parse *p, const struct field *field, const struct node *value,
 			void *member)
 {
+	unsigned int refuse;
+
 	if (value->kind == NODE_TEXT && !strcmp(value->text, "accept"))
 		return parse_fail(p, SLUICE_E_UNSUPPORTED, value->place,
 				  "on_failure: a peer that nobody has decided about is refused; "
 				  "write refuse, or take it out");
-	return field_word(p, field, value, member);
+	return field_word(p, field, value, &refuse);
 }
 
 #define SERVICE(member) offsetof(struct service, member)
@@ -202,7 +205,7 @@ static const struct field service_rows[] = {
 	{ "timeout", field_number, SERVICE(timeout_ms), .min = 1, .max = POLICY_MAX_TIMEOUT },
 	{ "questions", field_number, SERVICE(questions), .min = 1, .max = DECISION_MAX_OPEN },
 	{ "send_chain", field_word, SERVICE(send_chain), .words = bool_words },
-	{ "on_failure", read_failure, SERVICE(on_failure), .words = failure_words },
+	{ "on_failure", read_failure, 0, .words = failure_words },
 	{ "ask_on", field_node, SERVICE(ask_on) },
 };
 
@@ -334,6 +337,12 @@ static int check_service(struct parse *p, const struct node *where,
 		return parse_fail(p, SLUICE_E_OPTION_CONFLICT, where->place,
 				  "verify_socket: nobody is asked about a client without a "
 				  "certificate; set fail_if_no_peer_cert to true");
+	if (role == SLUICE_CLIENT && !option_number(options, SLUICE_OPT_VERIFY, role))
+		return parse_fail(
+			p, SLUICE_E_OPTION_CONFLICT, where->place,
+			"verify_socket: a client with verify_none accepts whatever is "
+			"wrong, and what it would ask about proves nothing; set verify to "
+			"verify_peer");
 	return 0;
 }
 
@@ -397,7 +406,6 @@ bool config_verify_policy(const struct config_verify *verify, bool verify_peer, 
 		return false;
 	ret_policy->accept = (ret_policy->accept | verify->accept | verify->ask) & ~verify->refuse;
 	ret_policy->warn = verify->warn;
-	ret_policy->ask = verify->ask;
 	ret_policy->asks = verify->path;
 	ret_policy->send_chain = verify->send_chain;
 	ret_policy->timeout_ms = verify->path ? verify->timeout_ms : 0;

@@ -231,6 +231,21 @@ reload_changes_nothing() {
   ctl reload >/dev/null && log_has 'certificates: 0 loaded' && serves one.test "$work/one.pem"
 }
 
+# A certificate that two hosts have gives its key back when both are gone.
+shared() {
+  local before
+  keys() { [ "$(stat_of keeper_keys)" = "$1" ]; }
+  any_keys() { [ "$(stat_of keeper_keys)" -gt 0 ]; }
+  await 5 any_keys || return 1
+  before=$(stat_of keeper_keys)
+  cp "$work/sluiced.conf" "$work/sluiced.conf.before"
+  sed -i "s|    hosts:|&\n      - {names: [a.test], certfile: $work/p384.pem, keyfile: $work/p384.key}\n      - {names: [b.test], certfile: $work/p384.pem, keyfile: $work/p384.key}|" "$work/sluiced.conf"
+  ctl reload >/dev/null && await 10 keys $((before + 1)) || { say "$before keys, then $(stat_of keeper_keys)"; return 1; }
+  ctl reload >/dev/null && ctl reload >/dev/null && serves b.test "$work/p384.pem" || return 1
+  mv "$work/sluiced.conf.before" "$work/sluiced.conf"
+  ctl reload >/dev/null && await 10 keys "$before" || { say "$before keys, now $(stat_of keeper_keys)"; return 1; }
+}
+
 # Two at once, by signal and by command: none is lost, none disturbs the other.
 two_reloads() {
   local before after
@@ -306,11 +321,12 @@ keeper_dies_without_a_file() {
 prepare_daemon
 prepare_certs
 configure
-ktap_plan 12
+ktap_plan 13
 attempt "--check names the files that are not in force" checks
 attempt "the daemon starts with those that are whole" eval 'start_daemon && start_worker app answer app'
 attempt "names, wildcards and hosts of the configuration have their order" names
 attempt "sluicectl certs shows what is in force and what is not" lists
+attempt "a certificate that two hosts share" shared
 attempt "of two files the first by name has a name" conflicts
 attempt "certificates are added and removed one by one" one_by_one
 attempt "$ROUNDS rotations under load: what is not whole changes nothing, no handshake fails" rotates

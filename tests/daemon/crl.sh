@@ -123,6 +123,9 @@ by_hand() {
   rm "$work/by-hand.pem"
   ctl reload >"$work/out" && gets_in third || return 1
   ctl crl list --json | grep -q '"source":"added".*"uri":"http://crl.test/1"' || return 1
+  cp "$work/broken.crl" "$work/by-hand.pem" # what it had stays, and whoever adds it is told
+  ctl crl add "$work/by-hand.pem" --uri http://crl.test/1 >"$work/out" 2>&1 && return 1
+  grep -q 'there is no CRL in it; nothing has changed' "$work/out" && gets_in third || return 1
   ctl crl del http://crl.test/1 >"$work/out" || return 1
   in_force 0 && stays_out third || return 1
   ctl crl del http://crl.test/1 >"$work/out" 2>&1 && return 1
@@ -160,22 +163,36 @@ large() {
   [ $((after - before)) -lt 4096 ] && [ "$(cat "$work/longest")" -lt 500 ]
 }
 
-# kill_loader: as soon as there is a sluice-crls; it lives for some milliseconds.
+# What looks as it was is read again where no file is trusted to be, and after a job that failed.
+read_again() {
+  local before
+  jobs_done() { [ "$(grep -c 'in force, [0-9]* files read' "$work/sluiced.log")" -gt "$before" ]; }
+  before=$(grep -c 'in force, [0-9]* files read' "$work/sluiced.log")
+  mv "$dir/wrong.pem" "$work/wrong.pem"
+  await 5 jobs_done && ctl reload >"$work/out" || return 1
+  before=$(grep -c 'in force, [0-9]* files read' "$work/sluiced.log")
+  ctl reload >"$work/out" && ! jobs_done || { say "a file that is as it was is read"; return 1; }
+  ctl pem clear >"$work/out" && jobs_done && in_force 1 || return 1
+  tail -n 5 "$work/sluiced.log" | grep -q '1 in force, 1 files read'
+}
+
+# kill_loader FILE: touches it, unless it is "", and kills the sluice-crls that comes; it lives for milliseconds, and
+# no other child is started meanwhile.
 kill_loader() {
   python3 - "$daemon" "$1" <<-'END'
 	import os, signal, sys, time
 	daemon, touched = sys.argv[1:]
-	os.utime(touched)
+	children = lambda: open(f"/proc/{daemon}/task/{daemon}/children").read().split()
+	before = children()
+	if touched:
+	    os.utime(touched)
+	else:
+	    print("ready", flush=True)
 	end = time.monotonic() + 5
 	while time.monotonic() < end:
-	    for pid in open(f"/proc/{daemon}/task/{daemon}/children").read().split():
-	        try:
-	            # Before execve(2) it has its parent's name.
-	            if open(f"/proc/{pid}/comm").read() == "sluice-crls\n":
-	                os.kill(int(pid), signal.SIGKILL)
-	                sys.exit(0)
-	        except OSError:
-	            pass
+	    for pid in set(children()) - set(before):
+	        os.kill(int(pid), signal.SIGKILL)
+	        sys.exit(0)
 	sys.exit("sluice-crls was not seen")
 	END
 }
@@ -187,12 +204,56 @@ crashes() {
   stays_out bad && gets_in third && in_force 1
 }
 
+# delete_and_kill: adds a list and deletes it, and kills the loader then. Fails if that one was faster.
+delete_and_kill() {
+  local killer
+  ctl crl add "$work/more.crl" --uri http://crl.test/2 >"$work/out" && in_force 2 || return 1
+  kill_loader '' >"$work/killer" &
+  killer=$!
+  await 5 grep -qs ready "$work/killer" || return 1
+  if ctl crl del http://crl.test/2 >"$work/out" 2>&1; then
+    kill "$killer"
+    wait "$killer"
+    return 1
+  fi
+  wait "$killer"
+}
+
+# clear_and_kill: a reload that reads all lists, whose loader is killed. Fails if that one was faster.
+clear_and_kill() {
+  local killer
+  kill_loader '' >"$work/killer" &
+  killer=$!
+  await 5 grep -qs ready "$work/killer" || return 1
+  if ctl pem clear >"$work/out" 2>&1; then
+    kill "$killer"
+    wait "$killer"
+    return 1
+  fi
+  wait "$killer"
+}
+
+reload_tells() {
+  await 5 clear_and_kill || { say "no loader is killed: $(cat "$work/out")"; return 1; }
+  grep -q 'the configuration is new; revocation lists are as they were: sluice-crls has ended' "$work/out" || { say "$(cat "$work/out")"; return 1; }
+  ctl pem clear >"$work/out" && in_force 1
+}
+
+# A list that is deleted is gone even if the job that should write the set without it fails.
+deleted_at_last() {
+  cp "$dir/large.crl" "$work/more.crl"
+  await 5 delete_and_kill || { say "no loader is killed: $(cat "$work/out")"; return 1; }
+  grep -q 'it is in force until that is tried again' "$work/out" && in_force 2 || { say "$(cat "$work/out")"; return 1; }
+  touch "$dir/large.crl"
+  await 5 in_force 1
+}
+
 prepare_daemon
 prepare_ca
 for name in bad late third; do new_client "$name"; done
 revoke bad keyCompromise
 issue "$crl"
-ktap_plan 10
+ktap_plan 13
 # test: crl_check without revocation lists is refused
 attempt "crl_check without revocation lists is refused" refused_without
 # test: a file that is wrong is refused at the start
@@ -214,6 +275,12 @@ attempt "a directory, and another section at a reload" reload_section
 attempt "CR_11_CR_13_lists_added_and_deleted_by_hand" by_hand
 # test: a large list holds up nobody
 attempt "a large list holds up nobody" large
+# test: files are read again when no file is trusted
+attempt "files are read again when no file is trusted" read_again
 # test: a loader that is killed changes nothing
 attempt "a loader that is killed changes nothing" crashes
+# test: a list that is deleted when the loader is killed
+attempt "a list that is deleted when the loader is killed" deleted_at_last
+# test: a reload tells that its revocation lists are not in force
+attempt "a reload tells that its revocation lists are not in force" reload_tells
 exit "$ktap_failed"

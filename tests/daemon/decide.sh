@@ -137,6 +137,7 @@ broken() {
   fails_closed close 'has closed the connection' || result=1
   fails_closed wrong 'did not answer in time' || result=1
   fails_closed late 'answers what it is not asked' || result=1
+  fails_closed noise 'decide.sock: it answers what it is not asked' || result=1
   fails_closed hang 'did not answer in time' || result=1
   return "$result"
 }

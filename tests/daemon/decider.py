@@ -14,6 +14,7 @@ empty      answers an empty line
 unknown    answers with a key that no answer has
 wrong      accepts another question
 late       accepts the last question before this one; this one never
+noise      accepts other questions, thousands of them
 twice      accepts, then refuses
 long       a line of 10 MB without an end
 control    accepts, with a line's end in the identity
@@ -69,6 +70,8 @@ def answer(conn, question, how):
         conn.sendall(line(number, accepted=True))
     elif how == "wrong":
         conn.sendall(line(number + 1000000))
+    elif how == "noise":
+        conn.sendall(b"".join(line(number + 1000000 + i) for i in range(5000)))
     elif how == "late":
         conn.sendall(line(before))
     elif how == "twice":

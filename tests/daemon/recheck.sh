@@ -85,6 +85,39 @@ on_change() {
   await 10 gone dave && ! gone carol && log_has 'recheck: 1 good, 1 bad, 1 closed'
 }
 
+# late: its handshake was verified before the change, and ends behind the recheck of all others.
+late() {
+  local before
+  python3 - "$work" >"$work/decide.out" 2>&1 <<-'END' &
+	import json, os, socket, sys, time
+	work = sys.argv[1]
+	with socket.socket(socket.AF_UNIX) as listening:
+	    listening.bind(work + "/decide.sock")
+	    os.chmod(work + "/decide.sock", 0o666)
+	    listening.listen()
+	    print("ready", flush=True)
+	    conn, _ = listening.accept()
+	    for line in conn.makefile():
+	        print("asked", flush=True)
+	        while not os.path.exists(work + "/decide"):
+	            time.sleep(0.02)
+	        conn.sendall(json.dumps({"question": json.loads(line)["question"], "answer": "accept"}).encode() + b"\n")
+	END
+  pids+=("$!")
+  await 10 grep -qs ready "$work/decide.out" || return 1
+  configure_crls "{files: [$crl], recheck: on_change}" 'crl_check: true' "verify_socket: {path: $work/decide.sock, timeout: 20000}"
+  ctl reload >"$work/out" || return 1
+  stay henry &
+  await 10 grep -qs asked "$work/decide.out" || return 1
+  before=$(grep -c 'recheck: [0-9]* good' "$work/sluiced.log")
+  revoke henry
+  issue "$crl"
+  over() { [ "$(grep -c 'recheck: [0-9]* good' "$work/sluiced.log")" -gt "$before" ]; }
+  await 10 over || return 1
+  touch "$work/decide"
+  await 10 log_has 'recheck: 0 good, 1 bad, 1 closed' && await 5 gone henry
+}
+
 no_room() {
   limits=', recheck_memory: 0' configure_crls "{files: [$crl]}" 'crl_check: true'
   ctl reload >"$work/out" && stay eve || return 1
@@ -128,6 +161,23 @@ many() {
   wait "$i" || { say "$(tail -n 3 "$work/out")"; return 1; }
   grep -q "closed: $MANY, not kept: 0, unknown: 0" "$work/out" || { say "$(tail -n 3 "$work/out")"; return 1; }
   await 10 grep -q "ended $MANY" "$work/many.out" || { say "$(tail -n 3 "$work/many.out")"; return 1; }
+}
+
+# A handshaker that stops while it judges is ended, and another one judges.
+stops() {
+  local pid i
+  sed -i 's|    peer_identity: dns|&\n    handshake_timeout: 1000|' "$work/sluiced.conf"
+  ctl reload >"$work/out" && stay grace || return 1
+  pid=$(handshakers)
+  # shellcheck disable=SC2086 # two pids
+  kill -STOP $pid
+  timeout 20 "$build/tools/sluicectl" --socket "$work/admin.sock" recheck identity=grace.test >"$work/out" 2>&1 &
+  i=$!
+  await 10 log_has 'a handshaker (pid [0-9]*) hangs' || { say "nobody notices"; return 1; }
+  # shellcheck disable=SC2086
+  kill -CONT $pid 2>/dev/null || true
+  wait "$i" || { say "$(tail -n 3 "$work/out")"; return 1; }
+  grep -q 'good: 1, closed: 0, not kept: 0, unknown: 0' "$work/out" || { say "$(cat "$work/out")"; return 1; }
 }
 
 # A broker that is killed, and the next one, which gets what the service manager keeps.
@@ -200,13 +250,13 @@ prepare_daemon
 prepare_ca
 mkfifo "$work/nothing"
 exec {quiet}<>"$work/nothing" # says nothing, and does not end
-for name in alice bob carol dave eve frank; do new_client "$name"; done
+for name in alice bob carol dave eve frank grace henry; do new_client "$name"; done
 issue "$crl"
 configure_crls "{files: [$crl]}" 'crl_check: true'
 start_daemon
 start_worker app echo app
 start_worker quick answer quick
-ktap_plan 8
+ktap_plan 10
 # test: sessions that are good stay
 attempt "sessions that are good stay" nothing_wrong
 # test: CR_01_a_live_session_is_closed_once_its_peer_is_revoked
@@ -217,10 +267,14 @@ attempt "one that is denied by name now is closed" denied_is_closed
 attempt "one of a CA that is not trusted any more is closed" other_ca
 # test: revocation lists that change are followed
 attempt "revocation lists that change are followed" on_change
+# test: a session whose handshake ends behind the change is followed
+attempt "a session whose handshake ends behind the change is followed" late
 # test: a chain that had no room is told
 attempt "a chain that had no room is told" no_room
 # test: many sessions, and handshakers that die meanwhile
 attempt "many sessions, and handshakers that die meanwhile" many
+# test: a handshaker that stops while it judges is ended
+attempt "a handshaker that stops while it judges is ended" stops
 # test: identities outlive the broker
 attempt "identities outlive the broker" restarted
 exit "$ktap_failed"

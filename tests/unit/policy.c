@@ -23,7 +23,6 @@
 static const struct policy sample = {
 	.accept = BIT(EXPIRED) | BIT(HOSTNAME),
 	.warn = BIT(HOSTNAME),
-	.ask = BIT(EXPIRED),
 	.asks = true,
 	.send_chain = true,
 	.timeout_ms = 1234,
@@ -42,7 +41,6 @@ static void a_policy_arrives_as_it_was(void **state)
 	assert_true(policy_read(&policy, buf, len));
 	assert_int_equal(policy.accept, sample.accept);
 	assert_int_equal(policy.warn, sample.warn);
-	assert_int_equal(policy.ask, sample.ask);
 	assert_true(policy.asks && policy.send_chain);
 	assert_int_equal(policy.timeout_ms, 1234);
 	assert_int_equal(policy.service, sample.service);
@@ -180,7 +178,6 @@ static void hosts_have_those_of_their_profile_or_their_own(void **state)
 
 	assert_true(config_verify_policy(&hosts[0].verify, true, "p", &policy));
 	assert_int_equal(policy.accept, BIT(EXPIRED) | BIT(NOT_YET));
-	assert_int_equal(policy.ask, BIT(NOT_YET));
 	assert_true(policy.asks && policy.send_chain);
 	assert_int_equal(policy.timeout_ms, 2000);
 	assert_int_equal(policy.service, decision_service_id("/d.sock", 2000, 256));
@@ -194,7 +191,6 @@ static void hosts_have_those_of_their_profile_or_their_own(void **state)
 	assert_false(config_verify_policy(&hosts[3].verify, false, "p", &policy));
 	config_verify_policy(&hosts[4].verify, true, "p", &policy);
 	assert_int_equal(policy.service, decision_service_id("/e.sock", 1, 2));
-	assert_int_equal(policy.ask, 0);
 	assert_false(policy.send_chain);
 	config_free(config);
 }
@@ -397,6 +393,59 @@ static void texts_of_answers_have_a_length(void **state)
 			    "its line is too long");
 }
 
+/* --- questions -------------------------------------------------------------------------------- */
+
+static bool is_object(const char *text)
+{
+	return decision_is_object((const uint8_t *)text, strlen(text));
+}
+
+static void questions_are_one_object(void **state)
+{
+	static const char *const good[] = {
+		"{}",
+		"{\"a\":[1,true,null],\"b\":{\"c\":{}}}",
+		"{\"a\":\"}{\",\"}\":\"\\\"},\\\\\",\"b\":-1.5E+3}",
+		"{\"a\":\"\xc3\xa9 // '\"}",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(good) / sizeof(*good); i++)
+		if (!is_object(good[i]))
+			fail_msg("%s", good[i]);
+}
+
+/* An owned handshaker would speak of other sessions. */
+static void questions_that_are_more_than_one_object(void **state)
+{
+	static const char *const bad[] = {
+		"",
+		"1",
+		"[]",
+		"}{",
+		"{",
+		"{\"a\":1",
+		"{\"a\":\"}",
+		"{\"a\":\"\\\"}",
+		"{\"a\":1},\"question\":41,\"session\":7,\"tls\":{}",
+		"{}}",
+		"{} ",
+		"{},\"b\":{}",
+		"{\"a\":\"\\\\\"},\"b\":{\"c\":\"\"}",
+		"{\"a\":[1},\"b\":{]}",
+		"{'a':'\"'},\"question\":41,\"b\":{'c':'\"'}",
+		"{/*\"*/},\"question\":41,\"b\":{/*\"*/}",
+		"{\"a\":1\n}",
+		"{\"a\":\"\\\n\"}",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		if (is_object(bad[i]))
+			fail_msg("%s", bad[i]);
+	assert_false(decision_is_object((const uint8_t *)"{\0}", 3));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -413,6 +462,8 @@ int main(void)
 		cmocka_unit_test(answers_that_are_taken),
 		cmocka_unit_test(answers_that_are_not),
 		cmocka_unit_test(texts_of_answers_have_a_length),
+		cmocka_unit_test(questions_are_one_object),
+		cmocka_unit_test(questions_that_are_more_than_one_object),
 	};
 
 	return cmocka_run_group_tests_name("unit/policy", tests, NULL, NULL);
