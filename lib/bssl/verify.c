@@ -210,7 +210,7 @@ static void examine(struct verify_report *report, const struct verify_input *in,
 {
 	struct crl_verdict crl = { 0 };
 
-	verify_examine(request, report);
+	verify_examine(request, verdict, report);
 	if (report->path && crl_check_path(&in->profile->crl, request, report->path, &crl))
 		verify_note(report, bad_cert_of(crl.x509_error), crl.x509_error, crl.index,
 			    crl.reason);
