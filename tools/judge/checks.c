@@ -42,15 +42,15 @@ static const struct {
 	bool needs_anchor; /* of a path without one it is not known: certificates are missing */
 } checks[CHECKS_OF_PATHS] = {
 	[CHECK_SEARCH] = { "search", false },
-	[CHECK_ANCHOR] = { "trust anchor", false },
+	[CHECK_ANCHOR] = { "trust_anchor", false },
 	[CHECK_SIGNATURES] = { "signatures", true },
 	[CHECK_STRENGTH] = { "strength", false },
 	[CHECK_DATES] = { "dates", false },
 	[CHECK_ISSUERS] = { "issuers", false },
 	[CHECK_PURPOSE] = { "purpose", false },
-	[CHECK_LENGTH] = { "path length", true },
-	[CHECK_CONSTRAINTS] = { "name constraints", true },
-	[CHECK_EXTENSIONS] = { "critical extensions", false },
+	[CHECK_LENGTH] = { "path_length", true },
+	[CHECK_CONSTRAINTS] = { "name_constraints", true },
+	[CHECK_EXTENSIONS] = { "critical_extensions", false },
 	[CHECK_POLICIES] = { "policies", true },
 	[CHECK_NAME] = { "name", false },
 };
@@ -337,9 +337,9 @@ static void add_path_checks(struct json_object *array, const struct verify_judge
 		if (find_wrong(check, &report, judged->request, detail)) {
 			add(array, checks[check].name, "failed", detail);
 		} else if (!is_asked(check, judged->request)) {
-			add(array, checks[check].name, "not asked", "");
+			add(array, checks[check].name, "not_asked", "");
 		} else if (!known || (checks[check].needs_anchor && !judged->verdict->anchored)) {
-			add(array, checks[check].name, "not reached", "");
+			add(array, checks[check].name, "not_reached", "");
 		} else {
 			tell(check, judged, detail);
 			add(array, checks[check].name, "ok", detail);
@@ -351,8 +351,8 @@ static void add_path_checks(struct json_object *array, const struct verify_judge
 static const char *result_at(const struct verify_judged *judged, enum verify_stage stage,
 			     bool asked)
 {
-	return !asked                   ? "not asked"
-	       : judged->stage < stage  ? "not reached"
+	return !asked                   ? "not_asked"
+	       : judged->stage < stage  ? "not_reached"
 	       : judged->stage == stage ? "failed"
 					: "ok";
 }
@@ -362,7 +362,7 @@ static void add_wants(struct json_object *array, const struct verify_judged *jud
 	const struct verify_wants *wants = &judged->it->wants;
 	bool asked = wants->names || wants->uses || wants->purposes;
 
-	add(array, "names and usages", result_at(judged, VERIFY_STAGE_WANTS, asked),
+	add(array, "names_and_usages", result_at(judged, VERIFY_STAGE_WANTS, asked),
 	    judged->stage == VERIFY_STAGE_WANTS ? judged->verdict->reason : "");
 }
 
@@ -435,7 +435,7 @@ static void add_ocsp(struct json_object *array, const struct verify_judged *judg
 	}
 	if (judged->stage == VERIFY_STAGE_OCSP)
 		append(detail, ": %s", judged->verdict->reason);
-	add(array, "OCSP", result_at(judged, VERIFY_STAGE_OCSP, asked), detail);
+	add(array, "ocsp", result_at(judged, VERIFY_STAGE_OCSP, asked), detail);
 }
 
 struct json_object *verify_checks(const struct verify_judged *judged)

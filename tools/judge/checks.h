@@ -28,8 +28,8 @@ struct verify_judged {
 struct json_object *verify_describe_path(const struct verify_verdict *verdict);
 
 /*
- * verify_checks() makes an array of what was checked: "check", "result" (ok, failed, undetermined, not reached,
- * not asked), "detail". A refused path is examined to its end: whatever else is wrong with it fails, too.
+ * verify_checks() makes an array of what was checked: "check", "result" (ok, failed, undetermined, not_reached,
+ * not_asked), "detail". A refused path is examined to its end: whatever else is wrong with it fails, too.
  */
 struct json_object *verify_checks(const struct verify_judged *judged);
 

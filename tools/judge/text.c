@@ -88,6 +88,16 @@ static void print_path(struct json_object *certificates)
 	}
 }
 
+/* Words of JSON as people write them. */
+static void print_words(const char *words, int width)
+{
+	int n = 0;
+
+	for (; words[n]; n++)
+		putchar(words[n] == '_' ? ' ' : words[n]);
+	printf("%*s", width > n ? width - n : 0, "");
+}
+
 static void print_checks(struct json_object *rows)
 {
 	struct json_object *row;
@@ -95,11 +105,14 @@ static void print_checks(struct json_object *rows)
 
 	for (i = 0; i < json_object_array_length(rows); i++) {
 		row = json_object_array_get_idx(rows, i);
-		printf("%-12s  ", text_of(row, "result"));
-		if (json_object_object_get_ex(row, "detail", NULL))
-			printf("%-19s  %s\n", text_of(row, "check"), text_of(row, "detail"));
-		else
-			printf("%s\n", text_of(row, "check"));
+		print_words(text_of(row, "result"), 14);
+		if (json_object_object_get_ex(row, "detail", NULL)) {
+			print_words(text_of(row, "check"), 21);
+			puts(text_of(row, "detail"));
+		} else {
+			print_words(text_of(row, "check"), 0);
+			putchar('\n');
+		}
 	}
 }
 
