@@ -107,6 +107,8 @@ checks() {
       "${good[@]}" --crl "$work/revoked.crl.pem" --crl "$work/ca.crl.pem" &&
     explained '^failed  *revocation  *certificate 0: it has been revoked: keyCompromise, by the CRL of CN=sub' \
       '^ok  *revocation  *certificate 1' &&
+    judged 1 '^rejected' "${good[@]}" --policies any --explicit-policy &&
+    explained '^failed  *policies  *certificate 0: ' '^ok  *signatures' &&
     judged 1 '"check":"trust_anchor","result":"failed"' --chain "$work/leaf.pem" --trust "$work/ca.pem" --json &&
     explained '"certificates":\[{"subject":"CN=leaf","issuer":"CN=sub","not_after":"20' "\"sha256\":\"$digest\"" \
       '"trusted":false'
@@ -117,7 +119,12 @@ checks_of_a_batch() {
   head -n 1 "$work/requests" | "$SLUICE" verify --batch - >"$work/out" &&
     grep -q '"result":"accepted"' "$work/out" && ! grep -q '"checks"\|"certificates"' "$work/out" &&
     head -n 1 "$work/requests" | "$SLUICE" verify --batch - --checks >"$work/out" &&
-    explained '"path":\["CN=leaf","CN=sub","CN=root"\],"certificates":' '"check":"dates","result":"ok"'
+    explained '"path":\["CN=leaf","CN=sub","CN=root"\],"certificates":' '"check":"dates","result":"ok"' \
+      '"check":"names_and_usages","result":"not_asked"' &&
+    head -n 1 "$work/requests" | sed 's/"id"/"names": ["other.test"], "crls": [], "id"/' |
+    "$SLUICE" verify --batch - --checks >"$work/out" &&
+    explained '"result":"rejected"' '"check":"names_and_usages","result":"failed","detail":"Hostname mismatch"' \
+      '"check":"revocation","result":"not_reached"'
 }
 
 unusable() {
