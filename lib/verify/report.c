@@ -183,8 +183,9 @@ static int translate(const struct examination *exam, int x509_error, size_t inde
 
 static bool note(const struct examination *exam, X509_STORE_CTX *ctx)
 {
-	size_t index = (size_t)X509_STORE_CTX_get_error_depth(ctx);
 	int x509_error = X509_STORE_CTX_get_error(ctx);
+	int depth = X509_STORE_CTX_get_error_depth(ctx);
+	size_t index = depth > 0 ? (size_t)depth : 0; /* -1: of the path as a whole */
 
 	/* The program is asked about each one. */
 	if (x509_error == X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION)

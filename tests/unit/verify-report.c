@@ -164,6 +164,34 @@ static void a_root_that_is_not_trusted_is_on_the_path(void **state)
 	usual_deinit(&u);
 }
 
+/* BoringSSL says of no certificate that it is at fault; a program is asked about the peer's own. */
+static void names_that_are_missing_are_the_fault_of_the_peer(void **state)
+{
+	struct entity root = certify(
+		(struct cert_spec){ .cn = "Root",
+				    .ca = true,
+				    .name_constraints = "critical,permitted;DNS:example.test" },
+		CERT_KEY_P256, NULL);
+	struct entity server =
+		certify((struct cert_spec){ .cn = "www.example.test" }, CERT_KEY_P256, &root);
+	struct verify_report *report;
+	struct world w;
+
+	world_init(&w, SLUICE_CLIENT);
+	trust(&w, &root);
+	send_cert(&w, &server);
+	refuses(&w, NULL, SLUICE_E_VERIFY, SLUICE_ALERT_BAD_CERTIFICATE,
+		X509_V_ERR_NAME_CONSTRAINTS_WITHOUT_SANS);
+	report = examine(&w, NULL);
+	assert_int_equal(report->n, 1);
+	assert_int_equal(report->findings[0].x509_error, X509_V_ERR_NAME_CONSTRAINTS_WITHOUT_SANS);
+	assert_int_equal(report->findings[0].index, 0);
+	verify_report_free(report);
+	world_deinit(&w);
+	entity_free(&root);
+	entity_free(&server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +201,7 @@ int main(void)
 		cmocka_unit_test(what_is_about_no_certificate_is_refused),
 		cmocka_unit_test(the_path_is_that_of_the_verdict),
 		cmocka_unit_test(a_root_that_is_not_trusted_is_on_the_path),
+		cmocka_unit_test(names_that_are_missing_are_the_fault_of_the_peer),
 	};
 
 	return cmocka_run_group_tests_name("unit/verify-report", tests, NULL, NULL);

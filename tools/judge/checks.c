@@ -95,6 +95,8 @@ static bool is_name_malformed(const struct verify_request *request)
 static enum check check_of_error(int x509_error, const struct verify_request *request)
 {
 	switch (x509_error) {
+	case X509_V_ERR_UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY:
+		return CHECK_SIGNATURES;
 	case X509_V_ERR_INVALID_EXTENSION:
 		return CHECK_EXTENSIONS;
 	case X509_V_ERR_NO_EXPLICIT_POLICY:
@@ -102,6 +104,7 @@ static enum check check_of_error(int x509_error, const struct verify_request *re
 		return CHECK_POLICIES;
 	case X509_V_ERR_UNSUPPORTED_NAME_SYNTAX:
 		return is_name_malformed(request) ? CHECK_NAME : CHECK_CONSTRAINTS;
+	case X509_V_ERR_NAME_CONSTRAINTS_WITHOUT_SANS:
 	case X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX:
 	case X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE:
 		return CHECK_CONSTRAINTS;
