@@ -107,6 +107,9 @@ checks() {
       "${good[@]}" --crl "$work/revoked.crl.pem" --crl "$work/ca.crl.pem" &&
     explained '^failed  *revocation  *certificate 0: it has been revoked: keyCompromise, by the CRL of CN=sub' \
       '^ok  *revocation  *certificate 1' &&
+    for _ in $(seq 130); do cat "$work/sub.pem"; done | cat "$work/leaf.pem" - >"$work/many.pem" &&
+    judged 1 '^rejected: too many others' --chain "$work/many.pem" --trust "$work/ca.pem" &&
+    explained '^failed  *search  *certificate 0: too many others' '^not reached  *trust anchor$' &&
     judged 1 '^rejected' "${good[@]}" --policies any --explicit-policy &&
     explained '^failed  *policies  *certificate 0: ' '^ok  *signatures' &&
     judged 1 '"check":"trust_anchor","result":"failed"' --chain "$work/leaf.pem" --trust "$work/ca.pem" --json &&

@@ -327,21 +327,37 @@ static bool is_asked(enum check check, const struct verify_request *request)
 					 : true;
 }
 
+/* A search that ended at one of its limits cannot tell that there is no trust anchor. */
+static bool has_given_up(const struct verify_judged *judged)
+{
+	return judged->stage == VERIFY_STAGE_PATH && !judged->verdict->anchored &&
+	       judged->verdict->x509_error == X509_V_ERR_CERT_REJECTED &&
+	       judged->verdict->bad_cert == SLUICE_BAD_CERT_OTHER;
+}
+
+static bool is_reached(enum check check, const struct verify_judged *judged)
+{
+	if (check == CHECK_ANCHOR)
+		return !has_given_up(judged);
+	return !checks[check].needs_anchor || judged->verdict->anchored;
+}
+
 static void add_path_checks(struct json_object *array, const struct verify_judged *judged)
 {
 	struct verify_report report = { .all = true };
-	bool refused = judged->stage == VERIFY_STAGE_PATH, known = true;
+	bool wrong, known = true;
 	char detail[DETAIL_LEN];
 	int check;
 
-	if (refused)
+	if (judged->stage == VERIFY_STAGE_PATH)
 		known = examine(judged, &report);
 	for (check = 0; check < CHECKS_OF_PATHS; check++) {
-		if (find_wrong(check, &report, judged->request, detail)) {
+		wrong = find_wrong(check, &report, judged->request, detail);
+		if (wrong && (check != CHECK_ANCHOR || is_reached(check, judged))) {
 			add(array, checks[check].name, "failed", detail);
 		} else if (!is_asked(check, judged->request)) {
 			add(array, checks[check].name, "not_asked", "");
-		} else if (!known || (checks[check].needs_anchor && !judged->verdict->anchored)) {
+		} else if (!known || !is_reached(check, judged)) {
 			add(array, checks[check].name, "not_reached", "");
 		} else {
 			tell(check, judged, detail);
