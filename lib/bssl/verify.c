@@ -229,7 +229,7 @@ static void examine(struct verify_report *report, const struct verify_input *in,
 {
 	struct crl_verdict crl = { .crl_reason = verdict->crl_reason };
 
-	verify_examine(request, report);
+	verify_examine(request, verdict, report);
 	if (has_status(report, verdict) &&
 	    crl_check_path(&in->profile->crl, request, report->path, &crl))
 		verify_note(report, bad_cert_of(crl.x509_error), crl.x509_error, crl.index,

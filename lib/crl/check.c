@@ -36,6 +36,7 @@ struct status {
 	int crl_reason;
 	int x509_error; /* why a CRL was no evidence; 0: there was none */
 	const char *why;
+	struct crl_status *told; /* NULL: nobody asks from where it is known */
 };
 
 /* --- one CRL ---------------------------------------------------------------------------------- */
@@ -176,6 +177,24 @@ static struct sluice_crl *find_delta(struct status *status, const struct pool *p
 
 /* --- a complete CRL --------------------------------------------------------------------------- */
 
+/* A CRL that lists the certificate is the one that counts; else the first is named, and the earliest end. */
+static void tell(struct status *status, struct sluice_crl *crl, const struct sluice_crl *delta)
+{
+	struct crl_status *told = status->told;
+	int64_t until_s = (delta ? delta : crl)->next_update_s;
+
+	if (!told)
+		return;
+	if (told->crl && !status->revoked) {
+		told->until_s = until_s < told->until_s ? until_s : told->until_s;
+		return;
+	}
+	sluice_crl_unref(told->crl);
+	told->crl = sluice_crl_ref(crl);
+	told->by_delta = delta;
+	told->until_s = until_s;
+}
+
 /* Returns whether @crl was evidence. */
 static bool evaluate(struct status *status, struct sluice_crl *crl, const struct pool *pool)
 {
@@ -199,6 +218,7 @@ static bool evaluate(struct status *status, struct sluice_crl *crl, const struct
 		status->revoked = true;
 	else
 		status->reasons |= crl->reasons & pool->point->public.reasons;
+	tell(status, crl, delta);
 	return true;
 }
 
@@ -379,7 +399,7 @@ static struct crl_verdict judge(const struct status *status)
 }
 
 static struct crl_verdict check_at(struct crl_signers *signers, const STACK_OF(X509) * path,
-				   size_t i, bool of_signer)
+				   size_t i, bool of_signer, struct crl_status *told)
 {
 	struct status status = {
 		.check = signers->check,
@@ -389,6 +409,7 @@ static struct crl_verdict check_at(struct crl_signers *signers, const STACK_OF(X
 		.index = i,
 		.cert = sk_X509_value(path, i),
 		.now_s = signers->request->now_s,
+		.told = told,
 	};
 	struct crl_verdict verdict;
 	int r = check_cert(&status);
@@ -422,7 +443,7 @@ int crl_check_path(const struct crl_check *check, const struct verify_request *r
 		n = 1;
 	crl_signers_init(&signers, check, request, path);
 	for (i = 0; i < n; i++) {
-		verdict = check_at(&signers, path, i, false);
+		verdict = check_at(&signers, path, i, false, NULL);
 		if (is_final(verdict.x509_error)) {
 			*ret_verdict = verdict;
 			return verdict.x509_error;
@@ -436,6 +457,17 @@ int crl_check_path(const struct crl_check *check, const struct verify_request *r
 	return open.x509_error;
 }
 
+void crl_check_cert(const struct crl_check *check, const struct verify_request *request,
+		    const STACK_OF(X509) * path, size_t index, struct crl_status *ret_status)
+{
+	struct crl_signers signers;
+
+	*ret_status = (struct crl_status){ 0 };
+	fetch_budget_begin();
+	crl_signers_init(&signers, check, request, path);
+	ret_status->verdict = check_at(&signers, path, index, false, ret_status);
+}
+
 bool crl_check_signer(struct crl_signers *signers, const STACK_OF(X509) * path)
 {
 	bool strict = signers->check->mode == CRL_CHECK_TRUE;
@@ -445,7 +477,7 @@ bool crl_check_signer(struct crl_signers *signers, const STACK_OF(X509) * path)
 	for (i = 0; i + 1 < sk_X509_num(path); i++) {
 		if (crl_is_on_path(signers->path, sk_X509_value(path, i)))
 			continue;
-		verdict = check_at(signers, path, i, true);
+		verdict = check_at(signers, path, i, true, NULL);
 		signers->nomem |= verdict.x509_error == X509_V_ERR_OUT_OF_MEM;
 		if (is_final(verdict.x509_error) || (verdict.x509_error && strict))
 			return false;

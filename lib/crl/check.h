@@ -38,6 +38,21 @@ struct crl_verdict {
 	int crl_reason;     /* revoked: CRLReason (RFC 5280, 5.3.1); 0: none is stated */
 };
 
+/* struct crl_status - what is known of one certificate, and from where. */
+struct crl_status {
+	struct crl_verdict verdict; /* x509_error 0: it is not revoked */
+	struct sluice_crl *crl;     /* the complete CRL that says so; NULL: none does. Owned */
+	bool by_delta;              /* with a delta CRL, which is newer */
+	int64_t until_s;            /* when the first of the CRLs that say so has its next update */
+};
+
+/*
+ * crl_check_cert() looks up the certificate at @index of @path alone, whatever the mode; the trust anchor has no
+ * issuer that could say anything. sluice_crl_unref() what @ret_status has.
+ */
+void crl_check_cert(const struct crl_check *check, const struct verify_request *request,
+		    const STACK_OF(X509) * path, size_t index, struct crl_status *ret_status);
+
 /*
  * crl_check_path() looks up the certificates of @path, leaf first, trust anchor last, that was found for
  * @request and is judged at its time.

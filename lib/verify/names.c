@@ -163,8 +163,8 @@ static enum names_result match_dns(const struct reference *reference, const CBS 
 	return rule == NAMES_HTTPS ? NAMES_MATCH : NAMES_WILDCARD;
 }
 
-static enum names_result match_name(const struct reference *reference,
-				    const struct general_name *name, enum name_rule rule)
+enum names_result names_compare(const struct reference *reference, const struct general_name *name,
+				enum name_rule rule)
 {
 	if (name->kind != reference->kind)
 		return NAMES_ABSENT;
@@ -210,7 +210,7 @@ enum names_result names_match(const X509 *x509, const struct reference *referenc
 	while (result != NAMES_MATCH && general_name_get(&names, &name)) {
 		asked = ask(hook, text, &name);
 		result = better(result, asked >= 0 ? (enum names_result)asked
-						   : match_name(reference, &name, rule));
+						   : names_compare(reference, &name, rule));
 	}
 	return result;
 }

@@ -78,6 +78,10 @@ enum names_result {
 	NAMES_MALFORMED,
 };
 
+/* names_compare() holds one name of a certificate against @reference; ABSENT: it is of another kind. */
+enum names_result names_compare(const struct reference *reference, const struct general_name *name,
+				enum name_rule rule);
+
 /*
  * names_match() holds @x509 against @reference. @hook (NULL: none) is asked first, of every name;
  * what it has no opinion on is decided by @rule.

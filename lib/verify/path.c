@@ -19,9 +19,6 @@
 
 #define TOO_MANY "there are too many possible paths from it"
 
-/* depth, the peer's certificate, the anchor, and what depth does not count */
-#define MAX_LEN (100 + 2 + PATH_MAX_SELF_ISSUED)
-
 /* An issuer whose key has not made the signature; @subject NULL: of no use to anybody. */
 struct dead_edge {
 	const X509 *issuer, *subject;
@@ -31,13 +28,15 @@ struct search {
 	const struct verify_request *request;
 	STACK_OF(X509) * others; /* the peer's but its own, each once; borrowed */
 	const STACK_OF(X509_OBJECT) * anchors;
-	X509 *path[MAX_LEN];
-	size_t n, max;             /* certificates in @path; how many there may be */
-	int n_steps, n_signatures; /* that are still allowed */
+	X509 *path[PATH_MAX_LEN + 1]; /* one more than is allowed, where that is told */
+	size_t n, max;                /* certificates in @path; how many there may be */
+	int n_steps, n_signatures;    /* that are still allowed */
 	struct dead_edge dead[PATH_MAX_SIGNATURES];
 	size_t n_dead;
 	struct verify_verdict best; /* of what was refused */
 	int best_rank;
+	X509 *furthest[PATH_MAX_LEN + 1]; /* the path that @best is about */
+	size_t n_furthest;
 	unsigned int n_paths;
 };
 
@@ -45,6 +44,7 @@ enum rank {
 	RANK_DEAD_END,  /* no anchor was reached */
 	RANK_UNRELATED, /* one was, but it did not sign */
 	RANK_REFUSED,
+	RANK_VALID,
 };
 
 /* --- certificates --------------------------------------------------------------------------- */
@@ -113,7 +113,19 @@ static X509 *anchor_at(const struct search *s, size_t i)
 
 /* --- verdicts ------------------------------------------------------------------------------- */
 
-/* Keeps what says most about why there is no path. */
+static enum rank rank_of(int x509_error)
+{
+	switch (x509_error) {
+	case X509_V_OK:
+		return RANK_VALID;
+	case X509_V_ERR_CERT_SIGNATURE_FAILURE:
+		return RANK_UNRELATED;
+	default:
+		return RANK_REFUSED;
+	}
+}
+
+/* Keeps what says most about why there is no path; the path itself is that of now. */
 static void note(struct search *s, struct verify_verdict verdict, enum rank rank)
 {
 	if (s->best.x509_error && (int)rank < s->best_rank)
@@ -123,19 +135,30 @@ static void note(struct search *s, struct verify_verdict verdict, enum rank rank
 		return;
 	s->best = verdict;
 	s->best_rank = (int)rank;
+	memcpy(s->furthest, s->path, s->n * sizeof(s->path[0]));
+	s->n_furthest = s->n;
 }
 
-static void note_dead_end(struct search *s, int x509_error, size_t index)
+static void note_dead_end(struct search *s, int x509_error)
 {
-	note(s, (struct verify_verdict){ .x509_error = x509_error, .index = index }, RANK_DEAD_END);
+	note(s, (struct verify_verdict){ .x509_error = x509_error, .index = s->n - 1 },
+	     RANK_DEAD_END);
+}
+
+/* The same because of @x509, which would have been the next. */
+static void note_dead_end_at(struct search *s, int x509_error, X509 *x509)
+{
+	s->path[s->n++] = x509;
+	note_dead_end(s, x509_error);
+	s->n--;
 }
 
 /* Ends the search: true. */
 static bool give_up(struct search *s, const char *reason)
 {
-	s->best_rank = RANK_DEAD_END;
-	s->best =
-		(struct verify_verdict){ .x509_error = X509_V_ERR_CERT_REJECTED, .reason = reason };
+	s->best = (struct verify_verdict){ .x509_error = X509_V_ERR_CERT_REJECTED,
+					   .reason = reason,
+					   .anchored = s->best.anchored };
 	return true;
 }
 
@@ -189,18 +212,18 @@ static bool learn(struct search *s, const struct verify_verdict *verdict)
 	return false;
 }
 
-/* Copies the path for the caller, who frees it. */
+/* Copies the path that the verdict is about for the caller, who frees it. */
 static STACK_OF(X509) * hand_out(const struct search *s)
 {
 	STACK_OF(X509) *path = sk_X509_new_null();
 	size_t i;
 
-	for (i = 0; path && i < s->n; i++) {
-		if (!sk_X509_push(path, s->path[i])) {
+	for (i = 0; path && i < s->n_furthest; i++) {
+		if (!sk_X509_push(path, s->furthest[i])) {
 			sk_X509_pop_free(path, X509_free);
 			return NULL;
 		}
-		X509_up_ref(s->path[i]);
+		X509_up_ref(s->furthest[i]);
 	}
 	return path;
 }
@@ -217,17 +240,9 @@ static bool judge(struct search *s)
 		return give_up(s, "it took too long to find a path from it");
 	s->n_paths++;
 	verdict = candidate_judge(s->request, s->path, s->n);
-	if (!verdict.x509_error) {
-		verdict.path = hand_out(s);
-		if (!verdict.path)
-			verdict.x509_error = X509_V_ERR_OUT_OF_MEM;
-		s->best = verdict;
-		return true;
-	}
-	note(s, verdict,
-	     verdict.x509_error == X509_V_ERR_CERT_SIGNATURE_FAILURE ? RANK_UNRELATED
-								     : RANK_REFUSED);
-	return learn(s, &verdict);
+	verdict.anchored = true;
+	note(s, verdict, rank_of(verdict.x509_error));
+	return !verdict.x509_error || learn(s, &verdict);
 }
 
 /* --- the search ----------------------------------------------------------------------------- */
@@ -242,7 +257,7 @@ static bool step(struct search *s, X509 *x509, bool anchor)
 	if (is_dead(s, x509, s->path[s->n - 1]) || is_in_path(s, x509))
 		return false;
 	if (s->n == s->max) {
-		note_dead_end(s, X509_V_ERR_CERT_CHAIN_TOO_LONG, s->n);
+		note_dead_end_at(s, X509_V_ERR_CERT_CHAIN_TOO_LONG, x509);
 		return false;
 	}
 	if (!s->n_steps--)
@@ -279,7 +294,7 @@ static bool extend_by_sent(struct search *s)
 		if (!may_have_issued(x509, last))
 			continue;
 		if (is_top(x509))
-			note_dead_end(s, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, s->n);
+			note_dead_end_at(s, X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, x509);
 		else
 			over = step(s, x509, false);
 	}
@@ -290,7 +305,7 @@ static bool extend(struct search *s)
 {
 	if (extend_by_trusted(s) || extend_by_sent(s))
 		return true;
-	note_dead_end(s, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, s->n - 1);
+	note_dead_end(s, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
 	return false;
 }
 
@@ -348,35 +363,38 @@ static int positive(int n)
 
 void path_find(struct verify_verdict *verdict, const struct verify_request *request)
 {
+	X509 *leaf = sk_X509_value(request->certs, 0);
 	struct search s = {
 		.request = request,
-		.path = { sk_X509_value(request->certs, 0) },
+		.path = { leaf },
 		.n = 1,
 		.n_steps = PATH_MAX_STEPS,
 		.n_signatures = PATH_MAX_SIGNATURES,
+		.furthest = { leaf },
+		.n_furthest = 1,
 	};
 
-	if (sk_X509_num(request->certs) > PATH_MAX_CERTS) {
-		*verdict = (struct verify_verdict){ .x509_error = X509_V_ERR_CERT_REJECTED,
-						    .reason = "too many others came with it" };
-		return;
-	}
 	if (request->budget) {
 		s.n_steps = request->budget->steps;
 		s.n_signatures = request->budget->signatures;
 	}
 	s.max = (size_t)request->depth + 2 + PATH_MAX_SELF_ISSUED;
-	if (request->depth < 0 || s.max > MAX_LEN)
-		s.max = MAX_LEN;
+	if (request->depth < 0 || s.max > PATH_MAX_LEN)
+		s.max = PATH_MAX_LEN;
 	s.anchors = request->trust ? X509_STORE_get0_objects(request->trust) : NULL;
-	if (collect(&s))
+	if (sk_X509_num(request->certs) > PATH_MAX_CERTS)
+		give_up(&s, "too many others came with it");
+	else if (collect(&s))
 		search(&s);
 	else
 		s.best.x509_error = X509_V_ERR_OUT_OF_MEM;
 	sk_X509_free(s.others);
-	s.best.n_paths = s.n_paths;
 	if (request->budget)
 		*request->budget =
 			(struct verify_budget){ positive(s.n_steps), positive(s.n_signatures) };
 	*verdict = s.best;
+	verdict->n_paths = s.n_paths;
+	verdict->path = hand_out(&s);
+	if (!verdict->path)
+		verdict->x509_error = X509_V_ERR_OUT_OF_MEM;
 }

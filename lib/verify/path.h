@@ -14,10 +14,13 @@
 #define PATH_MAX_SIGNATURES 100 /* checked, over all paths */
 #define PATH_MAX_SELF_ISSUED 8  /* in one path, beyond option depth */
 
+/* depth, the peer's certificate, the anchor, and what depth does not count */
+#define PATH_MAX_LEN (100 + 2 + PATH_MAX_SELF_ISSUED)
+
 /*
  * path_find() tries the paths from the peer's certificate over its others to a trust anchor, the
- * shortest first, until one is valid. On success @verdict->path is that path; else the verdict is that on
- * the path that came furthest.
+ * shortest first, until one is valid. @verdict->path is that path; else the verdict is that on the path that
+ * came furthest, and @verdict->path is that one: one certificate more than PATH_MAX_LEN at most.
  */
 void path_find(struct verify_verdict *verdict, const struct verify_request *request);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything that is wrong with a chain which verify_run() has refused, for a program that may let it pass.
- * Called by bssl/verify.c. BoringSSL puts the path together and goes on after each error; added is what
+ * Everything that is wrong with the path that came furthest, for a program that may let it pass and for `sluice
+ * verify`. Called by bssl/verify.c. BoringSSL gets that path by itself and goes on after each error; added is what
  * candidate.c and verify.c hold against a path, too. It must never leave out a check that could not be made.
  */
 #include "verify/report.h"
@@ -14,13 +14,8 @@
 #include "options/pem.h"
 #include "verify/candidate.h"
 #include "verify/constraints.h"
+#include "verify/path.h"
 #include "verify/strength.h"
-
-/*
- * BoringSSL's own limit counts certificates of any kind and answers with a misleading error; ours
- * is option depth. The difference leaves room for self-issued certificates, which do not count.
- */
-#define MAX_SELF_ISSUED 8
 
 /* --- the path ------------------------------------------------------------------------------- */
 
@@ -61,7 +56,7 @@ static bool judge_cert(struct verify_report *report, const struct verify_request
 	    !verify_note(report, SLUICE_BAD_CERT_WEAK_SIGNATURE, X509_V_ERR_CERT_REJECTED, index,
 			 CANDIDATE_NOT_LISTED))
 		return false;
-	return !candidate_has_policies(x509) ||
+	return request->policies || !candidate_has_policies(x509) ||
 	       verify_note(report, SLUICE_BAD_CERT_CRITICAL_EXT,
 			   X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION, index, NULL);
 }
@@ -83,7 +78,7 @@ static void judge_names(struct verify_report *report, const struct verify_reques
 	note_verdict(report, &verdict);
 }
 
-/* Judges what BoringSSL has put together. */
+/* Judges the certificates one by one. */
 static void judge_path(struct verify_report *report, const struct verify_request *request)
 {
 	size_t i, n = sk_X509_num(report->path);
@@ -143,10 +138,15 @@ static bool is_self_signed(X509 *x509)
 
 /* struct examination - what BoringSSL's callback is told by. */
 struct examination {
+	const struct verify_request *request;
+	const struct verify_verdict *verdict;
 	struct verify_report *report;
-	X509 *leaf;
-	int64_t now_s;
 };
+
+static X509 *leaf_of(const struct examination *exam)
+{
+	return sk_X509_value(exam->verdict->path, 0);
+}
 
 /*
  * RFC 5280, 4.1.2.5: a certificate is valid up to and including notAfter; for BoringSSL that second
@@ -166,12 +166,14 @@ static int translate(const struct examination *exam, int x509_error, size_t inde
 {
 	switch (x509_error) {
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-		return !index && is_self_signed(exam->leaf) ? X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
-							    : x509_error;
+		return !index && is_self_signed(leaf_of(exam))
+			       ? X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT
+			       : x509_error;
 	/* A BoringSSL that evaluates policies finds none of ours: the same verdict. */
 	case X509_V_ERR_NO_EXPLICIT_POLICY:
 	case X509_V_ERR_INVALID_POLICY_EXTENSION:
-		return X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION;
+		return exam->request->policies ? x509_error
+					       : X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION;
 	case X509_V_OK:
 		return X509_V_ERR_UNSPECIFIED;
 	default:
@@ -181,8 +183,9 @@ static int translate(const struct examination *exam, int x509_error, size_t inde
 
 static bool note(const struct examination *exam, X509_STORE_CTX *ctx)
 {
-	size_t index = (size_t)X509_STORE_CTX_get_error_depth(ctx);
 	int x509_error = X509_STORE_CTX_get_error(ctx);
+	int depth = X509_STORE_CTX_get_error_depth(ctx);
+	size_t index = depth > 0 ? (size_t)depth : 0; /* -1: of the path as a whole */
 
 	/* The program is asked about each one. */
 	if (x509_error == X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION)
@@ -197,7 +200,7 @@ static int on_error(int ok, X509_STORE_CTX *ctx)
 
 	if (ok)
 		return ok;
-	if (!is_last_second(ctx, exam->now_s) &&
+	if (!is_last_second(ctx, exam->request->now_s) &&
 	    /* addresses; constraints_check() has all kinds */
 	    X509_STORE_CTX_get_error(ctx) != X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE &&
 	    !note(exam, ctx))
@@ -206,26 +209,41 @@ static int on_error(int ok, X509_STORE_CTX *ctx)
 	return 1;
 }
 
-/* Sets what the path must be like. */
-static bool prepare(X509_STORE_CTX *ctx, const struct verify_request *request,
-		    struct examination *exam)
+/* Has BoringSSL evaluate what policies are wanted, unless that takes too long. False: no memory. */
+static bool prepare_policies(X509_VERIFY_PARAM *param, const struct examination *exam)
 {
+	STACK_OF(X509) *path = exam->verdict->path;
+	X509 *certs[PATH_MAX_LEN + 1];
+	size_t i, n = sk_X509_num(path);
+
+	if (!exam->request->policies)
+		return true;
+	for (i = 0; i < n && i <= PATH_MAX_LEN; i++)
+		certs[i] = sk_X509_value(path, i);
+	if (policy_is_bounded(certs, i - exam->verdict->anchored))
+		return policy_prepare(param, exam->request->policies);
+	verify_note(exam->report, SLUICE_BAD_CERT_OTHER, X509_V_ERR_INVALID_POLICY_EXTENSION, 0,
+		    "its policies are mapped in too many ways");
+	return true;
+}
+
+/* Sets what the path must be like. False: no memory. */
+static bool prepare(X509_STORE_CTX *ctx, struct examination *exam)
+{
+	const struct verify_request *request = exam->request;
+	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
 	bool server = request->peer == SLUICE_SERVER;
-	X509_VERIFY_PARAM *param;
 
 	if (!X509_STORE_CTX_set_default(ctx, server ? "ssl_server" : "ssl_client") ||
 	    !X509_STORE_CTX_set_app_data(ctx, exam))
-		return verify_note(exam->report, SLUICE_BAD_CERT_NOT_CHECKED,
-				   X509_V_ERR_UNSPECIFIED, 0, NULL);
-	param = X509_STORE_CTX_get0_param(ctx);
-	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_TRUSTED_FIRST);
-	/* Lets the certificate itself be the anchor; no other can be, as it has no other issuer. */
-	if (request->partial_chain || is_self_signed(exam->leaf))
-		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
-	X509_VERIFY_PARAM_set_depth(param, request->depth + 1 + MAX_SELF_ISSUED);
-	X509_STORE_CTX_set_time(ctx, 0, (time_t)exam->now_s);
+		return false;
+	/* What may be an anchor has been decided. */
+	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
+	/* BoringSSL's limit counts certificates of any kind, and answers with a misleading error. */
+	X509_VERIFY_PARAM_set_depth(param, (int)sk_X509_num(exam->verdict->path));
+	X509_STORE_CTX_set_time(ctx, 0, (time_t)request->now_s);
 	X509_STORE_CTX_set_verify_cb(ctx, on_error);
-	return true;
+	return prepare_policies(param, exam);
 }
 
 static bool has_anchor(const struct verify_report *report)
@@ -239,41 +257,55 @@ static bool has_anchor(const struct verify_report *report)
 	return true;
 }
 
-static void judge(const struct verify_request *request, X509_STORE *trust,
-		  struct verify_report *report)
+/*
+ * Gives BoringSSL the path as what was sent, and as what is trusted no more than its anchor. Of certificates
+ * that have one name it might take another than path.c did: what is reported is about the path that it took.
+ */
+static bool run_bssl(X509_STORE_CTX *ctx, X509_STORE *trust, STACK_OF(X509) * sent,
+		     struct examination *exam)
 {
-	struct examination exam = { report, sk_X509_value(request->certs, 0), request->now_s };
-	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	const STACK_OF(X509) *path = exam->verdict->path;
+	size_t i, n = sk_X509_num(path);
 
-	if (!ctx || !X509_STORE_CTX_init(ctx, trust, exam.leaf, request->certs)) {
-		verify_note(report, SLUICE_BAD_CERT_NOT_CHECKED, X509_V_ERR_OUT_OF_MEM, 0, NULL);
-		goto out;
+	if (exam->verdict->anchored && !X509_STORE_add_cert(trust, sk_X509_value(path, --n)))
+		return false;
+	for (i = 1; i < n; i++) {
+		if (!sk_X509_push(sent, sk_X509_value(path, i)))
+			return false;
 	}
-	if (!prepare(ctx, request, &exam))
-		goto out;
+	if (!X509_STORE_CTX_init(ctx, trust, leaf_of(exam), sent) || !prepare(ctx, exam))
+		return false;
 	if (X509_verify_cert(ctx) != 1)
-		note(&exam, ctx);
-	report->path = X509_STORE_CTX_get1_chain(ctx);
-	if (!report->path) {
-		verify_note(report, SLUICE_BAD_CERT_NOT_CHECKED, X509_V_ERR_OUT_OF_MEM, 0, NULL);
-		goto out;
-	}
-	report->anchored = has_anchor(report);
-	judge_path(report, request);
-	judge_times(report, exam.now_s);
-	judge_names(report, request);
-out:
-	X509_STORE_CTX_free(ctx);
+		note(exam, ctx);
+	exam->report->path = X509_STORE_CTX_get1_chain(ctx);
+	return exam->report->path != NULL;
 }
 
-void verify_examine(const struct verify_request *request, struct verify_report *report)
+static bool judge_by_bssl(struct examination *exam)
 {
-	X509_STORE *nobody = request->trust ? NULL : X509_STORE_new();
+	STACK_OF(X509) *sent = sk_X509_new_null();
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	X509_STORE *trust = X509_STORE_new();
+	bool ok = sent && ctx && trust && exam->verdict->path && run_bssl(ctx, trust, sent, exam);
 
-	if (request->trust || nobody)
-		judge(request, nobody ? nobody : request->trust, report);
-	else
+	X509_STORE_CTX_free(ctx);
+	X509_STORE_free(trust);
+	sk_X509_free(sent);
+	return ok;
+}
+
+void verify_examine(const struct verify_request *request, const struct verify_verdict *verdict,
+		    struct verify_report *report)
+{
+	struct examination exam = { request, verdict, report };
+
+	if (judge_by_bssl(&exam)) {
+		report->anchored = has_anchor(report);
+		judge_path(report, request);
+		judge_times(report, request->now_s);
+		judge_names(report, request);
+	} else {
 		verify_note(report, SLUICE_BAD_CERT_NOT_CHECKED, X509_V_ERR_OUT_OF_MEM, 0, NULL);
-	X509_STORE_free(nobody);
+	}
 	ERR_clear_error();
 }

@@ -7,9 +7,10 @@
 #include "verify/verify.h"
 
 /*
- * verify_examine() fills in @report, of which only @all is set: what is wrong with the path that BoringSSL
- * puts together, whether or not there is a better one. For what verify_run() has refused.
+ * verify_examine() fills in @report, of which only @all is set: everything that is wrong with the path of
+ * @verdict, which verify_run() has given for @request, and with the name.
  */
-void verify_examine(const struct verify_request *request, struct verify_report *report);
+void verify_examine(const struct verify_request *request, const struct verify_verdict *verdict,
+		    struct verify_report *report);
 
 #endif

@@ -87,10 +87,6 @@ void verify_run(struct verify_verdict *ret_verdict, const struct verify_request 
 	path_find(&verdict, request);
 	if (!verdict.x509_error && request->name)
 		verify_check_name(&verdict, request);
-	if (verdict.x509_error) {
-		sk_X509_pop_free(verdict.path, X509_free);
-		verdict.path = NULL;
-	}
 	ERR_clear_error();
 	answer(&verdict);
 	*ret_verdict = verdict;
@@ -99,8 +95,6 @@ void verify_run(struct verify_verdict *ret_verdict, const struct verify_request 
 void verify_verdict_refuse(struct verify_verdict *verdict, int x509_error, const char *reason,
 			   size_t index)
 {
-	sk_X509_pop_free(verdict->path, X509_free);
-	verdict->path = NULL;
 	verdict->x509_error = x509_error;
 	verdict->bad_cert = SLUICE_BAD_CERT_NONE;
 	verdict->reason = reason;

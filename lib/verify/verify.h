@@ -51,7 +51,8 @@ struct verify_verdict {
 	int crl_reason;        /* CERT_REVOKED: CRLReason (RFC 5280, 5.3.1), 0: none is stated */
 	bool by_wildcard;      /* HOSTNAME: rule https would have accepted it */
 	uint8_t alert;         /* what the peer is to be told; of no meaning if accepted */
-	STACK_OF(X509) * path; /* accepted: the peer's certificate to the trust anchor; or NULL */
+	STACK_OF(X509) * path; /* refused: the one that came furthest; NULL: no memory */
+	bool anchored;         /* the last of @path is trusted */
 	unsigned int n_paths;  /* paths that were tried */
 };
 
@@ -69,8 +70,8 @@ void verify_run(struct verify_verdict *ret_verdict, const struct verify_request 
 void verify_check_name(struct verify_verdict *verdict, const struct verify_request *request);
 
 /*
- * verify_verdict_refuse() turns a verdict that accepted into one that does not, and frees its path. @reason:
- * static, or NULL for BoringSSL's text.
+ * verify_verdict_refuse() turns a verdict that accepted into one that does not; its path stays. @reason: static,
+ * or NULL for BoringSSL's text.
  */
 void verify_verdict_refuse(struct verify_verdict *verdict, int x509_error, const char *reason,
 			   size_t index);

@@ -160,7 +160,7 @@ static bool accepts(const struct verify_request *request, bool *ret_limited)
 
 	verify_run(&verdict, request);
 	accepted = !verdict.x509_error;
-	REQUIRE(accepted == (verdict.path != NULL) && accepted == !verdict.reason);
+	REQUIRE(verdict.index < sk_X509_num(verdict.path) && accepted == !verdict.reason);
 	REQUIRE(accepted == (verdict.code == SLUICE_OK));
 	REQUIRE(verdict.n_paths <= PATH_MAX_SIGNATURES);
 	*ret_limited = !accepted && strstr(verdict.reason, "too many") != NULL;

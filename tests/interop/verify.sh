@@ -17,6 +17,16 @@ judged() {
   return 1
 }
 
+# explained PATTERN...: each is in the output of the last that was judged.
+explained() {
+  local pattern
+  for pattern; do
+    grep -q -- "$pattern" "$work/out" && continue
+    say "no '$pattern' in: $(cat "$work/out")"
+    return 1
+  done
+}
+
 # make_crl NAME CA: what $work/index has, signed by CA.
 make_crl() {
   touch "$work/index" "$work/index.attr"
@@ -69,6 +79,55 @@ rejected() {
     judged 1 '"alert":"unknown_ca"' --chain "$work/leaf.pem" --trust "$work/ca.pem" --json &&
     judged 1 'unable to get local issuer' --chain "$work/leaf.pem" --trust "$work/sub.pem" &&
     judged 1 'rejected' --chain "$work/chain.pem" --trust "$work/leaf.pem"
+}
+
+# Each check has a line, and none is called ok that was not made.
+checks() {
+  local good=(--chain "$work/chain.pem" --trust "$work/ca.pem") digest
+  digest=$(openssl x509 -in "$work/leaf.pem" -noout -fingerprint -sha256 | sed 's/.*=//;s/://g' | tr A-F a-f)
+  judged 0 '^accepted$' "${good[@]}" --host www.example.test --crl "$work/ca.crl.pem" --crl "$work/sub.crl.pem" &&
+    explained '^0: CN=leaf$' "^   issued by CN=sub, until 20.*Z, P-256, SHA-256 ${digest:0:16}$" \
+      '^   trusted, until' '^ok  *trust anchor  *certificate 2 is trusted$' '^ok  *signatures  *ecdsa-with-SHA256$' \
+      '^ok  *dates  *at 20' '^ok  *purpose  *serverAuth$' '^ok  *path length  *intermediates: 1 of at most 10$' \
+      '^ok  *name constraints  *there are none$' '^ok  *critical extensions$' '^not asked  *policies$' \
+      '^ok  *name  *www.example.test is DNS:www.example.test$' '^not asked  *ocsp$' \
+      '^ok  *revocation  *certificate 0, by the CRL of CN=sub, until 20' \
+      '^ok  *revocation  *certificate 1, by the CRL of CN=root, until 20' &&
+    judged 0 '^accepted$' "${good[@]}" --ip 2001:db8::1 --policies any --crl "$work/ca.crl.pem" --crl-check best_effort &&
+    explained '^ok  *name  *2001:db8::1 is IP:2001:db8::1$' '^ok  *policies$' \
+      '^undetermined  *revocation  *certificate 0: .*there is no CRL' '^ok  *revocation  *certificate 1' &&
+    judged 1 '^rejected: certificate has expired (certificate [0-2], X.509 error 10, alert certificate_expired)$' \
+      "${good[@]}" --time 2099-01-01T00:00:00Z --ip 192.0.2.9 --crl "$work/ca.crl.pem" &&
+    explained '^failed  *dates  *.*certificate 1: certificate has expired' '^ok  *signatures' \
+      '^failed  *name  *certificate 0: IP address mismatch$' '^not reached  *revocation$' &&
+    judged 1 '(certificate 0, X.509 error 20, alert unknown_ca)$' --chain "$work/leaf.pem" --trust "$work/ca.pem" &&
+    explained '^failed  *trust anchor  *certificate 0: unable' '^not reached  *signatures$' \
+      '^not reached  *name constraints$' '^ok  *dates' '^not asked  *name$' &&
+    judged 1 '^rejected: it has been revoked: keyCompromise (certificate 0, .*, alert certificate_revoked)$' \
+      "${good[@]}" --crl "$work/revoked.crl.pem" --crl "$work/ca.crl.pem" &&
+    explained '^failed  *revocation  *certificate 0: it has been revoked: keyCompromise, by the CRL of CN=sub' \
+      '^ok  *revocation  *certificate 1' &&
+    for _ in $(seq 130); do cat "$work/sub.pem"; done | cat "$work/leaf.pem" - >"$work/many.pem" &&
+    judged 1 '^rejected: too many others' --chain "$work/many.pem" --trust "$work/ca.pem" &&
+    explained '^failed  *search  *certificate 0: too many others' '^not reached  *trust anchor$' &&
+    judged 1 '^rejected' "${good[@]}" --policies any --explicit-policy &&
+    explained '^failed  *policies  *certificate 0: ' '^ok  *signatures' &&
+    judged 1 '"check":"trust_anchor","result":"failed"' --chain "$work/leaf.pem" --trust "$work/ca.pem" --json &&
+    explained '"certificates":\[{"subject":"CN=leaf","issuer":"CN=sub","not_after":"20' "\"sha256\":\"$digest\"" \
+      '"trusted":false'
+}
+
+# A batch is told of checks only if that is asked for.
+checks_of_a_batch() {
+  head -n 1 "$work/requests" | "$SLUICE" verify --batch - >"$work/out" &&
+    grep -q '"result":"accepted"' "$work/out" && ! grep -q '"checks"\|"certificates"' "$work/out" &&
+    head -n 1 "$work/requests" | "$SLUICE" verify --batch - --checks >"$work/out" &&
+    explained '"path":\["CN=leaf","CN=sub","CN=root"\],"certificates":' '"check":"dates","result":"ok"' \
+      '"check":"names_and_usages","result":"not_asked"' &&
+    head -n 1 "$work/requests" | sed 's/"id"/"names": ["other.test"], "crls": [], "id"/' |
+    "$SLUICE" verify --batch - --checks >"$work/out" &&
+    explained '"result":"rejected"' '"check":"names_and_usages","result":"failed","detail":"Hostname mismatch"' \
+      '"check":"revocation","result":"not_reached"'
 }
 
 unusable() {
@@ -199,17 +258,21 @@ make_chain >"$work/certificates.log" 2>&1 || {
   cat "$work/certificates.log" >&2
   exit 1
 }
-ktap_plan 6
+ktap_plan 8
 # test: a good chain is accepted with status 0
 attempt "a good chain is accepted with status 0" accepted
 # test: what is wrong with a chain is named with status 1
 attempt "what is wrong with a chain is named with status 1" rejected
 # test: CRLs are held against a chain
 attempt "CRLs are held against a chain" revoked
+# test: each check is told of, and what came of it
+attempt "each check is told of, and what came of it" checks
 # test: policies are evaluated when they are asked for
 attempt "policies are evaluated when they are asked for" policies
 # test: what is no chain, or no option, ends with status 2
 attempt "what is no chain, or no option, ends with status 2" unusable
 # test: a batch has a verdict for each line
 attempt "a batch has a verdict for each line" batch
+# test: a batch is told of checks where that is asked for
+attempt "a batch is told of checks where that is asked for" checks_of_a_batch
 exit "$ktap_failed"

@@ -24,14 +24,16 @@ class Case:
     depth: int = None
     partial: bool = False
     peer: str = "server"
+    crls: list = None  # DER; nobody may be revoked, and of everybody that must be known. None: revocation is not asked
 
     def line(self):
         """What the others are asked: tests/suites/judges/line.h."""
+        crls = "-" if self.crls is None else ",".join(base64.b64encode(der).decode() for der in self.crls) or "none"
         name = base64.b64encode(self.name.encode()).decode() if self.name else "-"
         depth = "-" if self.depth is None else str(self.depth)
         certs = (",".join(base64.b64encode(der).decode() for der in ders) or "-"
                  for ders in (self.trust, self.chain))
-        return " ".join([self.id, self.peer, str(self.time), name, depth, str(int(self.partial)), *certs])
+        return " ".join([self.id, self.peer, str(self.time), name, depth, str(int(self.partial)), *certs, crls])
 
     def request(self):
         """What `sluice verify --batch` is asked."""
@@ -43,6 +45,8 @@ class Case:
             made["name"] = self.name
         if self.depth is not None:
             made["depth"] = self.depth
+        if self.crls is not None:
+            made["crls"] = [base64.b64encode(der).decode() for der in self.crls]
         return json.dumps(made)
 
 
@@ -55,7 +59,7 @@ def pem(ders):
 class Judge:
     name: str
     command: list
-    lacks: tuple = ()  # what of a case it cannot be asked: "depth", "time"
+    lacks: tuple = ()  # what of a case it cannot be asked: "depth", "time", "crls"
 
     def ask(self, cases, limit_s=600):
         """[(accepted, why not)] of each case; RuntimeError where it ends before the last."""
@@ -115,4 +119,4 @@ def go():
     atexit.register(shutil.rmtree, folder)
     subprocess.run(["go", "build", "-o", folder / "judge-go", HERE / "judges/judge.go"], check=True,
                    env={**os.environ, "GO111MODULE": "off"})
-    return Judge("Go", [folder / "judge-go"], ("depth",))
+    return Judge("Go", [folder / "judge-go"], ("depth", "crls"))

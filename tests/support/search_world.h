@@ -69,7 +69,8 @@ static inline void finds_none(struct search_world *w, int x509_error)
 	if (w->verdict.x509_error != x509_error)
 		fail_msg("%d instead of %d: %zu: %s", w->verdict.x509_error, x509_error,
 			 w->verdict.index, w->verdict.reason ? w->verdict.reason : "accepted");
-	assert_null(w->verdict.path);
+	assert_ptr_equal(sk_X509_value(w->verdict.path, 0), sk_X509_value(w->request.certs, 0));
+	assert_true(w->verdict.index < sk_X509_num(w->verdict.path));
 	assert_non_null(w->verdict.reason);
 	assert_int_not_equal(w->verdict.code, SLUICE_OK);
 	assert_true(w->verdict.n_paths <= PATH_MAX_SIGNATURES);

@@ -240,6 +240,60 @@ static void CR_24_a_delta_keeps_its_base_in_force(void **state)
 	deinit(&k);
 }
 
+/* What crl_check_cert() tells of the server: in how many seconds, about, it ends; -1: there is no CRL that says so. */
+static struct crl_status told(struct kinds *k, int64_t *ret_left_s)
+{
+	struct verify_request request = { .trust = k->u.w.profile.trust, .now_s = sys->wall_s() };
+	STACK_OF(X509) *path = sk_X509_new_null();
+	struct crl_status status;
+
+	assert_true(sk_X509_push(path, k->u.server.cert) &&
+		    sk_X509_push(path, k->u.intermediate.cert) &&
+		    sk_X509_push(path, k->u.root.cert));
+	request.certs = path;
+	crl_check_cert(&k->u.w.profile.crl, &request, path, 0, &status);
+	*ret_left_s = status.crl ? (status.until_s - request.now_s + 30) / 60 * 60 : -1;
+	sk_X509_free(path);
+	return status;
+}
+
+/* Who asks from where a status is known gets the CRL that counts, and when the first of them ends. */
+static void CR_24_which_crl_says_so_is_told(void **state)
+{
+	struct crl_status status;
+	int64_t left_s;
+	struct kinds k;
+
+	init(&k, CRL_CHECK_FALSE);
+	status = told(&k, &left_s);
+	assert_int_equal(status.verdict.x509_error, X509_V_ERR_UNABLE_TO_GET_CRL);
+	assert_int_equal(left_s, -1);
+	put(&k, &k.u.intermediate, (struct crl_spec){ .number = 5, .from_s = -60, .to_s = 7200 });
+	status = told(&k, &left_s);
+	assert_int_equal(status.verdict.x509_error, X509_V_OK);
+	assert_int_equal(status.crl->number[0], 5);
+	assert_false(status.by_delta);
+	assert_int_equal(left_s, 7200);
+	sluice_crl_unref(status.crl);
+	put(&k, &k.u.intermediate,
+	    (struct crl_spec){ .number = 6, .delta_of = 5, .from_s = -60, .to_s = 3600 });
+	status = told(&k, &left_s);
+	assert_int_equal(status.verdict.x509_error, X509_V_OK);
+	assert_int_equal(status.crl->number[0], 5);
+	assert_true(status.by_delta);
+	assert_int_equal(left_s, 3600);
+	sluice_crl_unref(status.crl);
+	put(&k, &k.u.intermediate,
+	    (struct crl_spec){
+		    .number = 7, .from_s = -60, .to_s = 600, .revoked = k.u.server.cert });
+	status = told(&k, &left_s);
+	assert_int_equal(status.verdict.x509_error, X509_V_ERR_CERT_REVOKED);
+	assert_int_equal(status.crl->number[0], 7);
+	assert_int_equal(left_s, 600);
+	sluice_crl_unref(status.crl);
+	deinit(&k);
+}
+
 static void CR_24_a_delta_is_found_by_freshest_crl(void **state)
 {
 	struct kinds k;
@@ -495,6 +549,7 @@ int main(void)
 		cmocka_unit_test(CR_24_a_delta_takes_back_what_the_complete_crl_lists),
 		cmocka_unit_test(CR_24_deltas_that_do_not_count),
 		cmocka_unit_test(CR_24_a_delta_keeps_its_base_in_force),
+		cmocka_unit_test(CR_24_which_crl_says_so_is_told),
 		cmocka_unit_test(CR_24_a_delta_is_found_by_freshest_crl),
 		cmocka_unit_test(CR_07_another_key_of_the_ca),
 		cmocka_unit_test(CR_07_what_a_crl_issuer_needs),

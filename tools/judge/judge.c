@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include <openssl/base64.h>
-#include <openssl/bio.h>
 #include <openssl/mem.h>
 #include <openssl/obj.h>
 
@@ -17,9 +16,8 @@
 #include "options/pem.h"
 #include "tls/control.h"
 #include "verify/reason.h"
-#include "judge.h"
-
-#define NAME_LEN 512 /* a subject in a verdict */
+#include "checks.h"
+#include "show.h"
 
 int verify_certs(STACK_OF(X509) * *ret_certs, const char *pem, size_t pem_len, const char *what,
 		 struct sluice_error *ret_err)
@@ -148,28 +146,16 @@ int verify_add_policy(STACK_OF(ASN1_OBJECT) * *policies, const char *oid,
 	return err_set(ret_err, SLUICE_E_NOMEM, "no memory for policies");
 }
 
-static struct json_object *name_json(const X509 *x509)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	struct json_object *name = NULL;
-	char text[NAME_LEN];
-	int len = -1;
-
-	if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(x509), 0, XN_FLAG_RFC2253) >= 0)
-		len = BIO_read(bio, text, sizeof(text));
-	/* An empty name prints nothing. */
-	name = json_object_new_string_len(text, len > 0 ? len : 0);
-	BIO_free(bio);
-	return name;
-}
-
 static void add_path(struct json_object *object, const STACK_OF(X509) * path)
 {
 	struct json_object *names = json_object_new_array();
+	char name[SHOW_NAME_LEN];
 	size_t i;
 
-	for (i = 0; i < sk_X509_num(path); i++)
-		json_object_array_add(names, name_json(sk_X509_value(path, i)));
+	for (i = 0; i < sk_X509_num(path); i++) {
+		show_name(X509_get_subject_name(sk_X509_value(path, i)), name);
+		json_object_array_add(names, json_object_new_string(name));
+	}
 	json_object_object_add(object, "path", names);
 }
 
@@ -189,32 +175,62 @@ static void add_refusal(struct json_object *object, const struct verify_verdict 
 			       json_object_new_string(sluice_alert_name(verdict->alert)));
 }
 
+static enum verify_stage decide(struct verify_verdict *verdict, struct verify_judged *judged)
+{
+	const struct verify_case *it = judged->it;
+
+	verify_run(verdict, judged->request);
+	if (verdict->x509_error)
+		return VERIFY_STAGE_PATH;
+	verify_wants_check(&it->wants, judged->request, verdict);
+	if (verdict->x509_error)
+		return VERIFY_STAGE_WANTS;
+	crl_check_verdict(verdict, judged->crl, judged->request);
+	if (verdict->x509_error)
+		return VERIFY_STAGE_CRLS;
+	judged->ocsp = verify_ocsp(verdict, judged->request, &it->ocsp);
+	return verdict->x509_error ? VERIFY_STAGE_OCSP : VERIFY_STAGE_DONE;
+}
+
+static struct json_object *describe(const struct verify_judged *judged)
+{
+	const struct verify_verdict *verdict = judged->verdict;
+	struct json_object *object = json_object_new_object();
+
+	json_object_object_add(object, "result",
+			       json_object_new_string(verdict->x509_error ? "rejected"
+									  : "accepted"));
+	if (verdict->x509_error)
+		add_refusal(object, verdict);
+	else
+		add_path(object, verdict->path);
+	if (judged->it->with_checks) {
+		json_object_object_add(object, "certificates", verify_describe_path(verdict));
+		json_object_object_add(object, "checks", verify_checks(judged));
+	}
+	if (judged->ocsp)
+		json_object_object_add(object, "ocsp", judged->ocsp);
+	if (judged->it->crls.n_left_out)
+		json_object_object_add(object, "crls_left_out",
+				       json_object_new_int64((int64_t)judged->it->crls.n_left_out));
+	json_object_object_add(object, "paths_tried", json_object_new_int64(verdict->n_paths));
+	return object;
+}
+
 struct json_object *verify_judge(const struct verify_case *it, enum verify_status *ret_status)
 {
-	struct verify_request request = it->request;
 	const struct crl_check crl = verify_crls_check(&it->crls, it->crl_mode);
-	struct json_object *object = json_object_new_object(), *status;
+	struct verify_request request = it->request;
 	struct verify_verdict verdict;
+	struct verify_judged judged = {
+		.it = it, .request = &request, .crl = &crl, .verdict = &verdict
+	};
+	struct json_object *object;
 
 	request.policies = it->evaluate_policies ? &it->policies : NULL;
-	verify_run(&verdict, &request);
-	verify_wants_check(&it->wants, &request, &verdict);
-	crl_check_verdict(&verdict, &crl, &request);
-	status = verify_ocsp(&verdict, &request, &it->ocsp);
+	judged.stage = decide(&verdict, &judged);
 	*ret_status = verdict.x509_error ? VERIFY_REJECTED : VERIFY_ACCEPTED;
-	json_object_object_add(object, "result",
-			       json_object_new_string(verdict.x509_error ? "rejected"
-									 : "accepted"));
-	if (verdict.x509_error)
-		add_refusal(object, &verdict);
-	else
-		add_path(object, verdict.path);
-	if (status)
-		json_object_object_add(object, "ocsp", status);
-	if (it->crls.n_left_out)
-		json_object_object_add(object, "crls_left_out",
-				       json_object_new_int64((int64_t)it->crls.n_left_out));
-	json_object_object_add(object, "paths_tried", json_object_new_int64(verdict.n_paths));
+	object = describe(&judged);
 	verify_verdict_clear(&verdict);
 	return object;
 }

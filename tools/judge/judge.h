@@ -36,6 +36,7 @@ struct verify_case {
 	struct verify_policies policies; /* where @evaluate_policies */
 	bool evaluate_policies;
 	struct verify_wants wants;
+	bool with_checks; /* the verdict tells what it is made of */
 };
 
 /*

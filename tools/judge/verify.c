@@ -12,7 +12,7 @@
 #include "describe.h"
 #include "options/pem.h"
 #include "options/trust.h"
-#include "judge.h"
+#include "checks.h"
 
 struct settings {
 	const char *chain, *batch;
@@ -20,7 +20,7 @@ struct settings {
 	bool system;
 	const char *host, *ip, *time;
 	const char *ocsp, *ocsp_check;
-	bool client, partial_chain, json;
+	bool client, partial_chain, json, checks;
 	int64_t depth;
 	struct arg_list crls;
 	const char *crl_check;
@@ -68,6 +68,8 @@ static const struct arg verify_args[] = {
 	{ "inhibit-any-policy", 0, ARG_FLAG, offsetof(struct settings, inhibit_any_policy), NULL,
 	  "anyPolicy in a certificate stands for none" },
 	{ "json", 0, ARG_FLAG, offsetof(struct settings, json), NULL, "print JSON" },
+	{ "checks", 0, ARG_FLAG, offsetof(struct settings, checks), NULL,
+	  "verdicts of a batch have the path and each check, too" },
 	{ NULL },
 };
 
@@ -184,44 +186,6 @@ static const char *check(const struct settings *settings)
 	return NULL;
 }
 
-static void print_ocsp(struct json_object *verdict)
-{
-	struct json_object *ocsp, *member;
-	char text[32];
-	struct tm tm;
-	time_t time;
-
-	if (!json_object_object_get_ex(verdict, "ocsp", &ocsp))
-		return;
-	printf("OCSP response: %s", json_object_get_string(json_object_object_get(ocsp, "result")));
-	if (json_object_object_get_ex(ocsp, "next_update", &member)) {
-		time = json_object_get_int64(member);
-		gmtime_r(&time, &tm);
-		strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
-		printf(", next update %s", text);
-	}
-	putchar('\n');
-}
-
-static void print_text(struct json_object *verdict)
-{
-	struct json_object *member;
-	size_t i;
-
-	printf("%s", json_object_get_string(json_object_object_get(verdict, "result")));
-	if (json_object_object_get_ex(verdict, "reason", &member)) {
-		printf(": %s (certificate %s, X.509 error %s)\n", json_object_get_string(member),
-		       json_object_get_string(json_object_object_get(verdict, "index")),
-		       json_object_get_string(json_object_object_get(verdict, "x509_error")));
-		return;
-	}
-	putchar('\n');
-	member = json_object_object_get(verdict, "path");
-	for (i = 0; i < json_object_array_length(member); i++)
-		printf("%zu: %s\n", i,
-		       json_object_get_string(json_object_array_get_idx(member, i)));
-}
-
 static int run_one(const struct settings *settings, struct verify_case *it)
 {
 	struct verify_request *request = &it->request;
@@ -231,6 +195,7 @@ static int run_one(const struct settings *settings, struct verify_case *it)
 
 	err_clear(&err);
 	request->name = settings->host ? settings->host : settings->ip;
+	it->with_checks = true;
 	if (load_chain(request, settings->chain, &err) < 0)
 		return unusable(err.text);
 	verdict = verify_judge(it, &status);
@@ -240,8 +205,7 @@ static int run_one(const struct settings *settings, struct verify_case *it)
 		describe_print(verdict, stdout);
 		return (int)status;
 	}
-	print_text(verdict);
-	print_ocsp(verdict);
+	verify_print(verdict);
 	json_object_put(verdict);
 	return (int)status;
 }
@@ -281,6 +245,7 @@ static int verify_main(int argc, char **argv)
 	request->peer = settings.client ? SLUICE_CLIENT : SLUICE_SERVER;
 	request->depth = (int)settings.depth;
 	request->partial_chain = settings.partial_chain;
+	it.with_checks = settings.checks;
 	err_clear(&err);
 	if (load_trust(request, &settings, &err) < 0 || load_crls(&it, &settings, &err) < 0 ||
 	    load_policies(&it, &settings, &err) < 0 || load_ocsp(&it.ocsp, &settings, &err) < 0)
@@ -307,7 +272,8 @@ const struct command cmd_verify = {
 		"base64), crl_check, policies (an array of OIDs), explicit_policy,\n"
 		"inhibit_policy_mapping, inhibit_any_policy, ocsp (PEM, or DER in base64) and\n"
 		"ocsp_check (off, if_present or must); what it leaves out is taken from the command\n"
-		"line. A test case of x509-limbo is a request too. The id comes back in the verdict.",
+		"line. A test case of x509-limbo is a request too. The id comes back in the verdict.\n"
+		"Checks are ok, failed, undetermined, not reached or not asked.",
 	.args = verify_args,
 	.run = verify_main,
 };

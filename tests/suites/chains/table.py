@@ -197,6 +197,82 @@ def buildings():
     yield row
 
 
+def revocations():
+    root, leaf, ca = {"by": "root"}, {"cert": "leaf"}, {"cert": "ca1"}
+    by_ca = {"by": "ca1"}
+    listed = {**by_ca, "revoked": [leaf]}
+    hold, held_no_more = {**leaf, "reason": "certificate_hold"}, {**leaf, "reason": "remove_from_crl"}
+    past, future = (-30 * 86400, -86400), (86400, 30 * 86400)
+    for ident, crls in (
+            ("good", [root, by_ca]), ("leaf", [root, listed]), ("ca", [{**root, "revoked": [ca]}, by_ca]),
+            ("both", [{**root, "revoked": [ca]}, listed]), ("another", [root, {**by_ca, "revoked": [{**leaf, "plus": 1}]}]),
+            ("on-hold", [root, {**by_ca, "revoked": [hold]}]), ("in-the-middle", [root, {**by_ca, "revoked": [
+                {**leaf, "plus": -1}, leaf, {**leaf, "plus": 1}]}]),
+            ("missing-all", []), ("missing-of-leaf", [root]), ("missing-of-ca", [by_ca]),
+            ("missing-of-ca-leaf-revoked", [listed]),
+            ("expired", [root, {**by_ca, "dates": past}]), ("expired-of-ca", [{**root, "dates": past}, by_ca]),
+            ("expired-and-revoked", [root, {**listed, "dates": past}]),
+            ("expired-besides", [root, {**by_ca, "dates": past}, {**by_ca, "number": 2}]),
+            ("not-yet", [root, {**by_ca, "dates": future}]), ("not-yet-and-revoked", [root, {**listed, "dates": future}]),
+            ("wrong-key", [root, {**by_ca, "wrong_key": True}]),
+            ("wrong-key-and-revoked", [root, {**listed, "wrong_key": True}]),
+            ("wrong-key-besides", [root, {**listed, "wrong_key": True, "number": 2}, by_ca]),
+            ("by-the-root-alone", [{**root, "revoked": [leaf]}, by_ca]), ("sha1", [root, {**by_ca, "hash": "SHA1"}]),
+            ("without-number", [root, {**by_ca, "number": None}]),
+            ("older-lists-it", [root, {**listed, "number": 1, "dates": (-2 * 86400, 86400)}, {**by_ca, "number": 2}]),
+            ("newer-lists-it", [root, {**by_ca, "number": 1, "dates": (-2 * 86400, 86400)}, {**listed, "number": 2}]),
+            ("unknown-critical-extension", [root, {**by_ca, "extra": [(UNKNOWN[0], True, UNKNOWN[1])]}]),
+            ("unknown-critical-and-revoked", [root, {**listed, "extra": [(UNKNOWN[0], True, UNKNOWN[1])]}]),
+            ("unknown-extension", [root, {**by_ca, "extra": [(UNKNOWN[0], False, UNKNOWN[1])]}]),
+            ("unknown-critical-of-an-entry", [root, {**by_ca, "revoked": [
+                {**leaf, "plus": 1, "extra": [(UNKNOWN[0], True, UNKNOWN[1])]}]}]),
+            ("only-users", [root, {**by_ca, "only": "user"}]), ("only-cas", [root, {**by_ca, "only": "ca"}]),
+            ("only-cas-of-the-root", [{**root, "only": "ca"}, by_ca]), ("only-attributes", [root, {**by_ca, "only": "attribute"}]),
+            ("some-reasons", [root, {**by_ca, "reasons": ["key_compromise", "superseded"]}]),
+            ("some-reasons-revoked", [root, {**listed, "reasons": ["key_compromise", "superseded"]}]),
+            ("delta", [root, by_ca, {**by_ca, "number": 2, "delta": 1}]),
+            ("delta-lists-it", [root, by_ca, {**listed, "number": 2, "delta": 1}]),
+            ("delta-takes-it-back", [root, {**by_ca, "revoked": [hold]},
+                                     {**by_ca, "number": 2, "delta": 1, "revoked": [held_no_more]}]),
+            ("delta-alone", [root, {**by_ca, "number": 2, "delta": 1}]),
+            ("delta-alone-lists-it", [root, {**listed, "number": 2, "delta": 1}]),
+            ("delta-of-a-later-base", [root, by_ca, {**listed, "number": 6, "delta": 5}]),
+            ("delta-with-wrong-key", [root, by_ca, {**listed, "number": 2, "delta": 1, "wrong_key": True}]),
+            ("delta-over-an-expired-base", [root, {**by_ca, "dates": past}, {**by_ca, "number": 2, "delta": 1}])):
+        yield chain("crl/" + ident, crls=crls)
+    fresh = {**by_ca, "freshest": "http://crl.test/delta"}
+    for ident, base, delta in (("good", fresh, {}), ("lists-it", fresh, {"revoked": [leaf]}),
+                               ("takes-it-back", {**fresh, "revoked": [hold]}, {"revoked": [held_no_more]}),
+                               ("of-a-later-base", fresh, {"number": 6, "delta": 5, "revoked": [leaf]}),
+                               ("expired-lists-it", fresh, {"dates": past, "revoked": [leaf]})):
+        yield chain("crl/delta-pointed-at-" + ident, crls=[root, base, {**by_ca, "number": 2, "delta": 1, **delta}])
+    yield chain("crl/ca-may-not-sign", ca={"ku": ["key_cert_sign"]}, crls=[root, by_ca])
+    yield chain("crl/leaf-and-root-only", cas=0, crls=[{"by": "root", "revoked": [leaf]}])
+    yield chain("crl/root-revokes-itself", crls=[{**root, "revoked": [{"cert": "root"}]}, by_ca])
+    yield chain("crl/two-cas-upper-revoked", cas=2, crls=[{**root, "revoked": [ca]}, by_ca, {"by": "ca2"}])
+    yield chain("crl/two-cas-lower-revoked", cas=2, crls=[root, {**by_ca, "revoked": [{"cert": "ca2"}]}, {"by": "ca2"}])
+    here, there = "http://crl.test/here", "http://crl.test/there"
+    for ident, parts in (("its-own", [here]), ("another", [there]), ("both", [here, there]), ("all-of-it", [None])):
+        for revoked in ([], [leaf]):
+            crls = [{**by_ca, **({"uri": part} if part else {}), "revoked": revoked if part != there else []} for part in parts]
+            yield chain(f"crl/part-{ident}{'-revoked' * bool(revoked)}", leaf={"points": [{"uri": here}]}, crls=[root, *crls])
+    yield chain("crl/part-another-lists-it", leaf={"points": [{"uri": here}]},
+                crls=[root, {**by_ca, "uri": here}, {**listed, "uri": there}])
+    indirect = {"by": "crls", "indirect": True}
+    entry = {**leaf, "of": "CN=ca1"}
+    for ident, point, crls in (
+            ("good", {"issuer": "CN=crls"}, [indirect]), ("revoked", {"issuer": "CN=crls"}, [{**indirect, "revoked": [entry]}]),
+            ("revoked-of-another", {"issuer": "CN=crls"}, [{**indirect, "revoked": [{**entry, "of": "CN=other"}]}]),
+            ("not-called-so", {"issuer": "CN=crls"}, [{"by": "crls"}]), ("not-pointed-at", None, [indirect]),
+            ("not-pointed-at-revoked", None, [{**indirect, "revoked": [entry]}, by_ca])):
+        row = chain("crl/indirect-" + ident, leaf={"points": [{"uri": here, **point}]} if point else {},
+                    crls=[root, *crls])
+        row["certs"].append({"label": "crls", "by": "root", "ku": ["crl_sign"], "bc": None})
+        row["trust"] = ["root", "crls"] # an intermediate: it is no anchor, but may help
+        yield row
+
+
 def rows():
     """All of them; ids are unique."""
-    return [row for part in (depths, dates, strengths, names, constraints, purposes, buildings) for row in part()]
+    return [row for part in (depths, dates, strengths, names, constraints, purposes, buildings, revocations)
+            for row in part()]

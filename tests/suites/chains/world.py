@@ -65,6 +65,14 @@ def general_names(texts):
     return [general_name(text) for text in texts]
 
 
+def distribution_point(spec):
+    """{"uri": ..., "issuer": of an indirect CRL, "reasons": [...]}."""
+    return x509.DistributionPoint(
+        [general_name("uri:" + spec["uri"])] if "uri" in spec else None, None,
+        frozenset(x509.ReasonFlags[reason] for reason in spec["reasons"]) if "reasons" in spec else None,
+        [general_name("dir:" + spec["issuer"])] if "issuer" in spec else None)
+
+
 def extensions(spec, is_ca):
     """[(extension, critical)] of a certificate's line of the table."""
     made = []
@@ -82,6 +90,8 @@ def extensions(spec, is_ca):
     if "permit" in spec or "exclude" in spec:
         made.append((x509.NameConstraints(general_names(spec["permit"]) if "permit" in spec else None,
                                           general_names(spec["exclude"]) if "exclude" in spec else None), True))
+    if "points" in spec:
+        made.append((x509.CRLDistributionPoints([distribution_point(point) for point in spec["points"]]), False))
     for oid, critical, value in spec.get("extra", []):
         made.append((x509.UnrecognizedExtension(ObjectIdentifier(oid), bytes.fromhex(value)), critical))
     return made
@@ -130,6 +140,56 @@ class Made:
             raise Unsupported(str(error)) from error
 
 
+def crl_scope(spec):
+    """What issuingDistributionPoint says; None: there is none."""
+    if not spec.keys() & {"uri", "only", "indirect", "reasons"}:
+        return None
+    only = spec.get("only")
+    return x509.IssuingDistributionPoint(
+        [general_name("uri:" + spec["uri"])] if "uri" in spec else None, None, only == "user", only == "ca",
+        frozenset(x509.ReasonFlags[reason] for reason in spec["reasons"]) if "reasons" in spec else None,
+        spec.get("indirect", False), only == "attribute")
+
+
+def crl_entry(entry, made, now):
+    """{"cert": label, "reason": ..., "of": whose certificate it is, "extra": as that of a certificate}."""
+    builder = x509.RevokedCertificateBuilder(made[entry["cert"]].cert.serial_number + entry.get("plus", 0),
+                                             datetime.datetime.utcfromtimestamp(now - DAY // 2))
+    if "reason" in entry:
+        builder = builder.add_extension(x509.CRLReason(x509.ReasonFlags[entry["reason"]]), False)
+    if "of" in entry:
+        builder = builder.add_extension(x509.CertificateIssuer([general_name("dir:" + entry["of"])]), True)
+    for oid, critical, value in entry.get("extra", []):
+        builder = builder.add_extension(x509.UnrecognizedExtension(ObjectIdentifier(oid), bytes.fromhex(value)), critical)
+    return builder.build()
+
+
+def crl(spec, made, now):
+    """A CRL as DER: {"by": label, "revoked": [entries]} and what is unusual about it."""
+    issuer = made[spec["by"]]
+    first, last = spec.get("dates", (-DAY, DAY))
+    builder = x509.CertificateRevocationListBuilder(
+        issuer.subject, datetime.datetime.utcfromtimestamp(now + first), datetime.datetime.utcfromtimestamp(now + last))
+    for entry in spec.get("revoked", []):
+        builder = builder.add_revoked_certificate(crl_entry(entry, made, now))
+    if spec.get("number", 1) is not None:
+        builder = builder.add_extension(x509.CRLNumber(spec.get("number", 1)), False)
+    if "delta" in spec:
+        builder = builder.add_extension(x509.DeltaCRLIndicator(spec["delta"]), True)
+    if "freshest" in spec:
+        builder = builder.add_extension(x509.FreshestCRL([distribution_point({"uri": spec["freshest"]})]), False)
+    if crl_scope(spec):
+        builder = builder.add_extension(crl_scope(spec), True)
+    for oid, critical, value in spec.get("extra", []):
+        builder = builder.add_extension(x509.UnrecognizedExtension(ObjectIdentifier(oid), bytes.fromhex(value)), critical)
+    signer = key("p256:nobody") if spec.get("wrong_key") else issuer.key
+    try:
+        made_crl = builder.sign(signer, getattr(hashes, spec.get("hash", "SHA256"))())
+    except UnsupportedAlgorithm as error:
+        raise Unsupported(str(error)) from error
+    return made_crl.public_bytes(serialization.Encoding.DER)
+
+
 def make(row, now):
     """A row of the table as ({label: Made}, jury.Case)."""
     made = {}
@@ -139,5 +199,6 @@ def make(row, now):
         made[spec["label"]] = Made(spec, issuer, now)
     case = jury.Case(row["id"], [made[label].der for label in row["send"]],
                      [made[label].der for label in row["trust"]], now + row.get("time", 0),
-                     row.get("name"), row.get("depth"), row.get("partial", False), row.get("peer", "server"))
+                     row.get("name"), row.get("depth"), row.get("partial", False), row.get("peer", "server"),
+                     [crl(spec, made, now) for spec in row["crls"]] if "crls" in row else None)
     return made, case

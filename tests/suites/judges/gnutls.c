@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What GnuTLS says of a chain, as `certtool --verify --verify-profile medium` asks it. It knows no limit of
- * depth but its own, and takes every trusted certificate for an anchor.
+ * depth but its own, and takes every trusted certificate for an anchor. Of CRLs it takes those of trusted CAs.
  */
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -45,6 +45,25 @@ static bool add_trust(gnutls_x509_trust_list_t list, const struct line *line)
 		if (!crt)
 			return false;
 		gnutls_x509_trust_list_add_cas(list, &crt, 1, 0);
+	}
+	return true;
+}
+
+/* CRLs whose signature no trusted certificate verifies are left out by GnuTLS. False: one cannot be parsed. */
+static bool add_crls(gnutls_x509_trust_list_t list, const struct line *line)
+{
+	gnutls_datum_t der;
+	gnutls_x509_crl_t crl;
+	size_t i;
+
+	for (i = 0; i < line->n_crls; i++) {
+		der = (gnutls_datum_t){ line->crls[i].der, (unsigned int)line->crls[i].len };
+		gnutls_x509_crl_init(&crl);
+		if (gnutls_x509_crl_import(crl, &der, GNUTLS_X509_FMT_DER) < 0) {
+			gnutls_x509_crl_deinit(crl);
+			return false;
+		}
+		gnutls_x509_trust_list_add_crls(list, &crl, 1, GNUTLS_TL_VERIFY_CRL, 0);
 	}
 	return true;
 }
@@ -105,7 +124,7 @@ static const char *judge(const struct line *line)
 		if (!chain[n])
 			break;
 	}
-	if (n == line->n_chain && add_trust(list, line))
+	if (n == line->n_chain && add_trust(list, line) && add_crls(list, line))
 		reason = verify(list, line, chain, n);
 	for (i = 0; i < n; i++)
 		gnutls_x509_crt_deinit(chain[i]);

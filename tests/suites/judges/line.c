@@ -58,10 +58,10 @@ static size_t parse_certs(struct line_cert *certs, char *text)
 
 void line_parse(struct line *ret_line, char *text)
 {
-	char *words[8], *save = NULL;
+	char *words[9], *save = NULL;
 	size_t i;
 
-	for (i = 0; i < 8; i++) {
+	for (i = 0; i < 9; i++) {
 		words[i] = strtok_r(i ? NULL : text, " \n", &save);
 		if (!words[i])
 			die("a line with too few words");
@@ -76,6 +76,10 @@ void line_parse(struct line *ret_line, char *text)
 	ret_line->partial = *words[5] == '1';
 	ret_line->n_trust = strcmp(words[6], "-") ? parse_certs(ret_line->trust, words[6]) : 0;
 	ret_line->n_chain = strcmp(words[7], "-") ? parse_certs(ret_line->chain, words[7]) : 0;
+	ret_line->revocation = strcmp(words[8], "-") != 0;
+	ret_line->n_crls = ret_line->revocation && strcmp(words[8], "none")
+				   ? parse_certs(ret_line->crls, words[8])
+				   : 0;
 }
 
 void line_answer(const struct line *line, const char *reason)
