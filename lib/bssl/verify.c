@@ -205,15 +205,14 @@ static bool is_reported(const struct verify_report *report, const struct verify_
 }
 
 /*
- * Whether CRLs are to be looked up for a path that is refused: an anchor vouches for it, and that has not
- * been done. For others anybody could have CRLs fetched, and have them judged by keys of his own.
+ * Whether CRLs are looked up for a path that is refused. For one that no anchor vouches for, anybody could
+ * have them fetched, and judged by keys of his own.
  */
-static bool has_status(const struct verify_report *report, const struct verify_verdict *verdict)
+static bool is_vouched_for(const struct verify_report *report)
 {
 	size_t i;
 
-	if (!report->path || !report->anchored || verdict->bad_cert == SLUICE_BAD_CERT_REVOKED ||
-	    verdict->bad_cert == SLUICE_BAD_CERT_REVOCATION_UNDETERMINED)
+	if (!report->anchored)
 		return false;
 	for (i = 0; i < report->n; i++)
 		if (report->findings[i].reason == SLUICE_BAD_CERT_UNKNOWN_CA ||
@@ -223,18 +222,33 @@ static bool has_status(const struct verify_report *report, const struct verify_v
 	return true;
 }
 
+static void examine_status(struct verify_report *report, const struct verify_input *in,
+			   const struct verify_request *request)
+{
+	struct crl_verdict crl = { .x509_error = X509_V_ERR_UNABLE_TO_GET_CRL,
+				   .reason = "its revocation status is undetermined: no anchor "
+					     "vouches for its path" };
+	enum crl_mode mode = in->profile->crl.mode;
+
+	if (is_vouched_for(report)) {
+		if (!crl_check_path(&in->profile->crl, request, report->path, &crl))
+			return;
+	} else if (mode != CRL_CHECK_TRUE && mode != CRL_CHECK_PEER) {
+		return;
+	}
+	verify_note(report, bad_cert_of(crl.x509_error), crl.x509_error, crl.index, crl.reason);
+	report->crl_reason = crl.crl_reason;
+}
+
 /* Finds out what else is wrong with a chain that is refused. */
 static void examine(struct verify_report *report, const struct verify_input *in,
 		    const struct verify_request *request, const struct verify_verdict *verdict)
 {
-	struct crl_verdict crl = { .crl_reason = verdict->crl_reason };
-
 	verify_examine(request, verdict, report);
-	if (has_status(report, verdict) &&
-	    crl_check_path(&in->profile->crl, request, report->path, &crl))
-		verify_note(report, bad_cert_of(crl.x509_error), crl.x509_error, crl.index,
-			    crl.reason);
-	report->crl_reason = crl.crl_reason;
+	report->crl_reason = verdict->crl_reason;
+	if (report->path && verdict->bad_cert != SLUICE_BAD_CERT_REVOKED &&
+	    verdict->bad_cert != SLUICE_BAD_CERT_REVOCATION_UNDETERMINED)
+		examine_status(report, in, request);
 	if (!is_reported(report, verdict))
 		verify_note(report, verdict->bad_cert, verdict->x509_error, verdict->index,
 			    verdict->reason);
