@@ -16,6 +16,7 @@
 
 #include "broker/children.h"
 #include "broker/end.h"
+#include "broker/fetch.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
 #include "broker/sessions.h"
@@ -273,6 +274,7 @@ struct broker {
 	bool handing_on; /* the end of this process is not that of its workers' sessions */
 	struct admin admin;
 	struct scrape scrape;
+	struct fetch fetch;
 	struct metrics metrics;
 	struct diag *diag;
 	uint64_t poll_ms; /* when the kernel's list is read next; 0: it tells by itself */

@@ -61,6 +61,7 @@ static void crls_fail(struct broker *broker, const char *text)
 	log_line(broker, CONFIG_LOG_ERROR, "crls: nothing changes: %s", text);
 	snprintf(crls->text, sizeof(crls->text), "%s", text);
 	crls->again_ms = broker->loop.now_ms + AGAIN_MS;
+	crl_urls_told(broker, text);
 	job_end(broker);
 }
 
@@ -150,6 +151,7 @@ static void job_commit(struct broker *broker, int fd)
 	sources = crls->sources;
 	crls->sources = job->sources;
 	job->sources = sources;
+	crl_urls_told(broker, NULL);
 	look_at_ends(broker);
 	log_line(broker, CONFIG_LOG_INFO, "crls: %zu in force, %zu files read in %" PRIu64 " ms",
 		 set.n_rows, job->n_read, loop_clock_ms() - job->began_ms);
@@ -257,8 +259,8 @@ static void take_taken(struct broker *broker, struct wire_reader reader, uint32_
 	}
 	if (job->sent)
 		crl_source_problem(source, text[0] ? text : NULL);
-	if (job->sent && source->problem)
-		tell_problem(broker, source);
+	if (job->sent && source->problem && source->kind != CRL_URL)
+		tell_problem(broker, source); /* of a URL crl_urls_told() tells, once */
 	job->at++;
 	load_next(broker);
 }
@@ -374,6 +376,7 @@ static void begin(struct broker *broker)
 		crls->again_ms = broker->loop.now_ms + AGAIN_MS;
 	}
 	job->changed |= job->sources.n != crls->sources.n;
+	job->changed |= crl_urls_give(crls, &job->sources);
 }
 
 /* Some files at a time: has any changed since it was tried? */
@@ -388,8 +391,9 @@ static void look(struct broker *broker, size_t n)
 		source = &job->sources.items[job->at];
 		if (source->kind == CRL_ADDED)
 			continue;
-		stamp_path(&now, source->path);
-		job->changed = !stamp_same(&now, &source->tried) ||
+		if (source->kind != CRL_URL)
+			stamp_path(&now, source->path);
+		job->changed = (source->kind != CRL_URL && !stamp_same(&now, &source->tried)) ||
 			       !crl_sources_find(&crls->sources, source->path, source->uri);
 	}
 	if (!job->changed) {
@@ -417,6 +421,7 @@ bool crls_busy(const struct broker *broker)
 void crls_reload(struct broker *broker)
 {
 	crl_watch_config(broker);
+	crl_urls_config(broker);
 	broker->crls->look = true;
 }
 
@@ -510,6 +515,7 @@ int crls_open(struct broker *broker)
 	if (!crls)
 		return -ENOMEM;
 	crls->broker = broker;
+	TAILQ_INIT(&crls->urls);
 	crls->fd = crls->job.channel.fd = crls->changes.watch.fd = -1;
 	broker->crls = crls;
 	return 0;
@@ -522,6 +528,7 @@ void crls_close(struct broker *broker)
 	if (!crls)
 		return;
 	job_end(broker);
+	crl_urls_close(broker);
 	crl_watch_close(broker);
 	crl_sources_free(&crls->sources);
 	crl_sources_free(&crls->asked);

@@ -189,6 +189,7 @@ static void tell_crashes(const struct broker *broker, size_t i, struct telling *
 	labelled(telling, family, "process", "handshaker", broker->stats.handshaker_crashes);
 	labelled(telling, family, "process", "keeper", broker->stats.keeper_crashes);
 	labelled(telling, family, "process", "metrics", broker->metrics.crashes);
+	labelled(telling, family, "process", "fetch", broker->fetch.crashes);
 }
 
 static void tell_plain(const struct broker *broker, size_t i, struct telling *telling,
@@ -226,6 +227,30 @@ static void tell_crls_next(const struct broker *broker, size_t i, struct telling
 {
 	if (broker->crls->nearest_s)
 		one(telling, family, (uint64_t)broker->crls->nearest_s);
+}
+
+static void tell_fetches(const struct broker *broker, size_t i, struct telling *telling,
+			 const struct family *family)
+{
+	struct metric_label labels[] = { { "of", NULL }, { "result", NULL } };
+	enum fetch_for what;
+
+	for (what = 0; what < FETCH_FORS; what++) {
+		labels[0].value = fetch_for_name(what);
+		labels[1].value = "good";
+		telling->number(telling, family, labels, 2, broker->fetch.good[what]);
+		labels[1].value = "failed";
+		telling->number(telling, family, labels, 2, broker->fetch.bad[what]);
+	}
+}
+
+static void tell_failing(const struct broker *broker, size_t i, struct telling *telling,
+			 const struct family *family)
+{
+	enum fetch_for what;
+
+	for (what = 0; what < FETCH_FORS; what++)
+		labelled(telling, family, "of", fetch_for_name(what), broker->fetch.failing[what]);
 }
 
 static void tell_chains(const struct broker *broker, size_t i, struct telling *telling,
@@ -399,6 +424,11 @@ static const struct family families[] = {
 	  tell_crls_expired },
 	{ "sluiced_crls_next_update_seconds", METRIC_GAUGE, "seconds",
 	  "When the first of the others ends, since the epoch.", OF_DAEMON, tell_crls_next },
+	{ "sluiced_fetches", METRIC_COUNTER, "",
+	  "Fetches of revocation lists and OCSP responses that ended; what has not changed is good.",
+	  OF_DAEMON, tell_fetches },
+	{ "sluiced_fetches_failing", METRIC_GAUGE, "", "URLs whose last fetch failed.", OF_DAEMON,
+	  tell_failing },
 	{ "sluiced_peer_chains_bytes", METRIC_GAUGE, "bytes",
 	  "Certificates of peers that are kept for a recheck.", OF_DAEMON, tell_chains },
 	{ "sluiced_accept_pauses", METRIC_COUNTER, "",

@@ -175,9 +175,15 @@ struct config {
 		bool used;    /* the section is there */
 		char **files; /* absolute */
 		size_t n_files;
-		char *dir; /* absolute; NULL: none */
+		char *dir;   /* absolute; NULL: none */
+		char **urls; /* http; their hosts are allowed */
+		size_t n_urls;
 		enum config_recheck recheck;
 	} crls;
+	struct {
+		char *hosts; /* fetch/hosts.h: what may be fetched from; NULL: nothing is fetched */
+		unsigned int timeout_ms; /* of one fetch */
+	} fetch;
 	char *user; /* whom handshakers run as */
 	uid_t uid;
 	gid_t gid;

@@ -67,7 +67,8 @@ static int read_all(int fd, uint8_t **ret_data, size_t *ret_len, struct sluice_e
 	struct stat st;
 	ssize_t n = 1;
 
-	if (fstat(fd, &st) || st.st_size < 0)
+	/* The descriptor shares its place with who wrote the file. */
+	if (fstat(fd, &st) || st.st_size < 0 || lseek(fd, 0, SEEK_SET))
 		return err_set_errno(err, SLUICE_E_FILE, errno, "it cannot be read");
 	if ((size_t)st.st_size > MAX_FILE)
 		return err_set(err, SLUICE_E_OPTION_RANGE, "a file of CRLs has at most %zu bytes",
