@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker/admin.h"
@@ -27,19 +26,6 @@ static void put_blob(const struct crl_set *set, struct json_object *row, const c
 
 	put_peer_words(row, name, text);
 	free(text);
-}
-
-static void put_time(struct json_object *row, const char *name, int64_t seconds)
-{
-	time_t t = (time_t)seconds;
-	char text[32];
-	struct tm tm;
-
-	put_text(row, name,
-		 seconds >= 0 && gmtime_r(&t, &tm) &&
-				 strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm)
-			 ? text
-			 : NULL);
 }
 
 /* Of a source that is no URL: nothing. */

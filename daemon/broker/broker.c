@@ -173,6 +173,7 @@ static void tick(struct loop *loop, void *arg)
 	admin_tick(broker);
 	scrape_tick(broker);
 	fetch_tick(broker);
+	staples_tick(broker);
 	log_tick(broker);
 	if (broker->stopping) {
 		if (!(broker->in_progress || broker->n_held) || loop->now_ms >= broker->stop_ms)
@@ -345,6 +346,7 @@ static int run(struct broker *broker, bool only_check)
 	broker->handing_on = true;
 	pools_close(broker);
 	crls_close(broker); /* it may have a child */
+	staples_close(broker);
 	children_stop(broker);
 	decide_close(broker);
 	certs_close(broker);
@@ -379,6 +381,7 @@ int main(int argc, char **argv)
 	}
 	TAILQ_INIT(&broker.asks);
 	fetch_open(&broker);
+	staples_open(&broker);
 	broker.started_ms = broker.loop.now_ms;
 	if (getrandom(&seed, sizeof(seed), 0) < 0)
 		seed = broker.started_ms; /* spreads worse, and nothing else */

@@ -65,13 +65,20 @@ static uint32_t random32(void)
 	return random;
 }
 
+static void tell(struct broker *broker, const struct fetch_item *item, enum config_log_level level,
+		 const char *what)
+{
+	log_line(broker, level, "fetch: %s%s%s: %s", item->url, item->whom ? ", for " : "",
+		 item->whom ? item->whom : "", what);
+}
+
 void fetch_item_good(struct broker *broker, struct fetch_item *item, int64_t this_s, int64_t next_s)
 {
 	struct fetch *fetch = &broker->fetch;
 
 	if (item->failures) {
 		fetch->failing[item->what]--;
-		log_line(broker, CONFIG_LOG_INFO, "fetch: %s: good again", item->url);
+		tell(broker, item, CONFIG_LOG_INFO, "good again");
 	}
 	fetch->good[item->what]++;
 	item->held = item->lost = false;
@@ -87,7 +94,7 @@ void fetch_item_bad(struct broker *broker, struct fetch_item *item, const char *
 	struct fetch *fetch = &broker->fetch;
 
 	if (strncmp(item->why, why, sizeof(item->why) - 1))
-		log_line(broker, CONFIG_LOG_WARNING, "fetch: %s: %s", item->url, why);
+		tell(broker, item, CONFIG_LOG_WARNING, why);
 	fetch->bad[item->what]++;
 	fetch->failing[item->what] += !item->failures;
 	item->held = item->lost = false;
@@ -127,6 +134,7 @@ void fetch_item_drop(struct broker *broker, struct fetch_item *item)
 	leave_place(&broker->fetch, item);
 	broker->fetch.failing[item->what] -= item->failures != 0;
 	free(item->url);
+	free(item->whom);
 	free(item->body);
 }
 
@@ -159,7 +167,8 @@ static void take_answer(struct broker *broker, const struct fetch_answer *answer
 		fetch_item_bad(broker, item, reason_text(answer, why));
 		return;
 	}
-	if (answer->reason == FETCH_OK) {
+	/* What a POST got is no condition of another one. */
+	if (answer->reason == FETCH_OK && !item->body) {
 		memcpy(item->etag, answer->etag, sizeof(item->etag));
 		memcpy(item->modified, answer->modified, sizeof(item->modified));
 	}

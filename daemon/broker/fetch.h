@@ -27,6 +27,7 @@ struct fetch_item {
 	TAILQ_ENTRY(fetch_item) all;
 	enum fetch_for what;
 	char *url;
+	char *whom;    /* the certificate that it is for, in the log; NULL: the URL says enough */
 	uint8_t *body; /* of a POST; NULL: a GET */
 	size_t body_len, max_len;
 	/*

@@ -253,6 +253,45 @@ static void tell_failing(const struct broker *broker, size_t i, struct telling *
 		labelled(telling, family, "of", fetch_for_name(what), broker->fetch.failing[what]);
 }
 
+static void tell_staples(const struct broker *broker, size_t i, struct telling *telling,
+			 const struct family *family)
+{
+	uint64_t n[STAPLE_STATES] = { 0 };
+	const struct fetched *fetched;
+	enum staple_state state;
+
+	TAILQ_FOREACH(fetched, &broker->staples.all, all)
+	n[staple_state(fetched)]++;
+	for (state = 0; state < STAPLE_STATES; state++)
+		labelled(telling, family, "state", staple_state_name(state), n[state]);
+}
+
+static void tell_staples_oldest(const struct broker *broker, size_t i, struct telling *telling,
+				const struct family *family)
+{
+	const struct fetched *fetched;
+	int64_t oldest_s = 0;
+
+	TAILQ_FOREACH(fetched, &broker->staples.all, all)
+	if (fetched->der && (!oldest_s || fetched->this_s < oldest_s))
+		oldest_s = fetched->this_s;
+	if (oldest_s)
+		one(telling, family, (uint64_t)oldest_s);
+}
+
+static void tell_staples_next(const struct broker *broker, size_t i, struct telling *telling,
+			      const struct family *family)
+{
+	const struct fetched *fetched;
+	int64_t next_s = 0;
+
+	TAILQ_FOREACH(fetched, &broker->staples.all, all)
+	if (staple_state(fetched) == STAPLE_GOOD && (!next_s || fetched->next_s < next_s))
+		next_s = fetched->next_s;
+	if (next_s)
+		one(telling, family, (uint64_t)next_s);
+}
+
 static void tell_chains(const struct broker *broker, size_t i, struct telling *telling,
 			const struct family *family)
 {
@@ -429,6 +468,15 @@ static const struct family families[] = {
 	  OF_DAEMON, tell_fetches },
 	{ "sluiced_fetches_failing", METRIC_GAUGE, "", "URLs whose last fetch failed.", OF_DAEMON,
 	  tell_failing },
+	{ "sluiced_staples", METRIC_GAUGE, "",
+	  "Certificates whose OCSP response is fetched, by whether there is one.", OF_DAEMON,
+	  tell_staples },
+	{ "sluiced_staples_oldest_seconds", METRIC_GAUGE, "seconds",
+	  "When the oldest of these responses was made, since the epoch.", OF_DAEMON,
+	  tell_staples_oldest },
+	{ "sluiced_staples_next_update_seconds", METRIC_GAUGE, "seconds",
+	  "When the first of them ends that has not ended, since the epoch.", OF_DAEMON,
+	  tell_staples_next },
 	{ "sluiced_peer_chains_bytes", METRIC_GAUGE, "bytes",
 	  "Certificates of peers that are kept for a recheck.", OF_DAEMON, tell_chains },
 	{ "sluiced_accept_pauses", METRIC_COUNTER, "",

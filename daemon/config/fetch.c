@@ -11,6 +11,7 @@
 
 #include "fetch/child.h"
 #include "fetch/hosts.h"
+#include "options/options.h"
 
 #define OFFSET(member) offsetof(struct config, member)
 #define DEFAULT_MS 10000
@@ -108,5 +109,25 @@ int fetch_check_url(struct parse *p, const char *key, const struct node *node)
 				  "%s: \"%s\": the hosts of the section fetch do not have "
 				  "\"%.60s:%u\"; add it",
 				  key, quote, host, port);
+	return 0;
+}
+
+const char *const fetch_words[] = { "false", "true", NULL };
+
+int fetch_check_ocsp(struct parse *p, const struct node *owner, bool wanted,
+		     const struct sluice_options *options)
+{
+	const struct node *node = node_get(owner, "ocsp_fetch");
+	struct config_place place = node ? node->place : owner->place;
+
+	if (!wanted)
+		return 0;
+	if (!p->config->fetch.hosts)
+		return parse_fail(p, SLUICE_E_OPTION_CONFLICT, place,
+				  "ocsp_fetch: nothing is fetched without the section fetch; add "
+				  "it, with the host of the OCSP responder among its hosts");
+	if (option_text(options, SLUICE_OPT_OCSP_FILE))
+		return parse_fail(p, SLUICE_E_OPTION_CONFLICT, place,
+				  "ocsp_fetch: there is ocsp_file too; take one of them out");
 	return 0;
 }

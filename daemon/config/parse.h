@@ -190,6 +190,14 @@ int crls_check(struct parse *p);                        /* after profiles */
 /* fetch_check_url() makes a URL that would not be fetched an error. */
 int fetch_check_url(struct parse *p, const char *key, const struct node *node);
 
+/*
+ * fetch_check_ocsp() checks key ocsp_fetch of a profile or host with @options, @wanted or not; without a
+ * section fetch, or beside a file, it is an error. fetch_words are its words.
+ */
+int fetch_check_ocsp(struct parse *p, const struct node *owner, bool wanted,
+		     const struct sluice_options *options);
+extern const char *const fetch_words[];
+
 /* sockets_check() makes two sockets of the same path an error. Sections that are not there are NULL. */
 int sockets_check(struct parse *p, const struct node *pools, const struct node *services,
 		  const struct node *admin, const struct node *metrics);

@@ -16,10 +16,11 @@ web=$work/web
 # --- the server
 
 start_server() {
-  python3 "$here/pki-server.py" "$pki" "$web" >>"$work/web.log" 2>&1 &
+  rm -f "$work/web.log"
+  python3 "$here/pki-server.py" "$pki" "$web" >"$work/web.log" 2>&1 &
   server=$!
   pids+=("$server")
-  await 10 eval '(: >/dev/tcp/127.0.0.1/'"$pki"') 2>/dev/null'
+  await 10 grep -qs serves "$work/web.log"
 }
 
 end_server() {
@@ -143,14 +144,15 @@ replaced() {
   revoke "$2"
   issue "$web/ca.crl"
   fetch_again
-  await 5 stays_out "$2" && gets_in client
+  await 5 stays_out "$2" || { say "the new list is not in force"; return 1; }
+  gets_in client || { say "$(tail -n 2 "$work/ask.err")"; return 1; }
 }
 
 killed() {
   local pid
   pid=$(children sluice-fetch)
   kill -KILL "$pid"
-  await 5 log_has "sluice-fetch (pid $pid) ended by signal 9" || return 1
+  await 5 log_has "sluice-fetch (pid $pid) ended by signal 9" || { say "its end is not told"; return 1; }
   replaced "$pid" third || return 1
   pid=$(children sluice-fetch)
   kill -STOP "$pid"

@@ -8,10 +8,12 @@ import http.server
 import os
 import subprocess
 import sys
+import threading
 import time
 
 port, home = int(sys.argv[1]), sys.argv[2]
 os.chdir(home)
+lock = threading.Lock()  # of the files below
 
 
 def read(name):
@@ -56,7 +58,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         request = self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer(lambda: respond(request))
+        with lock:
+            body = respond(request)
+        self.answer(lambda: body)
 
 
 class Server(http.server.ThreadingHTTPServer):
