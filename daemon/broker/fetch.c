@@ -21,8 +21,9 @@
 #include "core/sys.h"
 #include "fetch/when.h"
 
-#define LOOK_MS 200  /* between two looks for what is due */
-#define LATE_MS 2000 /* beyond its time a request is answered */
+#define LOOK_MS 200   /* between two looks for what is due */
+#define LATE_MS 2000  /* beyond its time a request is answered */
+#define AGAIN_MS 1000 /* after which what failed for want of memory is tried again */
 #define CALM_MS 60000
 
 const char *fetch_for_name(enum fetch_for what)
@@ -44,8 +45,6 @@ static const char *reason_text(const struct fetch_answer *answer, char out[FETCH
 		[FETCH_SIZE] = "the answer is too long",
 		[FETCH_HTTP] = "the server answers without HTTP",
 		[FETCH_REDIRECTS] = "it is sent on too often",
-		[FETCH_BUSY] = "too much is fetched",
-		[FETCH_RESOURCES] = "there is no memory, or no descriptor",
 	};
 
 	if (answer->reason == FETCH_HTTP && answer->status)
@@ -85,7 +84,9 @@ void fetch_item_good(struct broker *broker, struct fetch_item *item, int64_t thi
 	item->failures = 0;
 	item->why[0] = '\0';
 	item->fetched_s = sys->wall_s();
-	item->refresh_s = fetch_refresh_at(this_s, next_s, item->fetched_s, random32());
+	item->refresh_s =
+		item->again ? 0 : fetch_refresh_at(this_s, next_s, item->fetched_s, random32());
+	item->again = false;
 }
 
 /* Once for what stays as it is. */
@@ -99,7 +100,9 @@ void fetch_item_bad(struct broker *broker, struct fetch_item *item, const char *
 	fetch->failing[item->what] += !item->failures;
 	item->held = item->lost = false;
 	item->failures++;
-	item->retry_ms = broker->loop.now_ms + 1000ull * fetch_backoff_s(item->failures);
+	item->retry_ms =
+		item->again ? 0 : broker->loop.now_ms + 1000ull * fetch_backoff_s(item->failures);
+	item->again = false;
 	item->etag[0] = item->modified[0] = '\0';
 	snprintf(item->why, sizeof(item->why), "%s", why);
 }
@@ -163,6 +166,11 @@ static void take_answer(struct broker *broker, const struct fetch_answer *answer
 	}
 	leave_place(&broker->fetch, item);
 	item->id = 0;
+	if (answer->reason == FETCH_RESOURCES || answer->reason == FETCH_BUSY) {
+		item->again_ms =
+			broker->loop.now_ms + AGAIN_MS; /* of the moment, and of no server */
+		return;
+	}
 	if (answer->reason != FETCH_OK && !(answer->reason == FETCH_NOT_MODIFIED && known)) {
 		fetch_item_bad(broker, item, reason_text(answer, why));
 		return;
@@ -176,32 +184,11 @@ static void take_answer(struct broker *broker, const struct fetch_answer *answer
 	item->taken(broker, item, answer->body_fd);
 }
 
-/* SIGCHLD follows. */
-static void give_up(struct broker *broker)
-{
-	loop_forget(&broker->loop, &broker->fetch.watch);
-	kill(broker->fetch.pid, SIGKILL);
-}
-
-static void fetch_ready(struct watch *watch, uint32_t events)
-{
-	struct broker *broker =
-		(struct broker *)((char *)watch - offsetof(struct broker, fetch.watch));
-	struct fetch_child child = { .fd = watch->fd };
-	struct fetch_answer answer;
-	int r = fetch_child_answer(&child, &answer);
-
-	if (r > 0)
-		take_answer(broker, &answer);
-	else if (r < 0)
-		give_up(broker);
-}
-
 /* --- requests ------------------------------------------------------------------------------------- */
 
 static bool is_due(const struct broker *broker, const struct fetch_item *item)
 {
-	if (item->id || item->held)
+	if (item->id || item->held || broker->loop.now_ms < item->again_ms)
 		return false;
 	return item->failures ? broker->loop.now_ms >= item->retry_ms
 			      : sys->wall_s() >= item->refresh_s;
@@ -251,6 +238,30 @@ static void ask_due(struct broker *broker)
 		TAILQ_REMOVE(&fetch->items, item, all);
 		TAILQ_INSERT_TAIL(&fetch->items, item, all);
 	}
+}
+
+/* SIGCHLD follows. */
+static void give_up(struct broker *broker)
+{
+	loop_forget(&broker->loop, &broker->fetch.watch);
+	kill(broker->fetch.pid, SIGKILL);
+}
+
+static void fetch_ready(struct watch *watch, uint32_t events)
+{
+	struct broker *broker =
+		(struct broker *)((char *)watch - offsetof(struct broker, fetch.watch));
+	struct fetch_child child = { .fd = watch->fd };
+	struct fetch_answer answer;
+	int r = fetch_child_answer(&child, &answer);
+
+	if (r < 0)
+		give_up(broker);
+	if (r <= 0)
+		return;
+	take_answer(broker, &answer);
+	if (!broker->stopping)
+		ask_due(broker);
 }
 
 static bool hangs(const struct broker *broker)
@@ -408,6 +419,7 @@ void fetch_reloaded(struct broker *broker, bool all)
 		item->retry_ms = 0;
 		if (all)
 			item->refresh_s = 0;
+		item->again = (all || item->failures) && (item->id || item->held);
 	}
 }
 

@@ -17,7 +17,8 @@
 
 struct broker;
 
-#define FETCH_MAX_ASKED 64 /* at once: as many as sluice-fetch lets wait */
+/* At once, as many as sluice-fetch has under way: others would wait there while their time runs. */
+#define FETCH_MAX_ASKED 8
 #define FETCH_MAX_WHY 160
 
 enum fetch_for { FETCH_FOR_CRL, FETCH_FOR_OCSP, FETCH_FORS };
@@ -39,6 +40,8 @@ struct fetch_item {
 	char etag[FETCH_MAX_TAG], modified[FETCH_MAX_TAG];
 	uint32_t id;           /* of the request under way; 0: none */
 	uint64_t asked_ms;     /* when it was sent */
+	uint64_t again_ms;     /* not before */
+	bool again;            /* it was under way when all were to be fetched: once more */
 	bool held;             /* taken() has not been answered */
 	bool lost;             /* its process ended under it: once it is asked for again */
 	int64_t fetched_s;     /* of the day: when it was good last; 0: never */
