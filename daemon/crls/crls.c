@@ -126,7 +126,10 @@ static size_t load(int fd, const char *path, const char *uri, struct sluice_erro
 
 	if (read_all(fd, &data, &len, err) < 0)
 		return 0;
-	crl_set_read(&crls.writer, path, uri, data, len, &n, err);
+	if (path[0] == '/') /* files; all else are URLs */
+		crl_set_read(&crls.writer, path, uri, data, len, &n, err);
+	else
+		crl_set_fetched(&crls.writer, &crls.old, path, data, len, &n, err);
 	free(data);
 	return n;
 }
