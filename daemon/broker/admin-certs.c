@@ -10,6 +10,7 @@
 
 #include "broker/admin.h"
 #include "broker/certs.h"
+#include "options/options.h"
 
 #define MAX_NAMES 64 /* of a host that are told */
 #define S_PER_DAY 86400
@@ -25,7 +26,7 @@ void admin_job_end(struct admin_job *job)
 
 /* struct facts - what an entry says. */
 struct facts {
-	struct attr leaf, key, not_after, type, file;
+	struct attr leaf, key, not_after, type, file, staple;
 	struct json_object *names;
 	uint64_t n_hosts, n_names, chain;
 };
@@ -51,6 +52,8 @@ static void read_facts(struct facts *facts, struct wire_reader reader, enum cata
 	while (wire_next(&reader, &attr) == 1) {
 		if (attr.type == host && ++facts->n_hosts)
 			add_name(facts, &attr);
+		if (attr.type == ATTR_OPTION + SLUICE_OPT_OCSP_RESPONSE)
+			facts->staple = attr;
 		if (attr.type == ATTR_CERT_FILE && files++ == index)
 			facts->file = attr;
 		if (files != index + 1)
@@ -115,6 +118,28 @@ static void put_digest(struct json_object *row, const struct attr *leaf)
 	put_hex(row, "cert_sha256", digest, sizeof(digest));
 }
 
+/* Of the first certificate of an entry; others have none. */
+static void put_staple(struct json_object *row, const struct broker *broker,
+		       const struct facts *facts, size_t index)
+{
+	const struct fetched *fetched = NULL;
+	const char *state = NULL, *why = NULL;
+
+	if (!index && facts->leaf.bytes) {
+		fetched = staples_find(broker, facts->leaf.bytes, facts->leaf.len);
+		state = fetched               ? staple_state_name(staple_state(fetched))
+			: facts->staple.bytes ? "file"
+					      : "none";
+	}
+	if (fetched)
+		why = fetched->problem[0] ? fetched->problem : fetched->item.why;
+	put_text(row, "staple", state);
+	put_time(row, "staple_until", fetched && fetched->der ? fetched->next_s : -1);
+	put_time(row, "staple_next_fetch",
+		 fetched && fetched->item.url ? fetch_item_next(broker, &fetched->item) : -1);
+	put_text(row, "staple_problem", why && why[0] ? why : NULL);
+}
+
 static void cert_row(struct admin_client *client, struct wire_reader reader,
 		     enum catalog_entry type, size_t index)
 {
@@ -142,6 +167,7 @@ static void cert_row(struct admin_client *client, struct wire_reader reader,
 		put_text(row, "key_sha256", NULL);
 	put_attr_text(row, "key_type", &facts.type);
 	put_attr_text(row, "file", &facts.file);
+	put_staple(row, client->broker, &facts, index);
 	put_text(row, "problem", NULL);
 	admin_row(client, row);
 }

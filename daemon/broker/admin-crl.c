@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker/admin.h"
@@ -14,6 +13,7 @@
 static const char *const kinds[] = {
 	[CRL_FILE] = "file",
 	[CRL_DIR] = "directory",
+	[CRL_URL] = "url",
 	[CRL_ADDED] = "added",
 };
 
@@ -28,17 +28,22 @@ static void put_blob(const struct crl_set *set, struct json_object *row, const c
 	free(text);
 }
 
-static void put_time(struct json_object *row, const char *name, int64_t seconds)
+/* Of a source that is no URL: nothing. */
+static void put_fetch(struct json_object *row, const struct broker *broker,
+		      const struct crl_source *source)
 {
-	time_t t = (time_t)seconds;
-	char text[32];
-	struct tm tm;
+	const struct crl_url *url = NULL;
+	const struct fetch_item *item;
 
-	put_text(row, name,
-		 seconds >= 0 && gmtime_r(&t, &tm) &&
-				 strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm)
-			 ? text
-			 : NULL);
+	if (source && source->kind == CRL_URL)
+		url = crl_url_find(broker->crls, source->path);
+	item = url ? &url->item : NULL;
+	put_time(row, "fetched", item && item->fetched_s ? item->fetched_s : -1);
+	put_time(row, "next_fetch", item ? fetch_item_next(broker, item) : -1);
+	put_peer_words(row, "problem",
+		       item && item->why[0] ? item->why
+		       : source             ? source->problem
+					    : NULL);
 }
 
 static void crl_row(struct admin_client *client, const struct crls *crls,
@@ -68,24 +73,24 @@ static void crl_row(struct admin_client *client, const struct crls *crls,
 	put_peer_words(row, "file", path);
 	put_peer_words(row, "uri", uri);
 	put_hex(row, "sha256", crl->sha256, sizeof(crl->sha256));
-	put_peer_words(row, "problem", source ? source->problem : NULL);
+	put_fetch(row, client->broker, source);
 	admin_row(client, row);
 	free(path);
 	free(uri);
 }
 
-/* A file that has nothing in force; of others the problem is in their rows. */
+/* A file or URL that has nothing in force; of others the problem is in their rows. */
 static void problem_row(struct admin_client *client, const struct crl_source *source)
 {
 	struct json_object *row;
 
-	if (!source->problem || source->n)
+	if (source->n || (!source->problem && source->kind != CRL_URL))
 		return;
 	row = json_object_new_object();
 	put_text(row, "state", "missing");
 	put_text(row, "source", kinds[source->kind]);
 	put_peer_words(row, "file", source->path);
-	put_peer_words(row, "problem", source->problem);
+	put_fetch(row, client->broker, source);
 	admin_row(client, row);
 }
 

@@ -2,6 +2,7 @@
 /* Facts as JSON. Where there is no memory the object is NULL, and admin_row() drops its client. */
 #include <ctype.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "broker/admin.h"
 
@@ -68,4 +69,17 @@ void put_address(struct json_object *object, const char *name, const struct sock
 	char text[TEXT_ADDRESS_LEN];
 
 	put_text(object, name, text_address(text, addr));
+}
+
+void put_time(struct json_object *row, const char *name, int64_t seconds)
+{
+	time_t t = (time_t)seconds;
+	char text[32];
+	struct tm tm;
+
+	put_text(row, name,
+		 seconds >= 0 && gmtime_r(&t, &tm) &&
+				 strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm)
+			 ? text
+			 : NULL);
 }

@@ -184,6 +184,9 @@ void put_number(struct json_object *object, const char *name, uint64_t value);
 void put_bool(struct json_object *object, const char *name, bool value);
 void put_hex(struct json_object *object, const char *name, const uint8_t *bytes, size_t len);
 
+/* put_time() puts seconds of the epoch as a date; negative: null. */
+void put_time(struct json_object *row, const char *name, int64_t seconds);
+
 /* put_peer_text() is for what a peer chose: only printable ASCII is left. */
 void put_peer_text(struct json_object *object, const char *name, const char *value);
 

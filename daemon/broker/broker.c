@@ -172,6 +172,8 @@ static void tick(struct loop *loop, void *arg)
 	decide_tick(broker);
 	admin_tick(broker);
 	scrape_tick(broker);
+	fetch_tick(broker);
+	staples_tick(broker);
 	log_tick(broker);
 	if (broker->stopping) {
 		if (!(broker->in_progress || broker->n_held) || loop->now_ms >= broker->stop_ms)
@@ -277,6 +279,12 @@ static int start(struct broker *broker, struct config_error *err)
 		r = admin_open(broker, err);
 	if (r == 0)
 		r = scrape_open(broker, err);
+	if (r == 0) {
+		r = fetch_start(broker);
+		if (r < 0)
+			snprintf(err->text, sizeof(err->text), "starting sluice-fetch: %s",
+				 strerror(-r));
+	}
 	if (r < 0) {
 		close(fd);
 		return r;
@@ -334,9 +342,11 @@ static int run(struct broker *broker, bool only_check)
 	listeners_close(broker);
 	admin_close(broker);
 	scrape_close(broker);
+	fetch_close(broker);
 	broker->handing_on = true;
 	pools_close(broker);
 	crls_close(broker); /* it may have a child */
+	staples_close(broker);
 	children_stop(broker);
 	decide_close(broker);
 	certs_close(broker);
@@ -370,6 +380,8 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	}
 	TAILQ_INIT(&broker.asks);
+	fetch_open(&broker);
+	staples_open(&broker);
 	broker.started_ms = broker.loop.now_ms;
 	if (getrandom(&seed, sizeof(seed), 0) < 0)
 		seed = broker.started_ms; /* spreads worse, and nothing else */

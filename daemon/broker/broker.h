@@ -16,10 +16,12 @@
 
 #include "broker/children.h"
 #include "broker/end.h"
+#include "broker/fetch.h"
 #include "broker/log.h"
 #include "broker/metrics.h"
 #include "broker/sessions.h"
 #include "broker/sources.h"
+#include "broker/staple-fetch.h"
 #include "broker/workers.h"
 #include "common/loop.h"
 #include "common/permit.h"
@@ -57,6 +59,9 @@ bool certs_busy(const struct broker *broker);
 bool certs_loaded(struct broker *broker, uint32_t id, struct wire_reader reader);
 void certs_keeper_died(struct broker *broker);
 void certs_tick(struct broker *broker);
+
+/* certs_restaple() has the catalogue written again soon: there are other OCSP responses. */
+void certs_restaple(struct broker *broker);
 
 /* --- revocation lists (crls.c; crls.h has the inside) ----------------------------------------- */
 
@@ -283,6 +288,8 @@ struct broker {
 	bool handing_on; /* the end of this process is not that of its workers' sessions */
 	struct admin admin;
 	struct scrape scrape;
+	struct fetch fetch;
+	struct staples staples;
 	struct metrics metrics;
 	struct diag *diag;
 	uint64_t poll_ms; /* when the kernel's list is read next; 0: it tells by itself */

@@ -10,6 +10,7 @@
 #include <openssl/rand.h>
 
 #include "broker/certs.h"
+#include "broker/staple-fetch.h"
 #include "common/policy.h"
 #include "core/error.h"
 #include "core/secret.h"
@@ -38,6 +39,7 @@ struct source {
 	const struct config_profile *profile; /* CATALOG_PROFILE */
 	char *const *names;                   /* CATALOG_HOST */
 	struct cert_file *file;               /* CATALOG_FILE */
+	bool ocsp_fetch;                      /* else a file has the response, if anything */
 	uint64_t public_at[OPTION_MAX_CERTS]; /* in the message */
 };
 
@@ -107,7 +109,7 @@ static void put_policy(const struct source *source, struct wire *wire)
 		wire_put(wire, ATTR_POLICY, buf, policy_write(&policy, buf, sizeof(buf)));
 }
 
-/* The response to be stapled to the first certificate: of the option, or beside the file of a directory. */
+/* The response to be stapled to the first certificate: fetched, of the option, or beside the file of a directory. */
 static int put_staple(struct broker *broker, const struct source *source, struct wire *wire)
 {
 	struct cert *cert = source->certs.n ? source->certs.certs[0] : NULL;
@@ -116,6 +118,10 @@ static int put_staple(struct broker *broker, const struct source *source, struct
 
 	if (!cert)
 		return 0;
+	if (source->ocsp_fetch) {
+		staples_put(broker, cert->path, wire);
+		return 0;
+	}
 	if (source->opts) {
 		staple.path = option_text(source->opts, SLUICE_OPT_OCSP_FILE);
 		return staple.path ? staple_put(broker, &staple, wire) : 0;
@@ -273,7 +279,8 @@ static int write_next(struct broker *broker, const struct config_profile *profil
 							     .opts = profile->options,
 							     .verify = &profile->verify,
 							     .profile_name = profile->name,
-							     .profile = profile });
+							     .profile = profile,
+							     .ocsp_fetch = profile->ocsp_fetch });
 	if (at <= profile->n_hosts)
 		return write_entry(broker,
 				   &(struct source){ .type = CATALOG_HOST,
@@ -283,7 +290,9 @@ static int write_next(struct broker *broker, const struct config_profile *profil
 						     .opts = profile->hosts[at - 1].options,
 						     .verify = &profile->hosts[at - 1].verify,
 						     .profile_name = profile->name,
-						     .names = profile->hosts[at - 1].names });
+						     .names = profile->hosts[at - 1].names,
+						     .ocsp_fetch =
+							     profile->hosts[at - 1].ocsp_fetch });
 	file = certs->dir->files[at - 1 - profile->n_hosts];
 	forget_conflict(file);
 	if (!file->cert)
@@ -292,7 +301,8 @@ static int write_next(struct broker *broker, const struct config_profile *profil
 						     .place = profile->place,
 						     .role = profile->role,
 						     .certs = { { file->cert }, 1 },
-						     .file = file });
+						     .file = file,
+						     .ocsp_fetch = profile->ocsp_fetch });
 }
 
 int catalog_step(struct broker *broker)

@@ -23,6 +23,7 @@
 #define STEP_MS 2      /* of one turn of the loop */
 #define WINDOW 8       /* loads that the keeper has at a time */
 #define AGAIN_MS 10000 /* after which what failed for want of memory is tried again */
+#define RESTAPLE_MS 200
 #define MAX_TOLD 20    /* new certificates of one job that are logged by name */
 #define START_MS 20000 /* without any progress at the start */
 
@@ -134,6 +135,7 @@ static void job_commit(struct broker *broker, int fd)
 	enum cert_job_kind kind = job->kind;
 	size_t loaded = job->n_loaded;
 	uint64_t ms = loop_clock_ms() - job->began_ms;
+	bool quiet = job->restaples && !loaded; /* that is told where it is fetched */
 	struct stat st;
 	void *map = MAP_FAILED;
 
@@ -147,6 +149,8 @@ static void job_commit(struct broker *broker, int fd)
 		return;
 	}
 	take_set(broker, map, (size_t)st.st_size);
+	broker->certs->took_ms = ms;
+	staples_sweep(broker);
 	if (kind == CERT_RELOAD)
 		reload_take(broker, job->config);
 	job->config = NULL;
@@ -157,7 +161,7 @@ static void job_commit(struct broker *broker, int fd)
 		broker->certs->start_fd = fd;
 	else
 		children_configure(broker, fd);
-	if (kind != CERT_START)
+	if (kind != CERT_START && !quiet)
 		log_line(broker, CONFIG_LOG_INFO, "certificates: %zu loaded in %llu ms", loaded,
 			 (unsigned long long)ms);
 	if (kind == CERT_RELOAD)
@@ -370,6 +374,8 @@ static int begin(struct broker *broker, enum cert_job_kind kind, struct config *
 	job->config = config;
 	job->phase = CERT_PLAN;
 	job->began_ms = loop_clock_ms();
+	job->restaples = kind == CERT_RESCAN && certs->restaple_ms;
+	certs->restaple_ms = 0; /* whatever is written has them */
 	job->set = cert_set_new(config);
 	if (kind == CERT_RESCAN) {
 		job->changes = certs->changes;
@@ -407,10 +413,22 @@ void certs_keeper_died(struct broker *broker)
 	job_refuse(broker);
 }
 
+/* Where there are many certificates, for several at once: nine tenths of the time are for others. */
+void certs_restaple(struct broker *broker)
+{
+	struct certs *certs = broker->certs;
+
+	if (!certs->restaple_ms)
+		certs->restaple_ms = broker->loop.now_ms + RESTAPLE_MS + 9 * certs->took_ms;
+}
+
 void certs_tick(struct broker *broker)
 {
+	uint64_t restaple_ms = broker->certs->restaple_ms;
+
 	retired_tick(broker);
-	if (!certs_busy(broker) && broker->keeper.ready && cert_watch_settled(broker))
+	if (!certs_busy(broker) && broker->keeper.ready &&
+	    (cert_watch_settled(broker) || (restaple_ms && broker->loop.now_ms >= restaple_ms)))
 		begin(broker, CERT_RESCAN, broker->config);
 }
 

@@ -223,6 +223,7 @@ struct cert_job {
 	struct catalog_writer writer;
 	bool writing;
 	uint64_t began_ms;
+	bool restaples; /* CERT_RESCAN for OCSP responses */
 	struct config_error err;
 };
 
@@ -238,6 +239,9 @@ struct certs {
 		wake; /* eventfd(2), always readable: watched while a job has something to do */
 	uint32_t last_load;
 	struct cert_watch changes;
+	uint64_t
+		restaple_ms; /* when the catalogue is written for new OCSP responses; 0: there are none */
+	uint64_t took_ms; /* the last job */
 	struct retired_list retired;
 	uint64_t conflicts; /* a digest of those that were logged last */
 };

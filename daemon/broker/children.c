@@ -305,6 +305,8 @@ void children_reap(struct broker *broker)
 			keeper_died(broker, status);
 		if (pid == broker->scrape.pid)
 			scrape_died(broker, status);
+		if (pid == broker->fetch.pid)
+			fetch_died(broker, status);
 		for (i = 0; i < broker->n_handshakers; i++)
 			if (broker->handshakers[i].pid == pid)
 				handshaker_died(&broker->handshakers[i], status);

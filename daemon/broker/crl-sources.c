@@ -157,6 +157,10 @@ int crl_sources_plan(struct crl_sources *ret_sources, const struct crl_sources *
 		if (!crl_sources_find(&sources, config->crls.files[i], NULL) &&
 		    !crl_sources_add(&sources, CRL_FILE, config->crls.files[i], NULL, -1))
 			r = -ENOMEM;
+	for (i = 0; r == 0 && i < config->crls.n_urls; i++)
+		if (!crl_sources_find(&sources, config->crls.urls[i], NULL) &&
+		    !crl_sources_add(&sources, CRL_URL, config->crls.urls[i], NULL, -1))
+			r = -ENOMEM;
 	if (r == 0 && config->crls.dir)
 		*ret_err = -add_dir(&sources, config->crls.dir);
 	if (r == 0 && *ret_err)
@@ -200,7 +204,7 @@ int crl_source_open(struct crl_source *source, const struct crl_source *old)
 	struct stat st;
 	int fd, err = 0;
 
-	if (source->kind == CRL_ADDED) {
+	if (source->kind == CRL_ADDED || source->kind == CRL_URL) {
 		fd = source->fd;
 		source->fd = -1;
 		return fd;

@@ -62,6 +62,7 @@ static void crls_fail(struct broker *broker, const char *text)
 	snprintf(crls->text, sizeof(crls->text), "%s", text);
 	crls->again_ms = broker->loop.now_ms + AGAIN_MS;
 	crls->untried = true; /* whatever ended it may have been there before */
+	crl_urls_told(broker, text);
 	job_end(broker);
 }
 
@@ -152,6 +153,7 @@ static void job_commit(struct broker *broker, int fd)
 	sources = crls->sources;
 	crls->sources = job->sources;
 	job->sources = sources;
+	crl_urls_told(broker, NULL);
 	look_at_ends(broker);
 	if (job->again)
 		crls->again_ms = broker->loop.now_ms + AGAIN_MS;
@@ -269,8 +271,8 @@ static void take_taken(struct broker *broker, struct wire_reader reader, uint32_
 	}
 	if (job->sent)
 		crl_source_problem(source, text[0] ? text : NULL);
-	if (job->sent && source->problem)
-		tell_problem(broker, source);
+	if (job->sent && source->problem && source->kind != CRL_URL)
+		tell_problem(broker, source); /* of a URL crl_urls_told() tells, once */
 	job->at++;
 	load_next(broker);
 }
@@ -396,6 +398,7 @@ static void begin(struct broker *broker)
 	}
 	job->changed |= job->sources.n != crls->sources.n;
 	forget_stamps(crls);
+	job->changed |= crl_urls_give(crls, &job->sources);
 }
 
 /* Some files at a time: has any changed since it was tried? */
@@ -410,8 +413,9 @@ static void look(struct broker *broker, size_t n)
 		source = &job->sources.items[job->at];
 		if (source->kind == CRL_ADDED)
 			continue;
-		stamp_path(&now, source->path);
-		job->changed = !stamp_same(&now, &source->tried) ||
+		if (source->kind != CRL_URL)
+			stamp_path(&now, source->path);
+		job->changed = (source->kind != CRL_URL && !stamp_same(&now, &source->tried)) ||
 			       !crl_sources_find(&crls->sources, source->path, source->uri);
 	}
 	if (!job->changed) {
@@ -445,6 +449,7 @@ void crls_reload(struct broker *broker)
 {
 	crl_watch_config(broker);
 	broker->crls->untried |= broker->reload.all_now;
+	crl_urls_config(broker);
 	broker->crls->look = true;
 }
 
@@ -539,6 +544,7 @@ int crls_open(struct broker *broker)
 	if (!crls)
 		return -ENOMEM;
 	crls->broker = broker;
+	TAILQ_INIT(&crls->urls);
 	crls->fd = crls->job.channel.fd = crls->changes.watch.fd = -1;
 	broker->crls = crls;
 	return 0;
@@ -551,6 +557,7 @@ void crls_close(struct broker *broker)
 	if (!crls)
 		return;
 	job_end(broker);
+	crl_urls_close(broker);
 	crl_watch_close(broker);
 	crl_sources_free(&crls->sources);
 	crl_sources_free(&crls->asked);

@@ -13,20 +13,23 @@
 
 #define CRLS_MAX_PROBLEM 300
 
+struct crls;
+
 enum crl_kind {
 	CRL_FILE,  /* the configuration names it */
 	CRL_DIR,   /* of its directory */
+	CRL_URL,   /* the configuration names it, and it is fetched */
 	CRL_ADDED, /* by sluicectl: until it is deleted, or this broker ends */
 };
 
 /* struct crl_source - a file of CRLs. */
 struct crl_source {
 	enum crl_kind kind;
-	char *path, *uri;   /* uri NULL: none */
+	char *path, *uri;   /* CRL_URL: path is the URL; uri NULL: none */
 	struct stamp tried; /* what was read last, well or not */
 	char *problem;      /* NULL: what is in force is what the file has */
 	size_t n;           /* CRLs of it that are in force */
-	int fd;             /* CRL_ADDED that is not read yet; else -1 */
+	int fd;             /* CRL_ADDED, CRL_URL: not read yet; else -1 */
 };
 
 struct crl_sources {
@@ -75,6 +78,29 @@ void crl_watch_close(struct broker *broker);
 void crl_watch_config(struct broker *broker);
 bool crl_watch_settled(const struct broker *broker);
 
+/* --- crl-urls.c ------------------------------------------------------------------------------------- */
+
+/* struct crl_url - a URL of the configuration. */
+struct crl_url {
+	TAILQ_ENTRY(crl_url) all;
+	struct fetch_item item;
+	int fd;     /* what came, and no job has yet; -1: nothing */
+	bool given; /* the job under way has it */
+};
+TAILQ_HEAD(crl_urls, crl_url);
+
+/* crl_urls_config() has those fetched that the configuration names now, and no others. */
+void crl_urls_config(struct broker *broker);
+struct crl_url *crl_url_find(const struct crls *crls, const char *text);
+
+/*
+ * crl_urls_give() gives a job what came; crl_urls_told() tells what became of it: @failed NULL: the set in
+ * force and its sources say.
+ */
+bool crl_urls_give(struct crls *crls, struct crl_sources *sources);
+void crl_urls_told(struct broker *broker, const char *failed);
+void crl_urls_close(struct broker *broker);
+
 /* --- crls.c ------------------------------------------------------------------------------------------- */
 
 enum crl_phase {
@@ -106,6 +132,7 @@ struct crls {
 	struct crl_job job;
 	struct crl_sources asked; /* to be added: the next job has them */
 	struct crl_watch changes;
+	struct crl_urls urls;
 	bool look;          /* a job is due */
 	bool untried;       /* the next one reads every file, whatever its stamp says */
 	bool deleted;       /* something was: a job is due */

@@ -189,6 +189,7 @@ static void tell_crashes(const struct broker *broker, size_t i, struct telling *
 	labelled(telling, family, "process", "handshaker", broker->stats.handshaker_crashes);
 	labelled(telling, family, "process", "keeper", broker->stats.keeper_crashes);
 	labelled(telling, family, "process", "metrics", broker->metrics.crashes);
+	labelled(telling, family, "process", "fetch", broker->fetch.crashes);
 }
 
 static void tell_plain(const struct broker *broker, size_t i, struct telling *telling,
@@ -226,6 +227,69 @@ static void tell_crls_next(const struct broker *broker, size_t i, struct telling
 {
 	if (broker->crls->nearest_s)
 		one(telling, family, (uint64_t)broker->crls->nearest_s);
+}
+
+static void tell_fetches(const struct broker *broker, size_t i, struct telling *telling,
+			 const struct family *family)
+{
+	struct metric_label labels[] = { { "of", NULL }, { "result", NULL } };
+	enum fetch_for what;
+
+	for (what = 0; what < FETCH_FORS; what++) {
+		labels[0].value = fetch_for_name(what);
+		labels[1].value = "good";
+		telling->number(telling, family, labels, 2, broker->fetch.good[what]);
+		labels[1].value = "failed";
+		telling->number(telling, family, labels, 2, broker->fetch.bad[what]);
+	}
+}
+
+static void tell_failing(const struct broker *broker, size_t i, struct telling *telling,
+			 const struct family *family)
+{
+	enum fetch_for what;
+
+	for (what = 0; what < FETCH_FORS; what++)
+		labelled(telling, family, "of", fetch_for_name(what), broker->fetch.failing[what]);
+}
+
+static void tell_staples(const struct broker *broker, size_t i, struct telling *telling,
+			 const struct family *family)
+{
+	uint64_t n[STAPLE_STATES] = { 0 };
+	const struct fetched *fetched;
+	enum staple_state state;
+
+	TAILQ_FOREACH(fetched, &broker->staples.all, all)
+	n[staple_state(fetched)]++;
+	for (state = 0; state < STAPLE_STATES; state++)
+		labelled(telling, family, "state", staple_state_name(state), n[state]);
+}
+
+static void tell_staples_oldest(const struct broker *broker, size_t i, struct telling *telling,
+				const struct family *family)
+{
+	const struct fetched *fetched;
+	int64_t oldest_s = 0;
+
+	TAILQ_FOREACH(fetched, &broker->staples.all, all)
+	if (fetched->der && (!oldest_s || fetched->this_s < oldest_s))
+		oldest_s = fetched->this_s;
+	if (oldest_s)
+		one(telling, family, (uint64_t)oldest_s);
+}
+
+static void tell_staples_next(const struct broker *broker, size_t i, struct telling *telling,
+			      const struct family *family)
+{
+	const struct fetched *fetched;
+	int64_t next_s = 0;
+
+	TAILQ_FOREACH(fetched, &broker->staples.all, all)
+	if (staple_state(fetched) == STAPLE_GOOD && (!next_s || fetched->next_s < next_s))
+		next_s = fetched->next_s;
+	if (next_s)
+		one(telling, family, (uint64_t)next_s);
 }
 
 static void tell_chains(const struct broker *broker, size_t i, struct telling *telling,
@@ -399,6 +463,20 @@ static const struct family families[] = {
 	  tell_crls_expired },
 	{ "sluiced_crls_next_update_seconds", METRIC_GAUGE, "seconds",
 	  "When the first of the others ends, since the epoch.", OF_DAEMON, tell_crls_next },
+	{ "sluiced_fetches", METRIC_COUNTER, "",
+	  "Fetches of revocation lists and OCSP responses that ended; what has not changed is good.",
+	  OF_DAEMON, tell_fetches },
+	{ "sluiced_fetches_failing", METRIC_GAUGE, "", "URLs whose last fetch failed.", OF_DAEMON,
+	  tell_failing },
+	{ "sluiced_staples", METRIC_GAUGE, "",
+	  "Certificates whose OCSP response is fetched, by whether there is one.", OF_DAEMON,
+	  tell_staples },
+	{ "sluiced_staples_oldest_seconds", METRIC_GAUGE, "seconds",
+	  "When the oldest of these responses was made, since the epoch.", OF_DAEMON,
+	  tell_staples_oldest },
+	{ "sluiced_staples_next_update_seconds", METRIC_GAUGE, "seconds",
+	  "When the first of them ends that has not ended, since the epoch.", OF_DAEMON,
+	  tell_staples_next },
 	{ "sluiced_peer_chains_bytes", METRIC_GAUGE, "bytes",
 	  "Certificates of peers that are kept for a recheck.", OF_DAEMON, tell_chains },
 	{ "sluiced_accept_pauses", METRIC_COUNTER, "",

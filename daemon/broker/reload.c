@@ -107,6 +107,7 @@ void reload_take(struct broker *broker, struct config *config)
 		broker->pools[i].config = &config->pools[i];
 	decide_reloaded(broker);
 	crls_reload(broker);
+	fetch_reloaded(broker, broker->reload.all_now);
 }
 
 void reload_ended(struct broker *broker, const char *error)

@@ -19,8 +19,11 @@
 
 #include "common/crl-set.h"
 #include "core/error.h"
+#include "core/sys.h"
 #include "crl/crl.h"
 #include "crl/index.h"
+
+#define AHEAD_S 300 /* that the clocks of others may be */
 
 /* --- bytes ---------------------------------------------------------------------------------------- */
 
@@ -245,6 +248,13 @@ static int take_file(struct batch *batch, const uint8_t *data, size_t len)
 	return r;
 }
 
+static void go_back(struct crl_set_writer *writer, uint64_t at, size_t n_rows)
+{
+	writer->n_rows = n_rows;
+	if (lseek(writer->fd, (off_t)at, SEEK_SET) == (off_t)at)
+		writer->at = at;
+}
+
 int crl_set_read(struct crl_set_writer *writer, const char *path, const char *uri, const void *data,
 		 size_t len, size_t *ret_n, struct sluice_error *ret_err)
 {
@@ -256,9 +266,7 @@ int crl_set_read(struct crl_set_writer *writer, const char *path, const char *ur
 	err_clear(ret_err);
 	r = take_file(&batch, data, len);
 	if (r < 0) {
-		writer->n_rows = n;
-		if (lseek(writer->fd, (off_t)at, SEEK_SET) == (off_t)at)
-			writer->at = at;
+		go_back(writer, at, n);
 		if (ret_err && !ret_err->code)
 			err_set(ret_err, -r, "%s",
 				r == -SLUICE_E_OPTION_RANGE ? "there are too many CRLs"
@@ -267,6 +275,38 @@ int crl_set_read(struct crl_set_writer *writer, const char *path, const char *ur
 	}
 	*ret_n = batch.n;
 	return 0;
+}
+
+static const char *refuse_fetched(const struct crl_set_row *row, const struct crl_set *old,
+				  const char *path)
+{
+	size_t i;
+
+	if (row->this_update_s > sys->wall_s() + AHEAD_S)
+		return "the CRL is not valid yet";
+	for (i = 0; i < old->n_rows; i++)
+		if (crl_set_is(old, &old->rows[i].path, path) &&
+		    row->issuer_hash == old->rows[i].issuer_hash &&
+		    row->this_update_s < old->rows[i].this_update_s)
+			return "the CRL is older than the one in force";
+	return NULL;
+}
+
+int crl_set_fetched(struct crl_set_writer *writer, const struct crl_set *old, const char *path,
+		    const void *data, size_t len, size_t *ret_n, struct sluice_error *ret_err)
+{
+	uint64_t at = writer->at;
+	size_t i, n = writer->n_rows;
+	const char *wrong = NULL;
+	int r = crl_set_read(writer, path, NULL, data, len, ret_n, ret_err);
+
+	for (i = n; r == 0 && !wrong && i < writer->n_rows; i++)
+		wrong = refuse_fetched(&writer->rows[i], old, path);
+	if (!wrong)
+		return r;
+	go_back(writer, at, n);
+	*ret_n = 0;
+	return err_set(ret_err, SLUICE_E_CRL_PARSE, "%s", wrong);
 }
 
 /* --- of an older set ------------------------------------------------------------------------------ */

@@ -93,6 +93,13 @@ int crl_set_begin(struct crl_set_writer *writer);
 int crl_set_read(struct crl_set_writer *writer, const char *path, const char *uri, const void *data,
 		 size_t len, size_t *ret_n, struct sluice_error *ret_err);
 
+/*
+ * crl_set_fetched() does so with what came over a network, where somebody may send again what was good once:
+ * a CRL that is older than the one that @old has of its issuer and @path is an error. So is one that begins later.
+ */
+int crl_set_fetched(struct crl_set_writer *writer, const struct crl_set *old, const char *path,
+		    const void *data, size_t len, size_t *ret_n, struct sluice_error *ret_err);
+
 /* crl_set_copy() adds what an older set has of @path and @uri. */
 int crl_set_copy(struct crl_set_writer *writer, const struct crl_set *old, const char *path,
 		 const char *uri, size_t *ret_n);

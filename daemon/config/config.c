@@ -13,7 +13,8 @@
 
 /* struct sections - what has to be read in another order than it may be written in. */
 struct sections {
-	const struct node *listeners, *profiles, *pools, *services, *admin, *metrics, *crls, *user;
+	const struct node *listeners, *profiles, *pools, *services, *admin, *metrics, *fetch, *crls,
+		*user;
 };
 
 static const struct field rows[] = {
@@ -26,6 +27,7 @@ static const struct field rows[] = {
 	{ "limits", daemon_limits },
 	{ "log", daemon_log },
 	{ "metrics", field_node, offsetof(struct sections, metrics) },
+	{ "fetch", field_node, offsetof(struct sections, fetch) },
 	{ "crls", field_node, offsetof(struct sections, crls) },
 };
 
@@ -59,6 +61,8 @@ static int read_sections(struct parse *p, const struct node *root)
 		r = daemon_admin(p, NULL, sections.admin, NULL);
 	if (!r && sections.metrics)
 		r = metrics_read(p, sections.metrics);
+	if (!r && sections.fetch)
+		r = fetch_read(p, sections.fetch);
 	if (!r && sections.crls)
 		r = crls_read(p, sections.crls);
 	if (!r)
@@ -211,6 +215,10 @@ struct config *config_free(struct config *config)
 		free(config->crls.files[i]);
 	free(config->crls.files);
 	free(config->crls.dir);
+	for (i = 0; i < config->crls.n_urls; i++)
+		free(config->crls.urls[i]);
+	free(config->crls.urls);
+	free(config->fetch.hosts);
 	free(config->user);
 	free(config->path);
 	free(config);

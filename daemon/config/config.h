@@ -55,6 +55,7 @@ struct config_host {
 	struct config_place place;
 	char **names; /* lower case, exact or "*.example.org" (one label); NULL at the end */
 	struct sluice_options *options; /* the profile's, with the host's laid over them */
+	unsigned int ocsp_fetch;        /* 1: its OCSP response is fetched */
 	struct config_verify verify;    /* the same */
 };
 
@@ -73,6 +74,7 @@ struct config_profile {
 	size_t n_hosts;
 	char *hosts_dir; /* absolute: certificates whose names are hosts too; NULL: none */
 	enum config_no_match no_match;
+	unsigned int ocsp_fetch; /* 1: OCSP responses are fetched, for files of hosts_dir too */
 };
 
 /*
@@ -175,9 +177,15 @@ struct config {
 		bool used;    /* the section is there */
 		char **files; /* absolute */
 		size_t n_files;
-		char *dir; /* absolute; NULL: none */
+		char *dir;   /* absolute; NULL: none */
+		char **urls; /* http; their hosts are allowed */
+		size_t n_urls;
 		enum config_recheck recheck;
 	} crls;
+	struct {
+		char *hosts; /* fetch/hosts.h: what may be fetched from; NULL: nothing is fetched */
+		unsigned int timeout_ms; /* of one fetch */
+	} fetch;
 	char *user; /* whom handshakers run as */
 	uid_t uid;
 	gid_t gid;

@@ -13,6 +13,7 @@
 #define OFFSET(member) offsetof(struct config, member)
 #define MAX_PATH_LEN 3840 /* bytes; with a file in it no longer than PATH_MAX */
 #define MAX_FILES 1024
+#define MAX_URLS 256
 
 static int read_files(struct parse *p, const struct field *field, const struct node *value,
 		      void *member)
@@ -36,6 +37,34 @@ static int read_files(struct parse *p, const struct field *field, const struct n
 	return r;
 }
 
+static int read_urls(struct parse *p, const struct field *field, const struct node *value,
+		     void *member)
+{
+	struct config *config = p->config;
+	char *url;
+	size_t i;
+	int r = node_expect(p, field->name, value, NODE_LIST);
+
+	if (!r && value->n_items > MAX_URLS)
+		r = parse_fail(p, SLUICE_E_OPTION_RANGE, value->place, "urls: takes at most %d",
+			       MAX_URLS);
+	if (r < 0)
+		return r;
+	config->crls.urls = calloc(value->n_items + 1, sizeof(*config->crls.urls));
+	if (!config->crls.urls)
+		return parse_nomem(p);
+	for (i = 0; i < value->n_items; i++) {
+		r = fetch_check_url(p, field->name, value->items[i]);
+		if (r < 0)
+			return r;
+		url = strdup(value->items[i]->text);
+		if (!url)
+			return parse_nomem(p);
+		config->crls.urls[config->crls.n_urls++] = url;
+	}
+	return 0;
+}
+
 static const char *const recheck_words[] = {
 	[CONFIG_RECHECK_NEVER] = "never",
 	[CONFIG_RECHECK_ON_CHANGE] = "on_change",
@@ -45,6 +74,7 @@ static const char *const recheck_words[] = {
 static const struct field rows[] = {
 	{ "files", read_files },
 	{ "dir", field_directory, OFFSET(crls.dir), .max = MAX_PATH_LEN },
+	{ "urls", read_urls },
 	{ "recheck", field_word, OFFSET(crls.recheck), .words = recheck_words },
 };
 
@@ -77,7 +107,7 @@ int crls_check(struct parse *p)
 					p, SLUICE_E_OPTION_CONFLICT,
 					j ? profile->hosts[j - 1].place : profile->place,
 					"crl_check: there are no revocation lists; add the section "
-					"crls with files or dir");
+					"crls with files, dir or urls");
 	}
 	return 0;
 }

@@ -63,6 +63,7 @@ static int host_names(struct parse *p, const struct field *field, const struct n
 /* struct host_section - what a host has besides options. */
 struct host_section {
 	char **names;
+	unsigned int ocsp_fetch;
 	struct verify_nodes verify;
 };
 
@@ -71,6 +72,10 @@ static const struct field host_rows[] = {
 	  .read = host_names,
 	  .offset = offsetof(struct host_section, names),
 	  .required = true },
+	{ .name = "ocsp_fetch",
+	  .read = field_word,
+	  .offset = offsetof(struct host_section, ocsp_fetch),
+	  .words = fetch_words },
 	{ .name = "verify_policy",
 	  .read = field_node,
 	  .offset = offsetof(struct host_section, verify.policy) },
@@ -89,7 +94,10 @@ static const struct fields host_fields = {
 static int read_host(struct parse *p, const struct node *node, const struct config_profile *profile,
 		     struct config_host *host)
 {
-	struct host_section section = { .verify.owner = node };
+	/* A file of its own goes before its profile's fetching. */
+	struct host_section section = { .verify.owner = node,
+					.ocsp_fetch = profile->ocsp_fetch &&
+						      !node_get(node, "ocsp_file") };
 	int r;
 
 	host->place = node->place;
@@ -104,6 +112,9 @@ static int read_host(struct parse *p, const struct node *node, const struct conf
 	if (node_get(node, "certfile") || node_get(node, "certs_keys"))
 		options_drop_ocsp(host->options);
 	r = options_read(p, &host_fields, node, profile->role, host->options);
+	host->ocsp_fetch = section.ocsp_fetch;
+	if (!r)
+		r = fetch_check_ocsp(p, node, host->ocsp_fetch, host->options);
 	return r < 0 ? r
 		     : verify_read(p, &section.verify, host->options, profile->role, &host->verify);
 }

@@ -183,8 +183,20 @@ field_read daemon_limits, daemon_admin, daemon_log;
 int pools_read(struct parse *p, const struct node *map);
 int services_read(struct parse *p, const struct node *map); /* after pools and profiles */
 int metrics_read(struct parse *p, const struct node *map);
-int crls_read(struct parse *p, const struct node *map);
-int crls_check(struct parse *p); /* after profiles */
+int fetch_read(struct parse *p, const struct node *map);
+int crls_read(struct parse *p, const struct node *map); /* after fetch */
+int crls_check(struct parse *p);                        /* after profiles */
+
+/* fetch_check_url() makes a URL that would not be fetched an error. */
+int fetch_check_url(struct parse *p, const char *key, const struct node *node);
+
+/*
+ * fetch_check_ocsp() checks key ocsp_fetch of a profile or host with @options, @wanted or not; without a
+ * section fetch, or beside a file, it is an error. fetch_words are its words.
+ */
+int fetch_check_ocsp(struct parse *p, const struct node *owner, bool wanted,
+		     const struct sluice_options *options);
+extern const char *const fetch_words[];
 
 /* sockets_check() makes two sockets of the same path an error. Sections that are not there are NULL. */
 int sockets_check(struct parse *p, const struct node *pools, const struct node *services,

@@ -30,6 +30,7 @@ struct section {
 	enum config_no_match no_match;
 	const struct node *hosts;
 	char *hosts_dir;
+	unsigned int ocsp_fetch;
 	struct verify_nodes verify;
 };
 
@@ -49,6 +50,10 @@ static const struct field rows[] = {
 	  .read = field_word,
 	  .offset = offsetof(struct section, no_match),
 	  .words = no_match_words },
+	{ .name = "ocsp_fetch",
+	  .read = field_word,
+	  .offset = offsetof(struct section, ocsp_fetch),
+	  .words = fetch_words },
 	{ .name = "verify_policy",
 	  .read = field_node,
 	  .offset = offsetof(struct section, verify.policy) },
@@ -67,7 +72,7 @@ static const struct fields fields = {
 /* Hosts are chosen by what a client sends. */
 static int check_meaning(struct parse *p, const struct node *map, const struct section *section)
 {
-	static const char *const keys[] = { "hosts", "hosts_dir", "no_match" };
+	static const char *const keys[] = { "hosts", "hosts_dir", "no_match", "ocsp_fetch" };
 	const struct node *no_match = node_get(map, "no_match"), *value;
 	size_t i;
 
@@ -123,6 +128,9 @@ static int read_profile(struct parse *p, const struct node *map, struct config_p
 	r = options_read(p, &fields, map, profile->role, profile->options);
 	if (!r && profile->role == SLUICE_CLIENT)
 		r = check_client(p, map);
+	profile->ocsp_fetch = section.ocsp_fetch;
+	if (!r)
+		r = fetch_check_ocsp(p, map, profile->ocsp_fetch, profile->options);
 	section.verify.owner = map;
 	if (!r)
 		r = verify_read(p, &section.verify, profile->options, profile->role,

@@ -3,7 +3,8 @@
  * sluice-crls: parses revocation lists, and writes those that are in force into one file for all
  * handshakers (common/crl-set.h). It is started for a change and ends with it. CRLs come from outside,
  * and a large one takes a while: here they hold up no handshake and no signature, what crashes is this change
- * alone, and who has parsed what peers send (a handshaker) has no say in what is revoked.
+ * alone, and who has parsed what peers send (a handshaker) has no say in what is revoked. OCSP responses that
+ * were fetched are checked by another one, which is started for them.
  */
 #include <errno.h>
 #include <poll.h>
@@ -17,6 +18,7 @@
 #include "common/process.h"
 #include "common/rules.h"
 #include "core/error.h"
+#include "crls/staple.h"
 #include "handover/channel.h"
 #include "handover/messages.h"
 #include "handover/wire.h"
@@ -67,7 +69,8 @@ static int read_all(int fd, uint8_t **ret_data, size_t *ret_len, struct sluice_e
 	struct stat st;
 	ssize_t n = 1;
 
-	if (fstat(fd, &st) || st.st_size < 0)
+	/* The descriptor shares its place with who wrote the file. */
+	if (fstat(fd, &st) || st.st_size < 0 || lseek(fd, 0, SEEK_SET))
 		return err_set_errno(err, SLUICE_E_FILE, errno, "it cannot be read");
 	if ((size_t)st.st_size > MAX_FILE)
 		return err_set(err, SLUICE_E_OPTION_RANGE, "a file of CRLs has at most %zu bytes",
@@ -91,6 +94,31 @@ static int read_all(int fd, uint8_t **ret_data, size_t *ret_len, struct sluice_e
 	return 0;
 }
 
+/* What was fetched, and so comes from anybody: it is parsed here and not in the broker. */
+static void take_staple(uint32_t id, struct wire_reader reader, struct channel_fds *fds)
+{
+	struct sluice_error err = { .alert = -1 };
+	struct ocsp_verdict verdict = { 0 };
+	int fd = channel_take_fd(fds);
+	uint8_t *der = NULL;
+	struct wire wire;
+	size_t len;
+
+	if (fd >= 0 && read_all(fd, &der, &len, &err) == 0)
+		staple_judge(reader, der, len, &verdict);
+	else
+		verdict.reason = "it cannot be read";
+	free(der);
+	if (fd >= 0)
+		close(fd);
+	wire_begin(&wire, crls.buf, WIRE_MAX, MSG_STAPLE_CHECKED, id);
+	if (verdict.reason)
+		wire_put_text(&wire, ATTR_TEXT, verdict.reason);
+	wire_put_u64(&wire, ATTR_THIS_UPDATE, (uint64_t)verdict.this_update_s);
+	wire_put_u64(&wire, ATTR_NEXT_UPDATE, (uint64_t)verdict.next_update_s);
+	send_to_broker(&wire, NULL);
+}
+
 static size_t load(int fd, const char *path, const char *uri, struct sluice_error *err)
 {
 	uint8_t *data = NULL;
@@ -98,7 +126,10 @@ static size_t load(int fd, const char *path, const char *uri, struct sluice_erro
 
 	if (read_all(fd, &data, &len, err) < 0)
 		return 0;
-	crl_set_read(&crls.writer, path, uri, data, len, &n, err);
+	if (path[0] == '/') /* files; all else are URLs */
+		crl_set_read(&crls.writer, path, uri, data, len, &n, err);
+	else
+		crl_set_fetched(&crls.writer, &crls.old, path, data, len, &n, err);
 	free(data);
 	return n;
 }
@@ -169,6 +200,8 @@ static void take_message(void)
 		take_old(&fds);
 	else if (head.type == MSG_CRL_SOURCE)
 		take_source(head.id, &reader, &fds);
+	else if (head.type == MSG_STAPLE)
+		take_staple(head.id, reader, &fds);
 	else
 		finish();
 	channel_close_fds(&fds);

@@ -64,7 +64,7 @@ static void __attribute__((noreturn)) give_up(const char *why)
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
-static void send_answer(const struct job *job, enum fetch_reason reason, int body_fd)
+static int try_answer(const struct job *job, enum fetch_reason reason, int body_fd)
 {
 	uint8_t buf[ANSWER_LEN];
 	struct wire wire;
@@ -77,8 +77,21 @@ static void send_answer(const struct job *job, enum fetch_reason reason, int bod
 		wire_put_text(&wire, ATTR_FETCH_ETAG, job->etag);
 	if (reason == FETCH_OK && job->modified[0])
 		wire_put_text(&wire, ATTR_FETCH_MODIFIED, job->modified);
+	return channel_send(CHILD_BROKER_FD, buf, wire_end(&wire), &body_fd, body_fd >= 0);
+}
+
+/*
+ * ETOOMANYREFS: this user's processes, of which there are others, have more descriptors on their way than this
+ * one may have open (unix(7)).
+ */
+static void send_answer(const struct job *job, enum fetch_reason reason, int body_fd)
+{
+	int r = try_answer(job, reason, body_fd);
+
+	if (r == -ETOOMANYREFS)
+		r = try_answer(job, FETCH_RESOURCES, -1);
 	/* It has asked for more than it reads, or is gone. */
-	if (channel_send(CHILD_BROKER_FD, buf, wire_end(&wire), &body_fd, body_fd >= 0) < 0)
+	if (r < 0)
 		exit(0);
 }
 

@@ -77,7 +77,7 @@ static int spawn(pid_t *ret_pid, int end)
 	return -r;
 }
 
-static int send_allow(int fd, const char *hosts)
+int fetch_child_allow(int fd, const char *hosts)
 {
 	uint8_t buf[MAX_MESSAGE];
 	struct wire wire;
@@ -96,7 +96,7 @@ int fetch_child_start(struct fetch_child *child, const char *hosts)
 
 	if (r < 0)
 		return r;
-	r = send_allow(ends[0], hosts);
+	r = fetch_child_allow(ends[0], hosts);
 	if (r == 0)
 		r = spawn(&pid, ends[1]);
 	sys->close(ends[1]);
@@ -143,7 +143,9 @@ int fetch_child_ask(struct fetch_child *child, const struct fetch_request *reque
 	struct wire wire;
 
 	wire_begin(&wire, buf, sizeof(buf), MSG_FETCH, request->id);
-	wire_put_u64(&wire, ATTR_FETCH_KIND, FETCH_CRL);
+	wire_put_u64(&wire, ATTR_FETCH_KIND, request->body ? FETCH_OCSP : FETCH_CRL);
+	if (request->body)
+		wire_put(&wire, ATTR_FETCH_BODY, request->body, request->body_len);
 	wire_put_text(&wire, ATTR_FETCH_URL, request->url);
 	wire_put_u64(&wire, ATTR_FETCH_MS, request->timeout_ms);
 	wire_put_u64(&wire, ATTR_FETCH_MAX, request->max_len);

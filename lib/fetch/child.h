@@ -27,6 +27,8 @@ struct fetch_request {
 	unsigned int timeout_ms;
 	size_t max_len;
 	const char *etag, *modified; /* of what is known; "": nothing is */
+	const uint8_t *body;         /* of a POST for an OCSP response; NULL: a GET for a CRL */
+	size_t body_len;
 };
 
 struct fetch_answer {
@@ -52,7 +54,13 @@ int fetch_child_start(struct fetch_child *child, const char *hosts);
  */
 void fetch_child_end(struct fetch_child *child);
 
-/* fetch_child_ask() sends a GET for a CRL. Returns 0 or -errno; -EAGAIN: later. */
+/*
+ * fetch_child_allow() sends the first message, where another has started the process: only @child->fd is
+ * used then, as by all that follows. Returns 0 or -errno.
+ */
+int fetch_child_allow(int fd, const char *hosts);
+
+/* fetch_child_ask() sends a request. Returns 0 or -errno; -EAGAIN: later. */
 int fetch_child_ask(struct fetch_child *child, const struct fetch_request *request);
 
 /*

@@ -237,6 +237,27 @@ const char *fetch_hosts_parse(struct fetch_hosts *ret_hosts, const char *text, c
 	}
 }
 
+bool fetch_url_host(const char *url, char ret_host[FETCH_MAX_HOST + 1], uint16_t *ret_port)
+{
+	char authority[MAX_ENTRY], *host = authority;
+	size_t len;
+
+	if (strncasecmp(url, "http://", 7))
+		return false;
+	len = strcspn(url + 7, "/?#");
+	if (!len || len >= sizeof(authority) || memchr(url + 7, '@', len))
+		return false;
+	memcpy(authority, url + 7, len);
+	authority[len] = '\0';
+	*ret_port = 0;
+	if (cut_port(&host, ret_port) || !*host || strlen(host) > FETCH_MAX_HOST)
+		return false;
+	if (!*ret_port)
+		*ret_port = FETCH_HTTP_PORT;
+	memcpy(ret_host, host, strlen(host) + 1);
+	return true;
+}
+
 /* ::/0 means all of IPv6, and none of IPv4. */
 static bool covers(const struct fetch_host *host, const uint8_t address[16])
 {

@@ -50,6 +50,12 @@ bool fetch_hosts_allow_address(const struct fetch_hosts *hosts, const uint8_t ad
 			       uint16_t port);
 
 /*
+ * fetch_url_host() takes host and port out of an http URL, as fetch_hosts_allow() wants them: for an early
+ * word to who has written it. sluice-fetch reads the URL itself. False: it is none, or has a user.
+ */
+bool fetch_url_host(const char *url, char ret_host[FETCH_MAX_HOST + 1], uint16_t *ret_port);
+
+/*
  * fetch_is_public() tells whether an address is one of the public internet, by the registries of
  * special purposes (RFC 6890): not a network of one's own, no multicast, no tunnel into one.
  */

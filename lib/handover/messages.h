@@ -64,6 +64,8 @@ enum message_type {
 	MSG_CRL_TAKEN,
 	MSG_CRL_END, /* there are no more: the set is to be written */
 	MSG_CRLS,    /* with a sealed memfd: a set, in all directions; to handshakers too */
+	MSG_STAPLE, /* with a sealed memfd: an OCSP response, about the first of two certificates */
+	MSG_STAPLE_CHECKED,
 	/* owner -> sluice-fetch, and the answer */
 	MSG_FETCH_ALLOW = 128, /* first: which hosts may be fetched from */
 	MSG_FETCH,             /* a URL */
@@ -193,6 +195,8 @@ enum attr_type {
 	ATTR_CRL_FILE = 200, /* where CRLs come from */
 	ATTR_CRL_URI,        /* of the distribution point that they are for */
 	ATTR_PEER_CHAIN,     /* DER; repeated, the peer's own first */
+	ATTR_THIS_UPDATE,    /* seconds of the epoch */
+	ATTR_NEXT_UPDATE,
 
 	/* an option set: the option's number is added */
 	ATTR_OPTION = 1024,

@@ -187,6 +187,38 @@ static void CR_10_public_addresses(void **state)
 			fail_msg("%s is public", others[i]);
 }
 
+static void CR_10_host_and_port_of_a_url(void **state)
+{
+	static const struct {
+		const char *url, *host;
+		uint16_t port;
+	} cases[] = {
+		{ "http://crl.test/a.crl", "crl.test", 80 },
+		{ "HTTP://crl.test:8080?x", "crl.test", 8080 },
+		{ "http://[2001:db8::1]:81/", "2001:db8::1", 81 },
+		{ "http://10.0.0.1", "10.0.0.1", 80 },
+		{ "https://crl.test/", NULL, 0 },
+		{ "http://", NULL, 0 },
+		{ "http:///a", NULL, 0 },
+		{ "http://:80/", NULL, 0 },
+		{ "http://user@crl.test/", NULL, 0 },
+		{ "http://crl.test:/", NULL, 0 },
+		{ "http://crl.test:65536/", NULL, 0 },
+		{ "http://[2001:db8::1/", NULL, 0 },
+	};
+	char host[FETCH_MAX_HOST + 1];
+	uint16_t port;
+	size_t i;
+	bool ok;
+
+	for (i = 0; i < N(cases); i++) {
+		ok = fetch_url_host(cases[i].url, host, &port);
+		if (ok != !!cases[i].host ||
+		    (ok && (strcmp(host, cases[i].host) || port != cases[i].port)))
+			fail_msg("%s: %s %u", cases[i].url, ok ? host : "refused", ok ? port : 0u);
+	}
+}
+
 /* Fetching is off, and nothing but complete arguments turns it on. */
 static void CR_10_what_http_takes(void **state)
 {
@@ -230,6 +262,7 @@ int main(void)
 		cmocka_unit_test(CR_10_hosts_of_urls),
 		cmocka_unit_test(CR_10_where_names_lead),
 		cmocka_unit_test(CR_10_public_addresses),
+		cmocka_unit_test(CR_10_host_and_port_of_a_url),
 		cmocka_unit_test(CR_10_what_http_takes),
 	};
 

@@ -19,6 +19,8 @@ static const struct column crl_columns[] = {
 	{ "file", "FILE" },
 	{ "uri", "URI", COLUMN_TEXT, true },
 	{ "sha256", "SHA-256", COLUMN_TEXT, true },
+	{ "fetched", "FETCHED" },
+	{ "next_fetch", "NEXT FETCH" },
 	{ "problem", "PROBLEM" },
 	{ NULL },
 };
@@ -126,7 +128,8 @@ const struct ctl_command ctl_crl = {
 	"list | add FILE | del FILE|URI",
 	"list the revocation lists that are in force, add some, or delete what was added",
 	"STATE: good; expired: its next update is over, so it proves nothing; early: its time has not\n"
-	"begun; missing: nothing of the file is in force. With a PROBLEM what a file had before stays.\n"
+	"begun; missing: nothing of the file or URL is in force. With a PROBLEM what it had before stays.\n"
+	"FETCHED, of a URL: when a list of it was last taken, or found to be as it was.\n"
 	"`add` passes the open file to the daemon: CRLs in PEM, or one in DER; with --uri they are found\n"
 	"by this distribution point as well. What was added stays through reloads, until `del` or the\n"
 	"end of the daemon. Files of the configuration are not deleted here.",

@@ -140,6 +140,10 @@ static const struct column certs_columns[] = {
 	{ "days_left", "DAYS", COLUMN_NUMBER },
 	{ "key_type", "KEY" },
 	{ "file", "FILE" },
+	{ "staple", "STAPLE", COLUMN_STATE },
+	{ "staple_until", "STAPLE UNTIL" },
+	{ "staple_next_fetch", "NEXT FETCH", COLUMN_TEXT, true },
+	{ "staple_problem", "STAPLE PROBLEM" },
 	{ "problem", "PROBLEM" },
 	{ NULL },
 };
@@ -222,7 +226,9 @@ const struct ctl_command ctl_lists[] = {
 	{ "certs", "", "list certificates: for which names, until when",
 	  "HOSTS is empty for what a profile has for all other names. At most 64 names of a host\n"
 	  "are shown; n_hosts counts all. KEY SHA-256 is of the SubjectPublicKeyInfo. Files of a\n"
-	  "hosts_dir with a PROBLEM come last; what was in force before them still is, if it was.",
+	  "hosts_dir with a PROBLEM come last; what was in force before them still is, if it was.\n"
+	  "STAPLE: the OCSP response, if it is fetched: good, stale (its time is over) or none; file: it is\n"
+	  "not fetched; a file has it.",
 	  0, 0, certs_columns, false, show },
 	{ "options", "", "list the TLS options of every profile, as they are in effect",
 	  "What hosts have of their own is not in the list. Secrets are never shown.", 0, 0,
