@@ -20,58 +20,107 @@
 
 /* --- lists ------------------------------------------------------------------------------------------ */
 
-struct crl_source *crl_sources_add(struct crl_sources *sources, enum crl_kind kind,
-				   const char *path, const char *uri, int fd)
+static int compare(const struct crl_source *source, const char *path, const char *uri)
 {
-	struct crl_source source = { .kind = kind, .path = strdup(path), .fd = fd };
-	struct crl_source *items = sources->items;
+	int order = strcmp(source->path, path);
 
-	if (uri)
-		source.uri = strdup(uri);
-	if (!(sources->n & (sources->n - 1))) /* at powers of two, and at nothing */
-		items = realloc(items, (sources->n ? 2 * sources->n : 1) * sizeof(*items));
-	if (items)
-		sources->items = items;
-	if (items && source.path && (!uri || source.uri) && sources->n < MAX_SOURCES) {
-		items[sources->n] = source;
-		return &items[sources->n++];
-	}
-	free(source.path);
-	free(source.uri);
-	if (fd >= 0)
-		close(fd);
-	return NULL;
+	return order ? order : strcmp(source->uri ? source->uri : "", uri ? uri : "");
 }
 
-static bool same_text(const char *a, const char *b)
+/* Where in by_name it is, or would be. */
+static size_t find_place(const struct crl_sources *sources, const char *path, const char *uri)
 {
-	return a && b ? !strcmp(a, b) : a == b;
+	size_t low = 0, high = sources->n, middle;
+
+	while (low < high) {
+		middle = (low + high) / 2;
+		if (compare(&sources->items[sources->by_name[middle]], path, uri) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 struct crl_source *crl_sources_find(const struct crl_sources *sources, const char *path,
 				    const char *uri)
 {
-	size_t i;
+	size_t at = find_place(sources, path, uri);
+	struct crl_source *source;
 
-	for (i = 0; i < sources->n; i++)
-		if (!strcmp(sources->items[i].path, path) && same_text(sources->items[i].uri, uri))
-			return &sources->items[i];
-	return NULL;
+	if (at == sources->n)
+		return NULL;
+	source = &sources->items[sources->by_name[at]];
+	return compare(source, path, uri) ? NULL : source;
+}
+
+static bool make_room(struct crl_sources *sources)
+{
+	size_t size = sources->n ? 2 * sources->n : 1;
+	struct crl_source *items;
+	uint16_t *by_name;
+
+	if (sources->n >= MAX_SOURCES)
+		return false;
+	if (sources->n & (sources->n - 1)) /* it grows at powers of two, and at nothing */
+		return true;
+	items = realloc(sources->items, size * sizeof(*items));
+	if (items)
+		sources->items = items;
+	by_name = realloc(sources->by_name, size * sizeof(*by_name));
+	if (by_name)
+		sources->by_name = by_name;
+	return items && by_name;
+}
+
+static void free_source(struct crl_source *source)
+{
+	free(source->path);
+	free(source->uri);
+	free(source->problem);
+	if (source->fd >= 0)
+		close(source->fd);
+}
+
+struct crl_source *crl_sources_add(struct crl_sources *sources, enum crl_kind kind,
+				   const char *path, const char *uri, int fd)
+{
+	struct crl_source source = { .kind = kind, .path = strdup(path), .fd = fd };
+	size_t at;
+
+	if (uri)
+		source.uri = strdup(uri);
+	if (!source.path || (uri && !source.uri) || !make_room(sources)) {
+		free_source(&source);
+		return NULL;
+	}
+	at = find_place(sources, path, uri);
+	memmove(sources->by_name + at + 1, sources->by_name + at,
+		(sources->n - at) * sizeof(*sources->by_name));
+	sources->by_name[at] = (uint16_t)sources->n;
+	sources->items[sources->n] = source;
+	return &sources->items[sources->n++];
+}
+
+void crl_sources_drop(struct crl_sources *sources, size_t i)
+{
+	struct crl_source *source = &sources->items[i];
+	size_t from, to = 0;
+
+	for (from = 0; from < sources->n; from++)
+		if (sources->by_name[from] != i)
+			sources->by_name[to++] =
+				(uint16_t)(sources->by_name[from] - (sources->by_name[from] > i));
+	free_source(source);
+	memmove(source, source + 1, (--sources->n - i) * sizeof(*source));
 }
 
 void crl_sources_free(struct crl_sources *sources)
 {
-	struct crl_source *source;
-
-	while (sources->n) {
-		source = &sources->items[--sources->n];
-		free(source->path);
-		free(source->uri);
-		free(source->problem);
-		if (source->fd >= 0)
-			close(source->fd);
-	}
+	while (sources->n)
+		free_source(&sources->items[--sources->n]);
 	free(sources->items);
+	free(sources->by_name);
 	*sources = (struct crl_sources){ 0 };
 }
 

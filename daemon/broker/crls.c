@@ -227,12 +227,7 @@ static void load_next(struct broker *broker)
 /* What should be added and is wrong is not kept. */
 static void drop_source(struct crl_job *job)
 {
-	struct crl_source *source = &job->sources.items[job->at];
-
-	free(source->path);
-	free(source->uri);
-	free(source->problem);
-	memmove(source, source + 1, (--job->sources.n - job->at) * sizeof(*source));
+	crl_sources_drop(&job->sources, job->at);
 }
 
 static void take_taken(struct broker *broker, struct wire_reader reader, uint32_t id)
@@ -471,10 +466,7 @@ size_t crls_delete(struct broker *broker, const char *what)
 			i++;
 			continue;
 		}
-		free(source->path);
-		free(source->uri);
-		free(source->problem);
-		memmove(source, source + 1, (--sources->n - i) * sizeof(*source));
+		crl_sources_drop(sources, i);
 		n++;
 	}
 	broker->crls->deleted |= n != 0;

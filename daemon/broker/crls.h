@@ -33,7 +33,8 @@ struct crl_source {
 };
 
 struct crl_sources {
-	struct crl_source *items;
+	struct crl_source *items; /* in the order in which they were added */
+	uint16_t *by_name;        /* of these, by path and URI */
 	size_t n;
 };
 
@@ -44,6 +45,7 @@ struct crl_source *crl_sources_add(struct crl_sources *sources, enum crl_kind ki
 				   const char *path, const char *uri, int fd);
 struct crl_source *crl_sources_find(const struct crl_sources *sources, const char *path,
 				    const char *uri);
+void crl_sources_drop(struct crl_sources *sources, size_t i);
 void crl_sources_free(struct crl_sources *sources);
 
 /*

@@ -187,8 +187,9 @@ static bool take_answer(struct decider *decider, const struct decision *decision
 		settle(question, decision);
 		return true;
 	}
-	log_line(decider->broker, CONFIG_LOG_DEBUG,
-		 "the decision service at %s answers what it is not asked", decider->path);
+	if (!decider->n_unasked)
+		log_line(decider->broker, CONFIG_LOG_DEBUG,
+			 "the decision service at %s answers what it is not asked", decider->path);
 	if (decider->n_unasked++ < decider->max)
 		return true;
 	disconnect(decider, "it answers what it is not asked");

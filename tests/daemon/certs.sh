@@ -240,10 +240,12 @@ shared() {
   before=$(stat_of keeper_keys)
   cp "$work/sluiced.conf" "$work/sluiced.conf.before"
   sed -i "s|    hosts:|&\n      - {names: [a.test], certfile: $work/p384.pem, keyfile: $work/p384.key}\n      - {names: [b.test], certfile: $work/p384.pem, keyfile: $work/p384.key}|" "$work/sluiced.conf"
-  ctl reload >/dev/null && await 10 keys $((before + 1)) || { say "$before keys, then $(stat_of keeper_keys)"; return 1; }
+  ctl reload >/dev/null || return 1
+  await 10 keys $((before + 1)) || { say "$before keys, then $(stat_of keeper_keys)"; return 1; }
   ctl reload >/dev/null && ctl reload >/dev/null && serves b.test "$work/p384.pem" || return 1
   mv "$work/sluiced.conf.before" "$work/sluiced.conf"
-  ctl reload >/dev/null && await 10 keys "$before" || { say "$before keys, now $(stat_of keeper_keys)"; return 1; }
+  ctl reload >/dev/null || return 1
+  await 10 keys "$before" || { say "$before keys, now $(stat_of keeper_keys)"; return 1; }
 }
 
 # Two at once, by signal and by command: none is lost, none disturbs the other.

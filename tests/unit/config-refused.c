@@ -383,8 +383,6 @@ static const struct mistake {
 	  SLUICE_E_OPTION, "f:4:56: pool: there is no pool \"t\"" },
 	{ "profiles: {p: {role: client, session_tickets: manual}}\n", SLUICE_E_OPTION,
 	  "f:1:1: the file needs the key \"listeners\"" },
-	{ CLIENT("verify: verify_none, verify_socket: {path: /s}"), SLUICE_E_OPTION_CONFLICT,
-	  "f:2:66: verify_socket: a client with verify_none accepts whatever is wrong, and" },
 	{ CLIENT("session_tickets: manual"), SLUICE_E_UNSUPPORTED,
 	  "f:2:47: session_tickets: a client of the daemon keeps no sessions" },
 	{ CLIENT("handshake: hello"), SLUICE_E_UNSUPPORTED,

@@ -100,12 +100,64 @@ static void what_is_no_file_stays_so(void **state)
 	crl_source_problem(&source, NULL);
 }
 
+/* In any order, some with a URI, and again when some are gone. */
+static void each_is_found_by_its_name(void **state)
+{
+	struct crl_sources sources = { 0 };
+	char name[40], uri[40];
+	struct crl_source *source;
+	unsigned int i, n = 997;
+	size_t j;
+
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "/crls/%u", i * 31 % n / 2);
+		snprintf(uri, sizeof(uri), "http://%u", i * 31 % n % 2);
+		source = crl_sources_add(&sources, CRL_DIR, name, i * 31 % n % 2 ? uri : NULL, -1);
+		assert_non_null(source);
+		source->n = i * 31 % n;
+	}
+	for (j = 0; j < sources.n;)
+		if (sources.items[j].n % 3 == 0)
+			crl_sources_drop(&sources, j);
+		else
+			j++;
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "/crls/%u", i / 2);
+		snprintf(uri, sizeof(uri), "http://%u", i % 2);
+		source = crl_sources_find(&sources, name, i % 2 ? uri : NULL);
+		assert_int_equal(!source, i % 3 == 0);
+		if (source)
+			assert_int_equal(source->n, i);
+	}
+	assert_null(crl_sources_find(&sources, "/crls/1", "http://2"));
+	assert_null(crl_sources_find(&sources, "/zzz", NULL));
+	crl_sources_free(&sources);
+	assert_null(crl_sources_find(&sources, "/crls/1", NULL));
+}
+
+static void there_is_a_limit(void **state)
+{
+	struct crl_sources sources = { 0 };
+	char name[40];
+	unsigned int i;
+
+	for (i = 0; i < CRL_SET_MAX; i++) {
+		snprintf(name, sizeof(name), "/crls/%u", i);
+		assert_non_null(crl_sources_add(&sources, CRL_DIR, name, NULL, -1));
+	}
+	assert_null(crl_sources_add(&sources, CRL_DIR, "/crls/more", NULL, -1));
+	assert_int_equal(sources.n, CRL_SET_MAX);
+	crl_sources_free(&sources);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_is_read_when_it_has_changed),
 		cmocka_unit_test(a_shortage_is_not_what_the_file_is),
 		cmocka_unit_test(what_is_no_file_stays_so),
+		cmocka_unit_test(each_is_found_by_its_name),
+		cmocka_unit_test(there_is_a_limit),
 	};
 
 	return cmocka_run_group_tests_name("unit/crl_sources", tests, setup, teardown);

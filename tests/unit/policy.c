@@ -280,6 +280,10 @@ static const struct mistake {
 	  SLUICE_E_OPTION_CONFLICT, "f:3:116: verify_socket: nobody is asked about a session" },
 	{ PEERS("verify_socket: {path: /s}"), SLUICE_E_OPTION_CONFLICT,
 	  "f:3:68: verify_socket: nobody is asked about a client without a certificate; set" },
+	{ "services: {s: {socket: /t, profiles: [p]}}\n"
+	  "profiles: {p: {role: client, verify: verify_none, verify_socket: {path: /s}}}\n",
+	  SLUICE_E_OPTION_CONFLICT,
+	  "f:2:66: verify_socket: a client with verify_none accepts whatever is wrong, and" },
 };
 
 static void mistakes_have_their_place_and_words(void **state)
