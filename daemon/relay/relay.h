@@ -207,7 +207,7 @@ struct relay {
 	struct sluice *sluice;
 	struct upstream upstream;
 	struct watch offer, signals;
-	const char *offer_path;
+	const char *pool_path, *offer_path;
 	uid_t users[MAX_USERS];
 	size_t n_users;
 	uint64_t wait_ms, drain_ms;
@@ -229,6 +229,9 @@ struct relay {
 };
 
 #define owner_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+/* relay_options() returns -1: go on, or the exit status (options.c). */
+int relay_options(struct relay *relay, int argc, char **argv);
 
 void relay_drain(struct relay *relay);
 

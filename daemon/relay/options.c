@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What sluice-relay is told on its command line. */
+#include <getopt.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "relay/relay.h"
+
+#define EXIT_USAGE 2
+#define MAX_MS 3600000
+
+static void usage(FILE *out)
+{
+	fputs("usage: sluice-relay --pool SOCKET --offer SOCKET [--as NAME] [--user NAME]...\n"
+	      "Takes connections out of a pool of sluiced and gives workers their plaintext.\n"
+	      "\n"
+	      "  -p, --pool SOCKET   the pool\n"
+	      "  -o, --offer SOCKET  where plain workers attach\n"
+	      "  -a, --as NAME       whom to become, started by root\n"
+	      "  -u, --user NAME     who may, besides root: a name or number; repeatable\n"
+	      "      --wait MS       how long a connection waits for a plain worker (5000)\n"
+	      "      --io NAME       uring or epoll, how data goes\n"
+	      "      --drain MS      how long the end waits for connections (30000)\n"
+	      "  -h, --help          this text\n"
+	      "      --version\n"
+	      "\n"
+	      "SIGTERM takes no more connections and waits for those that are open; twice: ends.\n",
+	      out);
+}
+
+static bool read_number(const char *text, uint64_t max, uint64_t *ret_value)
+{
+	char *end;
+	unsigned long long value;
+
+	if (!*text || text[strspn(text, "0123456789")] || strlen(text) > 10)
+		return false;
+	value = strtoull(text, &end, 10);
+	if (value > max)
+		return false;
+	*ret_value = value;
+	return true;
+}
+
+static bool add_user(struct relay *relay, const char *text)
+{
+	const struct passwd *user;
+	uint64_t uid;
+
+	if (relay->n_users == MAX_USERS)
+		return false;
+	if (!read_number(text, UINT32_MAX - 1, &uid)) {
+		user = getpwnam(text);
+		if (!user)
+			return false;
+		uid = user->pw_uid;
+	}
+	relay->users[relay->n_users++] = (uid_t)uid;
+	return true;
+}
+
+static bool set_identity(struct relay *relay, const char *text)
+{
+	const struct passwd *user = getpwnam(text);
+
+	if (!user || user->pw_uid == 0)
+		return false;
+	relay->uid = user->pw_uid;
+	relay->gid = user->pw_gid;
+	return true;
+}
+
+static bool set_io(struct relay *relay, const char *text)
+{
+	relay->by_epoll = strcmp(text, "epoll") == 0;
+	return relay->by_epoll || strcmp(text, "uring") == 0;
+}
+
+static bool take_option(struct relay *relay, int c)
+{
+	switch (c) {
+	case 'p':
+		relay->pool_path = optarg;
+		return true;
+	case 'o':
+		relay->offer_path = optarg;
+		return true;
+	case 'a':
+		if (set_identity(relay, optarg))
+			return true;
+		fprintf(stderr, "sluice-relay: '%s' is no user, or is root\n", optarg);
+		return false;
+	case 'u':
+		if (add_user(relay, optarg))
+			return true;
+		fprintf(stderr, "sluice-relay: there is no user '%s'\n", optarg);
+		return false;
+	case 'i':
+		if (set_io(relay, optarg))
+			return true;
+		fprintf(stderr, "sluice-relay: '%s' is not uring or epoll\n", optarg);
+		return false;
+	case 'w':
+	case 'd':
+		if (read_number(optarg, MAX_MS, c == 'w' ? &relay->wait_ms : &relay->drain_ms))
+			return true;
+		fprintf(stderr, "sluice-relay: '%s' is not 0 to %d milliseconds\n", optarg, MAX_MS);
+		return false;
+	default:
+		return false;
+	}
+}
+
+int relay_options(struct relay *relay, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "pool", required_argument, NULL, 'p' }, { "offer", required_argument, NULL, 'o' },
+		{ "as", required_argument, NULL, 'a' },   { "user", required_argument, NULL, 'u' },
+		{ "wait", required_argument, NULL, 'w' }, { "drain", required_argument, NULL, 'd' },
+		{ "io", required_argument, NULL, 'i' },   { "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },    { NULL },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "p:o:a:u:h", options, NULL)) != -1) {
+		if (c == 'h') {
+			usage(stdout);
+			return 0;
+		}
+		if (c == 'V') {
+			puts("sluice-relay " SLUICE_VERSION);
+			return 0;
+		}
+		if (!take_option(relay, c))
+			return EXIT_USAGE;
+	}
+	if (optind == argc && relay->pool_path && relay->offer_path) {
+		if (geteuid() != 0 || relay->uid)
+			return -1;
+		fputs("sluice-relay: root must say whom to become (--as), one of the pool's users\n",
+		      stderr);
+		return EXIT_USAGE;
+	}
+	usage(stderr);
+	return EXIT_USAGE;
+}
