@@ -79,6 +79,9 @@ static const struct rule rules[] = {
 
 	{ ROUTE_CRLS_TO_BROKER, MSG_CRL_TAKEN, WHEN_EVER, TEXT, 0, 0 },
 	{ ROUTE_CRLS_TO_BROKER, MSG_CRLS, WHEN_EVER, SMALL, 1, 1 },
+
+	{ ROUTE_RELAY_TO_CONNECTOR, MSG_CONNECT, WHEN_EVER, SMALL, 0, 0 },
+	{ ROUTE_CONNECTOR_TO_RELAY, MSG_CONNECTED, WHEN_EVER, SMALL, 0, 1 },
 };
 
 const struct rule *rule_at(size_t i)

@@ -14,14 +14,19 @@
 
 static void usage(FILE *out)
 {
-	fputs("usage: sluice-relay --pool SOCKET --offer SOCKET [--as NAME] [--user NAME]...\n"
-	      "Takes connections out of a pool of sluiced and gives workers their plaintext.\n"
+	fputs("usage: sluice-relay --pool SOCKET --backend ADDRESS... [--as NAME]\n"
+	      "       sluice-relay --pool SOCKET --offer SOCKET [--as NAME] [--user NAME]...\n"
+	      "Takes connections out of a pool of sluiced, and their plaintext to servers without TLS.\n"
 	      "\n"
 	      "  -p, --pool SOCKET   the pool\n"
-	      "  -o, --offer SOCKET  where plain workers attach\n"
+	      "  -b, --backend ADDR  HOST:PORT, [ADDRESS]:PORT or unix:PATH, a server; repeatable\n"
+	      "      --connect MS    how long one may take to accept (2000)\n"
+	      "      --rest MS       how long one that failed comes last (10000)\n"
+	      "      --idle MS       how long a connection may say nothing; 0: for ever (600000)\n"
+	      "  -o, --offer SOCKET  where plain workers attach, instead\n"
 	      "  -a, --as NAME       whom to become, started by root\n"
 	      "  -u, --user NAME     who may, besides root: a name or number; repeatable\n"
-	      "      --wait MS       how long a connection waits for a plain worker (5000)\n"
+	      "      --wait MS       how long a connection waits for a backend or plain worker (5000)\n"
 	      "      --io NAME       uring or epoll, how data goes\n"
 	      "      --drain MS      how long the end waits for connections (30000)\n"
 	      "  -h, --help          this text\n"
@@ -79,8 +84,29 @@ static bool set_io(struct relay *relay, const char *text)
 	return relay->by_epoll || strcmp(text, "uring") == 0;
 }
 
+static uint64_t *time_of(struct relay *relay, int c)
+{
+	switch (c) {
+	case 'w':
+		return &relay->wait_ms;
+	case 'd':
+		return &relay->drain_ms;
+	case 'C':
+		return &relay->backends.connect_ms;
+	case 'R':
+		return &relay->backends.rest_ms;
+	case 'I':
+		return &relay->backends.idle_ms;
+	default:
+		return NULL;
+	}
+}
+
 static bool take_option(struct relay *relay, int c)
 {
+	const char *wrong;
+	uint64_t *time;
+
 	switch (c) {
 	case 'p':
 		relay->pool_path = optarg;
@@ -103,13 +129,19 @@ static bool take_option(struct relay *relay, int c)
 			return true;
 		fprintf(stderr, "sluice-relay: '%s' is not uring or epoll\n", optarg);
 		return false;
-	case 'w':
-	case 'd':
-		if (read_number(optarg, MAX_MS, c == 'w' ? &relay->wait_ms : &relay->drain_ms))
+	case 'b':
+		wrong = backend_add(&relay->backends, optarg);
+		if (!wrong)
 			return true;
-		fprintf(stderr, "sluice-relay: '%s' is not 0 to %d milliseconds\n", optarg, MAX_MS);
+		fprintf(stderr, "sluice-relay: backend %s: %s\n", optarg, wrong);
 		return false;
 	default:
+		time = time_of(relay, c);
+		if (time && read_number(optarg, MAX_MS, time))
+			return true;
+		if (time)
+			fprintf(stderr, "sluice-relay: '%s' is not 0 to %d milliseconds\n", optarg,
+				MAX_MS);
 		return false;
 	}
 }
@@ -117,15 +149,24 @@ static bool take_option(struct relay *relay, int c)
 int relay_options(struct relay *relay, int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "pool", required_argument, NULL, 'p' }, { "offer", required_argument, NULL, 'o' },
-		{ "as", required_argument, NULL, 'a' },   { "user", required_argument, NULL, 'u' },
-		{ "wait", required_argument, NULL, 'w' }, { "drain", required_argument, NULL, 'd' },
-		{ "io", required_argument, NULL, 'i' },   { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },    { NULL },
+		{ "pool", required_argument, NULL, 'p' },
+		{ "offer", required_argument, NULL, 'o' },
+		{ "as", required_argument, NULL, 'a' },
+		{ "user", required_argument, NULL, 'u' },
+		{ "wait", required_argument, NULL, 'w' },
+		{ "drain", required_argument, NULL, 'd' },
+		{ "io", required_argument, NULL, 'i' },
+		{ "backend", required_argument, NULL, 'b' },
+		{ "connect", required_argument, NULL, 'C' },
+		{ "rest", required_argument, NULL, 'R' },
+		{ "idle", required_argument, NULL, 'I' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL },
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "p:o:a:u:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "p:o:b:a:u:h", options, NULL)) != -1) {
 		if (c == 'h') {
 			usage(stdout);
 			return 0;
@@ -137,7 +178,7 @@ int relay_options(struct relay *relay, int argc, char **argv)
 		if (!take_option(relay, c))
 			return EXIT_USAGE;
 	}
-	if (optind == argc && relay->pool_path && relay->offer_path) {
+	if (optind == argc && relay->pool_path && !relay->offer_path != !relay->backends.n) {
 		if (geteuid() != 0 || relay->uid)
 			return -1;
 		fputs("sluice-relay: root must say whom to become (--as), one of the pool's users\n",

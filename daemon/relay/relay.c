@@ -17,6 +17,9 @@
 
 #define WAIT_MS 5000
 #define DRAIN_MS 30000
+#define CONNECT_MS 2000
+#define REST_MS 10000
+#define IDLE_MS 600000
 #define LINES_PER_SECOND 100
 #define FILES_FOR_US 32 /* the loop, channels, attaching again */
 #define FILES_OF_LINK 3 /* the TLS socket, the pair: one end is on its way to a plain worker */
@@ -104,7 +107,9 @@ static void tick(struct loop *loop, void *arg)
 {
 	struct relay *relay = arg;
 
+	dial_tick(relay);
 	link_tick(relay);
+	backend_tick(relay);
 	plain_tick(relay);
 	upstream_tick(relay);
 	if (relay->draining &&
@@ -126,6 +131,12 @@ static void raise_files(struct relay *relay)
 	relay->max_files = files.rlim_max;
 }
 
+/* Before there are threads, and before this process can do nothing of the kind. */
+static int connect_backends(struct relay *relay)
+{
+	return relay->backends.n ? connector_start(&relay->backends, relay->uid, relay->gid) : 0;
+}
+
 static int prepare(struct relay *relay)
 {
 	int r;
@@ -134,6 +145,9 @@ static int prepare(struct relay *relay)
 	raise_files(relay);
 	relay->buf = wire_buffer_new();
 	relay->scratch = malloc(RELAY_CHUNK);
+	r = connect_backends(relay);
+	if (r < 0)
+		return r;
 	r = relay->buf && relay->scratch ? loop_init(&relay->loop, tick, relay) : -ENOMEM;
 	return r < 0 ? r : open_signals(relay);
 }
@@ -167,7 +181,7 @@ static int start(struct relay *relay)
 		log_line("%s", text);
 		return r;
 	}
-	r = plain_open(relay, relay->offer_path);
+	r = relay->offer_path ? plain_open(relay, relay->offer_path) : 0;
 	if (r < 0) {
 		log_line("%s: %s", relay->offer_path, strerror(-r));
 		return r;
@@ -196,25 +210,44 @@ static void end(struct relay *relay)
 	upstream_close(relay);
 	ring_deinit(&relay->ring);
 	sluice_stop(relay->sluice);
+	backends_free(&relay->backends);
 	wire_buffer_free(relay->buf);
 	free(relay->scratch);
 }
 
+static void tell_start(const struct relay *relay)
+{
+	const char *io = relay->ring.on ? "io_uring" : "epoll";
+	size_t i;
+
+	if (relay->offer_path)
+		log_line("offering what comes at %s, by %s", relay->offer_path, io);
+	for (i = 0; i < relay->backends.n; i++)
+		log_line("connecting what comes to %s, by %s", relay->backends.list[i].name, io);
+}
+
 int main(int argc, char **argv)
 {
-	static struct relay relay = { .wait_ms = WAIT_MS, .drain_ms = DRAIN_MS };
+	static struct relay relay = {
+		.wait_ms = WAIT_MS,
+		.drain_ms = DRAIN_MS,
+		.backends = { .connector = -1,
+			      .connect_ms = CONNECT_MS,
+			      .rest_ms = REST_MS,
+			      .idle_ms = IDLE_MS },
+	};
 	int r, status = relay_options(&relay, argc, argv);
 
 	if (status >= 0)
 		return status;
 	relay.offer.fd = -1;
 	TAILQ_INIT(&relay.waiting);
+	TAILQ_INIT(&relay.backends.dials);
 	r = start(&relay);
 	if (r == 0) {
-		log_line("offering what comes at %s, by %s", relay.offer_path,
-			 relay.ring.on ? "io_uring" : "epoll");
+		tell_start(&relay);
 		r = relay.ring.on ? ring_run(&relay.ring, &relay.loop) : loop_run(&relay.loop);
 	}
 	end(&relay);
-	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	return r < 0 || relay.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

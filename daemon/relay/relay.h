@@ -19,6 +19,7 @@
 #include "handover/channel.h"
 #include "handover/wire.h"
 #include "handover/worker.h"
+#include "relay/backend.h"
 #include "relay/ring.h"
 
 #define RELAY_CHUNK 65536 /* bytes that wait in one direction of a connection, at most */
@@ -45,6 +46,9 @@ void upstream_close(struct relay *relay);
 void upstream_balance(struct relay *relay);
 void upstream_ack(struct relay *relay, const struct link *link);
 void upstream_drain(struct relay *relay);
+
+/* upstream_leave() detaches: what waits here goes to another worker. */
+void upstream_leave(struct relay *relay);
 
 /* upstream_tick() attaches again when the daemon is gone. */
 void upstream_tick(struct relay *relay);
@@ -82,7 +86,7 @@ void plain_tell_ended(struct link *link, int code, const char *text);
 /* --- connections (link.c) --------------------------------------------------------------------- */
 
 enum link_state {
-	LINK_WAITING,   /* for a plain worker with room */
+	LINK_WAITING,   /* for a plain worker with room, or a backend */
 	LINK_OFFERED,   /* not acknowledged: the TLS socket is untouched */
 	LINK_WITHDRAWN, /* was offered; the connection is gone, its plain worker may not know yet */
 	LINK_LIVE,
@@ -100,14 +104,17 @@ struct flow {
 };
 
 struct link {
-	struct watch tls, pair;
+	struct watch tls, pair; /* pair: our end of it, or the socket of a backend */
 	struct relay *relay;
 	TAILQ_ENTRY(link) entry; /* WAITING: relay->waiting */
-	LIST_ENTRY(link) of_plain;
+	LIST_ENTRY(link) of_owner;
 	LIST_ENTRY(link) timed; /* with a deadline */
 	bool is_timed;
 	enum link_state state;
-	struct plain *plain; /* NULL: not offered, or it is gone */
+	struct plain *plain;     /* NULL: not offered, or it is gone */
+	struct dial dial;        /* WAITING: for a backend */
+	struct backend *backend; /* LIVE: where it goes; NULL: to a plain worker */
+	uint64_t moved_ms;       /* when data did last; of a backend */
 	struct sluice_conn *conn;
 	uint64_t session;
 	uint32_t id;
@@ -132,6 +139,9 @@ struct link {
 /* link_new() makes a connection that waits. Owns @conn on success. Returns NULL. */
 struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id,
 		      const uint8_t *message, size_t len);
+
+/* link_dial() connects it to a backend; if there is none it ends. */
+void link_dial(struct link *link);
 
 /* link_pair() makes a new pair; their_end is what a worker gets. Returns 0 or -errno. */
 int link_pair(struct link *link);
@@ -222,7 +232,8 @@ struct relay {
 	TAILQ_HEAD(, link) waiting;
 	size_t n_waiting, n_links;
 	LIST_HEAD(, link) timed;
-	bool draining;
+	struct backends backends;
+	bool draining, failed;
 	uint64_t drained_ms; /* when what is left ends too */
 	uint8_t *buf;        /* WIRE_MAX bytes; secret memory */
 	uint8_t *scratch;    /* RELAY_CHUNK bytes */
