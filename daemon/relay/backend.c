@@ -87,26 +87,37 @@ static bool is_port(const char *text)
 	return port > 0 && port <= UINT16_MAX;
 }
 
-const char *backend_add(struct backends *backends, const char *text)
+/* "[ADDRESS]:PORT" becomes "[ADDRESS" and then, moved, "ADDRESS". */
+const char *address_split(const char *text, char *host, size_t host_size, char **ret_port)
 {
-	char copy[MAX_TEXT + 1], *host = copy, *colon;
+	char *colon;
 
-	if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
-		return add_unix(backends, text);
-	if (strlen(text) > MAX_TEXT)
+	if (strlen(text) > MAX_TEXT || strlen(text) >= host_size)
 		return "it is too long";
-	strcpy(copy, text);
-	colon = strrchr(copy, ':');
-	if (!colon || colon == copy || !is_port(colon + 1))
+	strcpy(host, text);
+	colon = strrchr(host, ':');
+	if (!colon || colon == host || !is_port(colon + 1))
 		return FORM;
 	*colon = '\0';
+	*ret_port = colon + 1;
 	if (*host == '[' && colon[-1] == ']') {
-		host++;
 		colon[-1] = '\0';
+		memmove(host, host + 1, strlen(host));
 	} else if (strpbrk(host, "[]:")) {
 		return FORM;
 	}
-	return look_up(backends, text, host, colon + 1);
+	return NULL;
+}
+
+const char *backend_add(struct backends *backends, const char *text)
+{
+	char host[MAX_TEXT + 1], *port;
+	const char *wrong;
+
+	if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
+		return add_unix(backends, text);
+	wrong = address_split(text, host, sizeof(host), &port);
+	return wrong ? wrong : look_up(backends, text, host, port);
 }
 
 void backends_free(struct backends *backends)

@@ -59,6 +59,8 @@ struct dial {
  * not again. Returns NULL, or what is wrong.
  */
 const char *backend_add(struct backends *backends, const char *text);
+/* address_split() cuts such a text, but unix:, at its last colon. Returns NULL, or what is wrong. */
+const char *address_split(const char *text, char *host, size_t host_size, char **ret_port);
 void backends_free(struct backends *backends);
 
 /*

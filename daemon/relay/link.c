@@ -97,6 +97,16 @@ void flow_advance(struct flow *flow, size_t n)
 
 /* --- beginning -------------------------------------------------------------------------------- */
 
+static void init(struct link *link, struct relay *relay, struct sluice_conn *conn)
+{
+	link->relay = relay;
+	link->conn = conn;
+	link->session = sluice_conn_session(conn);
+	link->tls = (struct watch){ .fd = sluice_conn_fd(conn), .ready = tls_ready };
+	link->pair = (struct watch){ .fd = -1, .ready = pair_ready };
+	link->their_end = -1;
+}
+
 struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id,
 		      const uint8_t *message, size_t len)
 {
@@ -104,13 +114,8 @@ struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id
 
 	if (!link)
 		return NULL;
-	link->relay = relay;
-	link->conn = conn;
+	init(link, relay, conn);
 	link->id = id;
-	link->session = sluice_conn_session(conn);
-	link->tls = (struct watch){ .fd = sluice_conn_fd(conn), .ready = tls_ready };
-	link->pair = (struct watch){ .fd = -1, .ready = pair_ready };
-	link->their_end = -1;
 	if (!relay->backends.n && make_message(link, message, len) < 0) {
 		free(link);
 		return NULL;
@@ -311,6 +316,29 @@ static void no_backend(struct link *link, const char *why)
 	link_close(link, why);
 }
 
+/* @fd: where its plaintext goes. */
+static void give(struct link *link, struct backend *backend, int fd)
+{
+	link->backend = backend;
+	LIST_INSERT_HEAD(&backend->links, link, of_owner);
+	backend->n_links++;
+	link->pair.fd = fd;
+	link->moved_ms = link->relay->loop.now_ms;
+}
+
+int link_joined(struct relay *relay, struct sluice_conn *conn, int plain, struct backend *backend)
+{
+	struct link *link = calloc(1, sizeof(*link));
+
+	if (!link)
+		return -SLUICE_E_NOMEM;
+	init(link, relay, conn);
+	relay->n_links++;
+	give(link, backend, plain);
+	link_live(link);
+	return 0;
+}
+
 static void dialled(struct dial *dial, struct backend *backend, int fd)
 {
 	struct link *link = owner_of(dial, struct link, dial);
@@ -321,11 +349,13 @@ static void dialled(struct dial *dial, struct backend *backend, int fd)
 	}
 	upstream_ack(link->relay, link);
 	wait_no_more(link);
-	link->backend = backend;
-	LIST_INSERT_HEAD(&backend->links, link, of_owner);
-	backend->n_links++;
-	link->pair.fd = fd;
-	link->moved_ms = link->relay->loop.now_ms;
+	give(link, backend, fd);
+	if (preamble_begin(link) < 0) {
+		link->state = LINK_LIVE;
+		link_fail_here(link);
+		link_close(link, "no memory for its PROXY header");
+		return;
+	}
 	link_live(link);
 }
 

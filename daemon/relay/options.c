@@ -16,14 +16,21 @@ static void usage(FILE *out)
 {
 	fputs("usage: sluice-relay --pool SOCKET --backend ADDRESS... [--as NAME]\n"
 	      "       sluice-relay --pool SOCKET --offer SOCKET [--as NAME] [--user NAME]...\n"
+	      "       sluice-relay --listen ADDRESS --to ADDRESS... --service SOCKET --profile NAME [--host NAME]\n"
 	      "Takes connections out of a pool of sluiced, and their plaintext to servers without TLS.\n"
 	      "\n"
 	      "  -p, --pool SOCKET   the pool\n"
 	      "  -b, --backend ADDR  HOST:PORT, [ADDRESS]:PORT or unix:PATH, a server; repeatable\n"
+	      "      --send-proxy V  v1 or v2: a PROXY header tells it who its client is\n"
 	      "      --connect MS    how long one may take to accept (2000)\n"
 	      "      --rest MS       how long one that failed comes last (10000)\n"
 	      "      --idle MS       how long a connection may say nothing; 0: for ever (600000)\n"
 	      "  -o, --offer SOCKET  where plain workers attach, instead\n"
+	      "  -l, --listen ADDR   the other direction: accepts connections without TLS here ...\n"
+	      "      --to ADDR       ... and joins them with connections with TLS to this\n"
+	      "  -s, --service S     the service of sluiced that makes TLS\n"
+	      "      --profile NAME  the profile: its certificate, and whom it trusts\n"
+	      "      --host NAME     whom the peer's certificate must name, if not its address\n"
 	      "  -a, --as NAME       whom to become, started by root\n"
 	      "  -u, --user NAME     who may, besides root: a name or number; repeatable\n"
 	      "      --wait MS       how long a connection waits for a backend or plain worker (5000)\n"
@@ -84,6 +91,14 @@ static bool set_io(struct relay *relay, const char *text)
 	return relay->by_epoll || strcmp(text, "uring") == 0;
 }
 
+static bool set_preamble(struct relay *relay, const char *text)
+{
+	relay->preamble = strcmp(text, "v1") == 0   ? PREAMBLE_PROXY_1
+			  : strcmp(text, "v2") == 0 ? PREAMBLE_PROXY_2
+						    : PREAMBLE_NONE;
+	return relay->preamble != PREAMBLE_NONE;
+}
+
 static uint64_t *time_of(struct relay *relay, int c)
 {
 	switch (c) {
@@ -129,6 +144,23 @@ static bool take_option(struct relay *relay, int c)
 			return true;
 		fprintf(stderr, "sluice-relay: '%s' is not uring or epoll\n", optarg);
 		return false;
+	case 'P':
+		if (set_preamble(relay, optarg))
+			return true;
+		fprintf(stderr, "sluice-relay: '%s' is not v1 or v2\n", optarg);
+		return false;
+	case 'l':
+		relay->listen_text = optarg;
+		return true;
+	case 's':
+		relay->joiner.service_path = optarg;
+		return true;
+	case 'f':
+		relay->joiner.profile = optarg;
+		return true;
+	case 'H':
+		relay->joiner.host = optarg;
+		return true;
 	case 'b':
 		wrong = backend_add(&relay->backends, optarg);
 		if (!wrong)
@@ -146,6 +178,19 @@ static bool take_option(struct relay *relay, int c)
 	}
 }
 
+/* What comes from a pool goes to backends or to plain workers; what we accept goes to backends, by a service. */
+static bool is_sensible(const struct relay *relay)
+{
+	const struct joiner *joiner = &relay->joiner;
+
+	if (relay->listen_text)
+		return !relay->pool_path && !relay->offer_path && relay->backends.n &&
+		       joiner->service_path && joiner->profile && !relay->preamble;
+	return relay->pool_path && !relay->offer_path != !relay->backends.n &&
+	       !joiner->service_path && !joiner->profile && !joiner->host &&
+	       (relay->backends.n || !relay->preamble);
+}
+
 int relay_options(struct relay *relay, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -158,6 +203,12 @@ int relay_options(struct relay *relay, int argc, char **argv)
 		{ "io", required_argument, NULL, 'i' },
 		{ "backend", required_argument, NULL, 'b' },
 		{ "connect", required_argument, NULL, 'C' },
+		{ "send-proxy", required_argument, NULL, 'P' },
+		{ "listen", required_argument, NULL, 'l' },
+		{ "to", required_argument, NULL, 'b' },
+		{ "service", required_argument, NULL, 's' },
+		{ "profile", required_argument, NULL, 'f' },
+		{ "host", required_argument, NULL, 'H' },
 		{ "rest", required_argument, NULL, 'R' },
 		{ "idle", required_argument, NULL, 'I' },
 		{ "help", no_argument, NULL, 'h' },
@@ -166,7 +217,7 @@ int relay_options(struct relay *relay, int argc, char **argv)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "p:o:b:a:u:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "p:o:b:l:s:a:u:h", options, NULL)) != -1) {
 		if (c == 'h') {
 			usage(stdout);
 			return 0;
@@ -178,7 +229,7 @@ int relay_options(struct relay *relay, int argc, char **argv)
 		if (!take_option(relay, c))
 			return EXIT_USAGE;
 	}
-	if (optind == argc && relay->pool_path && !relay->offer_path != !relay->backends.n) {
+	if (optind == argc && is_sensible(relay)) {
 		if (geteuid() != 0 || relay->uid)
 			return -1;
 		fputs("sluice-relay: root must say whom to become (--as), one of the pool's users\n",

@@ -63,6 +63,7 @@ void relay_drain(struct relay *relay)
 	relay->drained_ms = relay->loop.now_ms + relay->drain_ms;
 	upstream_drain(relay);
 	plain_close(relay);
+	join_close(relay);
 	log_line("ending: %zu connections are open", relay->n_links);
 }
 
@@ -110,10 +111,11 @@ static void tick(struct loop *loop, void *arg)
 	dial_tick(relay);
 	link_tick(relay);
 	backend_tick(relay);
+	join_tick(relay);
 	plain_tick(relay);
 	upstream_tick(relay);
-	if (relay->draining &&
-	    (relay->n_links == relay->n_waiting || loop->now_ms >= relay->drained_ms))
+	if (relay->draining && ((relay->n_links == relay->n_waiting && !relay->joiner.n) ||
+				loop->now_ms >= relay->drained_ms))
 		loop->stop = true;
 }
 
@@ -168,6 +170,7 @@ static void open_ring(struct relay *relay)
 static int start(struct relay *relay)
 {
 	struct sluice_error err;
+	const char *wrong;
 	char text[300];
 	int r = prepare(relay);
 
@@ -181,6 +184,11 @@ static int start(struct relay *relay)
 		log_line("%s", text);
 		return r;
 	}
+	wrong = relay->listen_text ? join_listen(&relay->joiner, relay->listen_text) : NULL;
+	if (wrong) {
+		log_line("%s: %s", relay->listen_text, wrong);
+		return -EINVAL;
+	}
 	r = relay->offer_path ? plain_open(relay, relay->offer_path) : 0;
 	if (r < 0) {
 		log_line("%s: %s", relay->offer_path, strerror(-r));
@@ -192,7 +200,8 @@ static int start(struct relay *relay)
 		log_line("giving up privileges: %s", strerror(-r));
 		return r;
 	}
-	r = upstream_open(relay, relay->pool_path, &err);
+	r = relay->pool_path ? upstream_open(relay, relay->pool_path, &err)
+			     : join_open(relay, &err);
 	if (r < 0) {
 		sluice_format_error(&err, text, sizeof(text));
 		log_line("%s", text);
@@ -207,6 +216,7 @@ static void end(struct relay *relay)
 	plain_close(relay);
 	while ((link = TAILQ_FIRST(&relay->waiting)))
 		link_leave(link);
+	join_end(relay);
 	upstream_close(relay);
 	ring_deinit(&relay->ring);
 	sluice_stop(relay->sluice);
@@ -223,7 +233,9 @@ static void tell_start(const struct relay *relay)
 	if (relay->offer_path)
 		log_line("offering what comes at %s, by %s", relay->offer_path, io);
 	for (i = 0; i < relay->backends.n; i++)
-		log_line("connecting what comes to %s, by %s", relay->backends.list[i].name, io);
+		log_line("connecting what comes%s%s to %s, by %s", relay->listen_text ? " at " : "",
+			 relay->listen_text ? relay->listen_text : "", relay->backends.list[i].name,
+			 io);
 }
 
 int main(int argc, char **argv)
@@ -240,7 +252,8 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	relay.offer.fd = -1;
+	relay.offer.fd = relay.joiner.listener.fd = -1;
+	relay.upstream.gone = true;
 	TAILQ_INIT(&relay.waiting);
 	TAILQ_INIT(&relay.backends.dials);
 	r = start(&relay);

@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include <sluice/sluice.h>
+#include <sluice/via.h>
 
 #include "common/loop.h"
 #include "handover/channel.h"
@@ -140,6 +141,12 @@ struct link {
 struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id,
 		      const uint8_t *message, size_t len);
 
+/*
+ * link_joined() makes one that is live, between @conn and the plaintext of @plain. Owns both on success. Returns 0 or
+ * -SLUICE_E_NOMEM.
+ */
+int link_joined(struct relay *relay, struct sluice_conn *conn, int plain, struct backend *backend);
+
 /* link_dial() connects it to a backend; if there is none it ends. */
 void link_dial(struct link *link);
 
@@ -191,6 +198,17 @@ void link_end_out(struct link *link);
 /* link_settle() returns true when the link is not live any more, or gone. */
 bool link_settle(struct link *link);
 
+/* --- whom a backend serves (preamble.c) -------------------------------------------------------- */
+
+enum preamble {
+	PREAMBLE_NONE,
+	PREAMBLE_PROXY_1, /* the header of the PROXY protocol, version 1 */
+	PREAMBLE_PROXY_2,
+};
+
+/* preamble_begin() puts it before all that comes from the peer. Returns 0 or -SLUICE_E_NOMEM. */
+int preamble_begin(struct link *link);
+
 /* --- data by epoll (pump.c) ------------------------------------------------------------------- */
 
 /* pump_run() moves what can be moved without waiting, and watches for the rest. */
@@ -207,6 +225,30 @@ void stream_run(struct link *link);
  */
 bool stream_stop(struct link *link, const char *why);
 
+/* --- plaintext in, TLS out (join.c) -------------------------------------------------------------- */
+
+struct joiner {
+	struct watch listener; /* fd -1: none */
+	struct watch service;
+	struct sluice_via *via; /* NULL: the daemon is gone */
+	const char *service_path, *profile;
+	const char *host; /* whom it means; NULL: the address */
+	uint64_t next_ms, back_off_ms;
+	LIST_HEAD(, join) joins;
+	size_t n;
+};
+
+/* join_listen() listens at "ADDRESS:PORT". Returns NULL, or what is wrong. */
+const char *join_listen(struct joiner *joiner, const char *text);
+
+/* join_open() attaches to the service; join_tick() does so again, and accepts. */
+int join_open(struct relay *relay, struct sluice_error *ret_err);
+void join_tick(struct relay *relay);
+
+/* join_close() listens no more; join_end() ends all that is not made yet. */
+void join_close(struct relay *relay);
+void join_end(struct relay *relay);
+
 /* --- all of it (relay.c) ---------------------------------------------------------------------- */
 
 #define MAX_USERS 64
@@ -217,7 +259,7 @@ struct relay {
 	struct sluice *sluice;
 	struct upstream upstream;
 	struct watch offer, signals;
-	const char *pool_path, *offer_path;
+	const char *pool_path, *offer_path, *listen_text;
 	uid_t users[MAX_USERS];
 	size_t n_users;
 	uint64_t wait_ms, drain_ms;
@@ -233,6 +275,8 @@ struct relay {
 	size_t n_waiting, n_links;
 	LIST_HEAD(, link) timed;
 	struct backends backends;
+	enum preamble preamble;
+	struct joiner joiner;
 	bool draining, failed;
 	uint64_t drained_ms; /* when what is left ends too */
 	uint8_t *buf;        /* WIRE_MAX bytes; secret memory */

@@ -236,6 +236,8 @@ void upstream_tick(struct relay *relay)
 {
 	struct upstream *upstream = &relay->upstream;
 
+	if (!upstream->worker)
+		return; /* there is no pool: join.c */
 	if (!upstream->gone) {
 		upstream_balance(relay); /* what has ended makes room */
 		return;
@@ -255,6 +257,7 @@ int upstream_open(struct relay *relay, const char *path, struct sluice_error *re
 
 	upstream->attaching.fd = -1;
 	r = sluice_worker_attach(relay->sluice, path, &upstream->worker, ret_err);
+	upstream->gone = r < 0;
 	return r < 0 ? r : watch_worker(relay);
 }
 

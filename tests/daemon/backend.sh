@@ -8,6 +8,7 @@ set -euo pipefail
 SIZE=${SLUICE_INTEROP_SIZE:-3000000}
 # shellcheck source=tests/daemon/relay-lib.sh
 . "$(dirname "$0")/relay-lib.sh"
+PYTHON=${PYTHON:-/usr/bin/python3} # which has what Debian packages
 REQUESTS=200
 [ -z "${SLUICE_TEST_LONG:-}" ] || { SIZE=10485760; REQUESTS=2000; }
 
@@ -15,7 +16,7 @@ REQUESTS=200
 backend() {
   at=$(free_port)
   : >"$work/$1.log"
-  python3 "$here/backend-server.py" "${3:-$at}" "$2" "$work/$1.log" 2>"$work/$1.err" &
+  "$PYTHON" "$here/backend-server.py" "${3:-$at}" "$2" "$work/$1.log" 2>"$work/$1.err" &
   server=$!
   pids+=("$server")
   await_log "$work/$1.log" listening
@@ -171,7 +172,7 @@ nobody() {
   }
   await_log "$work/relay.log" "no backend could be reached" || result=1
   # It comes, and is found.
-  python3 "$here/backend-server.py" "$gone" echo "$work/late.log" &
+  "$PYTHON" "$here/backend-server.py" "$gone" echo "$work/late.log" &
   pids+=("$!")
   await_log "$work/late.log" listening
   served out "the late one" || result=1
@@ -224,6 +225,25 @@ local_backend() {
   chmod 777 "$work/echo.sock"
   relay relay --backend "unix:$work/echo.sock" || return 1
   echo_all || result=1
+  stop "$relay"
+  stop "$server"
+  return "$result"
+}
+
+# What a parser of another author makes of the header, with what follows it: header VERSION PYTHON-CONDITION
+header() {
+  local relay server result=0
+  backend proxy proxy && relay relay --backend "127.0.0.1:$at" --send-proxy "$1" || return 1
+  timeout "$LIMIT" "$SLUICE" connect "localhost:$listen" --cacert "$work/ca.pem" <"$work/www/page" >"$work/out" 2>"$work/out.err" || result=1
+  same "$work/www/page" "$work/out" "behind the header" || result=1
+  await_log "$work/proxy.log" '^{' && python3 - "$work/proxy.log" "$listen" "$2" <<-'END' || result=1
+	import json, sys
+	header = next(json.loads(line) for line in open(sys.argv[1]) if line.startswith("{"))
+	tlvs, listen = header["tlvs"], int(sys.argv[2])
+	if not (header["valid"] and header["src"] == header["dst"] == "127.0.0.1" and header["src_port"] > 1023
+	        and header["dst_port"] == listen and eval(sys.argv[3])):
+	    sys.exit(f"# {header}")
+	END
   stop "$relay"
   stop "$server"
   return "$result"
@@ -309,7 +329,7 @@ prepare
 chmod 711 "$work" # of sockets that another user may connect to
 start_daemon
 head -c 50000 "$work/www/data" >"$work/www/page"
-ktap_plan 16
+ktap_plan 18
 attempt "$REQUESTS requests to an HTTP server" http
 attempt "bytes go both ways" over echo -- echo_all
 attempt "keys change on the way" over echo -- key_updates
@@ -323,6 +343,9 @@ attempt "a slow reader costs no memory" over flood -- slow_reader
 attempt "nothing moves for too long" over echo --idle 500 -- idle
 attempt "a server at a local socket" local_backend
 attempt "two servers have their share each" share
+attempt "a PROXY header of version 1" header v1 'header["version"] == 1'
+attempt "a PROXY header of version 2 tells of TLS" header v2 '(header["version"] == 2 and tlvs["AUTHORITY"] == "localhost"
+  and tlvs["SSL"] is True and tlvs["SSL_VERSION"] == "TLSv1.3" and tlvs["SSL_CIPHER"].startswith("TLS_") and int(tlvs["UNIQUE_ID"]) > 0)'
 attempt "SIGTERM lets connections end" drains
 attempt "the process that connects is killed" connector_killed
 attempt "options that make no sense" options
