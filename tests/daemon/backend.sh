@@ -24,11 +24,12 @@ backend() {
 
 # relay NAME OPTION...: a relay of the pool; its pid is $relay.
 io=()
+under=()
 relay() {
   local name=$1
   shift
   : >"$work/$name.log"
-  ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 "$RELAY" --pool "$work/app.sock" "${as[@]}" "${io[@]}" "$@" \
+  ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 "${under[@]}" "$RELAY" --pool "$work/app.sock" "${as[@]}" "${io[@]}" "$@" \
     >"$work/$name.log" 2>&1 &
   relay=$!
   pids+=("$relay")
@@ -315,7 +316,27 @@ connector_killed() {
   return "$result"
 }
 
-# What it may not do: make a socket of the network itself. What cannot be meant is refused at the start.
+# 60 descriptors are for 9 connections: the others wait with the daemon, and come when these have ended.
+few_files() {
+  local relay server result=0 i
+  backend echo echo || return 1
+  under=(prlimit --nofile=60)
+  relay relay --backend "127.0.0.1:$at" || result=1
+  under=()
+  local clients=()
+  for ((i = 0; i < 30; i++)); do
+    connect <"$work/www/page" >"$work/few.$i" 2>"$work/few.$i.err" &
+    clients+=("$!")
+  done
+  for ((i = 0; i < 30; i++)); do
+    wait "${clients[i]}" && same "$work/www/page" "$work/few.$i" "client $i" || result=1
+  done
+  stop "$relay"
+  stop "$server"
+  return "$result"
+}
+
+# What cannot be meant is refused at the start.
 options() {
   local wrong
   for wrong in "localhost" "127.0.0.1:99999" "unix:relative" "[::1:80" "::1:80"; do
@@ -329,7 +350,7 @@ prepare
 chmod 711 "$work" # of sockets that another user may connect to
 start_daemon
 head -c 50000 "$work/www/data" >"$work/www/page"
-ktap_plan 18
+ktap_plan 19
 attempt "$REQUESTS requests to an HTTP server" http
 attempt "bytes go both ways" over echo -- echo_all
 attempt "keys change on the way" over echo -- key_updates
@@ -348,5 +369,6 @@ attempt "a PROXY header of version 2 tells of TLS" header v2 '(header["version"]
   and tlvs["SSL"] is True and tlvs["SSL_VERSION"] == "TLSv1.3" and tlvs["SSL_CIPHER"].startswith("TLS_") and int(tlvs["UNIQUE_ID"]) > 0)'
 attempt "SIGTERM lets connections end" drains
 attempt "the process that connects is killed" connector_killed
+attempt "more connections than descriptors" few_files
 attempt "options that make no sense" options
 exit "$ktap_failed"
