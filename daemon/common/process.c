@@ -162,6 +162,22 @@ static int allow_relay(scmp_filter_ctx ctx)
 				SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
 }
 
+static int allow_connector(scmp_filter_ctx ctx)
+{
+	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
+
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				     SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				     SCMP_A0(SCMP_CMP_EQ, AF_INET));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				     SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+	return r;
+}
+
 static int allow_fetch(scmp_filter_ctx ctx)
 {
 	int r = allow(ctx, fetch_calls, sizeof(fetch_calls) / sizeof(fetch_calls[0]));
@@ -194,6 +210,8 @@ static int filter(enum confinement confinement)
 		r = allow(ctx, metrics_calls, sizeof(metrics_calls) / sizeof(metrics_calls[0]));
 	if (r == 0 && confinement == CONFINE_FETCH)
 		r = allow_fetch(ctx);
+	if (r == 0 && confinement == CONFINE_CONNECTOR)
+		r = allow_connector(ctx);
 	if (r == 0)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);
@@ -249,7 +267,7 @@ int process_confine(enum confinement confinement, uid_t uid, gid_t gid)
 	int r = 0;
 
 	tzset(); /* opens a file; gmtime_r(3) would, when a certificate's dates are looked at */
-	if (is_child && geteuid() == 0)
+	if (is_child && confinement != CONFINE_CONNECTOR && geteuid() == 0)
 		r = empty_root();
 	if (r == 0 && geteuid() == 0)
 		r = drop_user(uid, gid);

@@ -30,13 +30,14 @@ enum confinement {
 	CONFINE_METRICS,    /* a handshaker's, and what they accept */
 	CONFINE_FETCH,      /* a handshaker's, and sockets of the network that connect */
 	CONFINE_CRLS,       /* no network; files that it is given, and memory files */
+	CONFINE_CONNECTOR,  /* a handshaker's, and sockets that connect, local ones too */
 };
 
 /*
  * process_confine() drops privileges for good: another user (@uid 0: stays), no new privileges, not
  * dumpable, no core, then a list of system calls that are left (seccomp); any other one ends the
- * process. The daemon's children end with it, have an empty root directory (if root calls) and a limit
- * of memory; a relay has no parent that matters, and sockets to connect to. Returns 0 or -errno.
+ * process. Children end with their parent, have an empty root directory (if root calls) and a limit
+ * of memory; a relay has no parent that matters, and it and its connector have local sockets to connect to. Returns 0 or -errno.
  */
 int process_confine(enum confinement confinement, uid_t uid, gid_t gid);
 

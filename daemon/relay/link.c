@@ -97,6 +97,16 @@ void flow_advance(struct flow *flow, size_t n)
 
 /* --- beginning -------------------------------------------------------------------------------- */
 
+static void init(struct link *link, struct relay *relay, struct sluice_conn *conn)
+{
+	link->relay = relay;
+	link->conn = conn;
+	link->session = sluice_conn_session(conn);
+	link->tls = (struct watch){ .fd = sluice_conn_fd(conn), .ready = tls_ready };
+	link->pair = (struct watch){ .fd = -1, .ready = pair_ready };
+	link->their_end = -1;
+}
+
 struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id,
 		      const uint8_t *message, size_t len)
 {
@@ -104,14 +114,9 @@ struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id
 
 	if (!link)
 		return NULL;
-	link->relay = relay;
-	link->conn = conn;
+	init(link, relay, conn);
 	link->id = id;
-	link->session = sluice_conn_session(conn);
-	link->tls = (struct watch){ .fd = sluice_conn_fd(conn), .ready = tls_ready };
-	link->pair = (struct watch){ .fd = -1, .ready = pair_ready };
-	link->their_end = -1;
-	if (make_message(link, message, len) < 0) {
+	if (!relay->backends.n && make_message(link, message, len) < 0) {
 		free(link);
 		return NULL;
 	}
@@ -151,14 +156,33 @@ void link_live(struct link *link)
 
 /* --- ending ----------------------------------------------------------------------------------- */
 
+static void wait_no_more(struct link *link)
+{
+	dial_stop(&link->dial);
+	TAILQ_REMOVE(&link->relay->waiting, link, entry);
+	link->relay->n_waiting--;
+}
+
+/* A backend that was not told the end must not take what it has for all: the socket is reset. */
+static void reset_backend(const struct link *link)
+{
+	const struct linger at_once = { .l_onoff = 1 };
+
+	if (link->backend && !link->in.shut)
+		setsockopt(link->pair.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 static void detach(struct link *link)
 {
-	if (link->state == LINK_WAITING) {
-		TAILQ_REMOVE(&link->relay->waiting, link, entry);
-		link->relay->n_waiting--;
+	if (link->state == LINK_WAITING)
+		wait_no_more(link);
+	if (link->backend) {
+		LIST_REMOVE(link, of_owner);
+		link->backend->n_links--;
+		link->backend = NULL;
 	}
 	if (link->plain) {
-		LIST_REMOVE(link, of_plain);
+		LIST_REMOVE(link, of_owner);
 		link->plain->n_links--;
 		link->plain = NULL;
 	}
@@ -208,6 +232,7 @@ void link_close(struct link *link, const char *why)
 	if (link->state == LINK_WAITING)
 		upstream_ack(link->relay, link); /* or the daemon would keep it */
 	worker_ended(link->conn, why);
+	reset_backend(link);
 	detach(link);
 	close_pair(link);
 	link->state = LINK_CLOSING;
@@ -242,7 +267,7 @@ void link_withdraw_all(struct relay *relay)
 		link_leave(link);
 	LIST_FOREACH(plain, &relay->plains, in_relay)
 	{
-		LIST_FOREACH(link, &plain->links, of_plain)
+		LIST_FOREACH(link, &plain->links, of_owner)
 		{
 			if (link->state == LINK_OFFERED)
 				withdraw(link);
@@ -272,12 +297,71 @@ void link_linger(struct link *link)
 {
 	if (!stream_stop(link, NULL))
 		return;
+	reset_backend(link);
 	detach(link);
 	close_pair(link);
 	link->state = LINK_LINGER;
 	link->since_ms = link->relay->loop.now_ms;
 	link_timed(link);
 	linger_step(link);
+}
+
+/* --- its backend ------------------------------------------------------------------------------ */
+
+/* Nobody has answered: that must not look like an answer without a byte. */
+static void no_backend(struct link *link, const char *why)
+{
+	log_line("session %llu: %s", (unsigned long long)link->session, why);
+	link->abort_due = true;
+	link_close(link, why);
+}
+
+/* @fd: where its plaintext goes. */
+static void give(struct link *link, struct backend *backend, int fd)
+{
+	link->backend = backend;
+	LIST_INSERT_HEAD(&backend->links, link, of_owner);
+	backend->n_links++;
+	link->pair.fd = fd;
+	link->moved_ms = link->relay->loop.now_ms;
+}
+
+int link_joined(struct relay *relay, struct sluice_conn *conn, int plain, struct backend *backend)
+{
+	struct link *link = calloc(1, sizeof(*link));
+
+	if (!link)
+		return -SLUICE_E_NOMEM;
+	init(link, relay, conn);
+	relay->n_links++;
+	give(link, backend, plain);
+	link_live(link);
+	return 0;
+}
+
+static void dialled(struct dial *dial, struct backend *backend, int fd)
+{
+	struct link *link = owner_of(dial, struct link, dial);
+
+	if (fd < 0) {
+		no_backend(link, "no backend could be reached");
+		return;
+	}
+	upstream_ack(link->relay, link);
+	wait_no_more(link);
+	give(link, backend, fd);
+	if (preamble_begin(link) < 0) {
+		link->state = LINK_LIVE;
+		link_fail_here(link);
+		link_close(link, "no memory for its PROXY header");
+		return;
+	}
+	link_live(link);
+}
+
+void link_dial(struct link *link)
+{
+	dial_start(link->relay, &link->dial, dialled);
 }
 
 /* --- events and time -------------------------------------------------------------------------- */
@@ -317,6 +401,14 @@ static void tick_one(struct link *link, uint64_t now_ms)
 	}
 }
 
+static void close_unserved(struct link *link)
+{
+	if (link->dial.active)
+		no_backend(link, "no backend could be reached in time");
+	else
+		link_close(link, "no plain worker had room in time");
+}
+
 void link_tick(struct relay *relay)
 {
 	struct link *link, *next;
@@ -327,5 +419,5 @@ void link_tick(struct relay *relay)
 	}
 	while ((link = TAILQ_FIRST(&relay->waiting)) &&
 	       relay->loop.now_ms - link->since_ms >= relay->wait_ms)
-		link_close(link, "no plain worker had room in time");
+		close_unserved(link);
 }

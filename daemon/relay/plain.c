@@ -29,6 +29,8 @@ uint64_t plain_credits(const struct relay *relay)
 	const struct plain *plain;
 	uint64_t n = 0;
 
+	if (relay->backends.n)
+		return UINT64_MAX; /* as many as there are descriptors for */
 	LIST_FOREACH(plain, &relay->plains, in_relay)
 	if (has_room(plain))
 		n += plain->credits;
@@ -65,7 +67,7 @@ static void offer(struct link *link, struct plain *plain)
 	relay->n_waiting--;
 	link->state = LINK_OFFERED;
 	link->plain = plain;
-	LIST_INSERT_HEAD(&plain->links, link, of_plain);
+	LIST_INSERT_HEAD(&plain->links, link, of_owner);
 	plain->n_links++;
 	plain->credits--;
 }
@@ -121,7 +123,7 @@ static void lose_links(struct plain *plain)
 			link_forget(link);
 			continue;
 		}
-		LIST_REMOVE(link, of_plain);
+		LIST_REMOVE(link, of_owner);
 		link->plain = NULL;
 		if (link->state == LINK_OFFERED)
 			link_wait(link);
@@ -161,7 +163,7 @@ static struct link *find_offered(const struct plain *plain, uint32_t id)
 {
 	struct link *link, *oldest = NULL;
 
-	LIST_FOREACH(link, &plain->links, of_plain)
+	LIST_FOREACH(link, &plain->links, of_owner)
 	{
 		if (link->id == id &&
 		    (link->state == LINK_OFFERED || link->state == LINK_WITHDRAWN))

@@ -42,8 +42,10 @@ static size_t write_in(struct link *link, const uint8_t *bytes, size_t len)
 	do {
 		n = send(link->pair.fd, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
-	if (n >= 0)
+	if (n >= 0) {
+		link->moved_ms = link->relay->loop.now_ms;
 		return (size_t)n;
+	}
 	if (errno == EAGAIN || errno == ENOBUFS)
 		return 0;
 	link->in.discard = true;
@@ -110,7 +112,7 @@ static size_t write_out(struct link *link, const uint8_t *bytes, size_t len)
 		return len;
 	}
 	if (n)
-		link->since_ms = link->relay->loop.now_ms;
+		link->since_ms = link->moved_ms = link->relay->loop.now_ms;
 	return (size_t)n;
 }
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* sluice-relay: its options, its signals, its end. */
+/* sluice-relay: its start, its signals, its end. */
 #include "relay/relay.h"
 
 #include <errno.h>
-#include <getopt.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,10 +15,11 @@
 
 #include "common/process.h"
 
-#define EXIT_USAGE 2
 #define WAIT_MS 5000
 #define DRAIN_MS 30000
-#define MAX_MS 3600000
+#define CONNECT_MS 2000
+#define REST_MS 10000
+#define IDLE_MS 600000
 #define LINES_PER_SECOND 100
 #define FILES_FOR_US 32 /* the loop, channels, attaching again */
 #define FILES_OF_LINK 3 /* the TLS socket, the pair: one end is on its way to a plain worker */
@@ -64,6 +63,7 @@ void relay_drain(struct relay *relay)
 	relay->drained_ms = relay->loop.now_ms + relay->drain_ms;
 	upstream_drain(relay);
 	plain_close(relay);
+	join_close(relay);
 	log_line("ending: %zu connections are open", relay->n_links);
 }
 
@@ -108,152 +108,18 @@ static void tick(struct loop *loop, void *arg)
 {
 	struct relay *relay = arg;
 
+	dial_tick(relay);
 	link_tick(relay);
+	backend_tick(relay);
+	join_tick(relay);
 	plain_tick(relay);
 	upstream_tick(relay);
-	if (relay->draining &&
-	    (relay->n_links == relay->n_waiting || loop->now_ms >= relay->drained_ms))
+	if (relay->draining && ((relay->n_links == relay->n_waiting && !relay->joiner.n) ||
+				loop->now_ms >= relay->drained_ms))
 		loop->stop = true;
 }
 
 /* --- start ------------------------------------------------------------------------------------ */
-
-static void usage(FILE *out)
-{
-	fputs("usage: sluice-relay --pool SOCKET --offer SOCKET [--as NAME] [--user NAME]...\n"
-	      "Takes connections out of a pool of sluiced and gives workers their plaintext.\n"
-	      "\n"
-	      "  -p, --pool SOCKET   the pool\n"
-	      "  -o, --offer SOCKET  where plain workers attach\n"
-	      "  -a, --as NAME       whom to become, started by root\n"
-	      "  -u, --user NAME     who may, besides root: a name or number; repeatable\n"
-	      "      --wait MS       how long a connection waits for a plain worker (5000)\n"
-	      "      --io NAME       uring or epoll, how data goes\n"
-	      "      --drain MS      how long the end waits for connections (30000)\n"
-	      "  -h, --help          this text\n"
-	      "      --version\n"
-	      "\n"
-	      "SIGTERM takes no more connections and waits for those that are open; twice: ends.\n",
-	      out);
-}
-
-static bool read_number(const char *text, uint64_t max, uint64_t *ret_value)
-{
-	char *end;
-	unsigned long long value;
-
-	if (!*text || text[strspn(text, "0123456789")] || strlen(text) > 10)
-		return false;
-	value = strtoull(text, &end, 10);
-	if (value > max)
-		return false;
-	*ret_value = value;
-	return true;
-}
-
-static bool add_user(struct relay *relay, const char *text)
-{
-	const struct passwd *user;
-	uint64_t uid;
-
-	if (relay->n_users == MAX_USERS)
-		return false;
-	if (!read_number(text, UINT32_MAX - 1, &uid)) {
-		user = getpwnam(text);
-		if (!user)
-			return false;
-		uid = user->pw_uid;
-	}
-	relay->users[relay->n_users++] = (uid_t)uid;
-	return true;
-}
-
-static bool set_identity(struct relay *relay, const char *text)
-{
-	const struct passwd *user = getpwnam(text);
-
-	if (!user || user->pw_uid == 0)
-		return false;
-	relay->uid = user->pw_uid;
-	relay->gid = user->pw_gid;
-	return true;
-}
-
-static bool set_io(struct relay *relay, const char *text)
-{
-	relay->by_epoll = strcmp(text, "epoll") == 0;
-	return relay->by_epoll || strcmp(text, "uring") == 0;
-}
-
-static bool take_option(struct relay *relay, int c, const char **ret_pool)
-{
-	switch (c) {
-	case 'p':
-		*ret_pool = optarg;
-		return true;
-	case 'o':
-		relay->offer_path = optarg;
-		return true;
-	case 'a':
-		if (set_identity(relay, optarg))
-			return true;
-		fprintf(stderr, "sluice-relay: '%s' is no user, or is root\n", optarg);
-		return false;
-	case 'u':
-		if (add_user(relay, optarg))
-			return true;
-		fprintf(stderr, "sluice-relay: there is no user '%s'\n", optarg);
-		return false;
-	case 'i':
-		if (set_io(relay, optarg))
-			return true;
-		fprintf(stderr, "sluice-relay: '%s' is not uring or epoll\n", optarg);
-		return false;
-	case 'w':
-	case 'd':
-		if (read_number(optarg, MAX_MS, c == 'w' ? &relay->wait_ms : &relay->drain_ms))
-			return true;
-		fprintf(stderr, "sluice-relay: '%s' is not 0 to %d milliseconds\n", optarg, MAX_MS);
-		return false;
-	default:
-		return false;
-	}
-}
-
-/* Returns -1: go on, or the exit status. */
-static int parse(struct relay *relay, int argc, char **argv, const char **ret_pool)
-{
-	static const struct option options[] = {
-		{ "pool", required_argument, NULL, 'p' }, { "offer", required_argument, NULL, 'o' },
-		{ "as", required_argument, NULL, 'a' },   { "user", required_argument, NULL, 'u' },
-		{ "wait", required_argument, NULL, 'w' }, { "drain", required_argument, NULL, 'd' },
-		{ "io", required_argument, NULL, 'i' },   { "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },    { NULL },
-	};
-	int c;
-
-	while ((c = getopt_long(argc, argv, "p:o:a:u:h", options, NULL)) != -1) {
-		if (c == 'h') {
-			usage(stdout);
-			return 0;
-		}
-		if (c == 'V') {
-			puts("sluice-relay " SLUICE_VERSION);
-			return 0;
-		}
-		if (!take_option(relay, c, ret_pool))
-			return EXIT_USAGE;
-	}
-	if (optind == argc && *ret_pool && relay->offer_path) {
-		if (geteuid() != 0 || relay->uid)
-			return -1;
-		fputs("sluice-relay: root must say whom to become (--as), one of the pool's users\n",
-		      stderr);
-		return EXIT_USAGE;
-	}
-	usage(stderr);
-	return EXIT_USAGE;
-}
 
 /* As many descriptors as may be had; what is left of them decides how many connections come. */
 static void raise_files(struct relay *relay)
@@ -267,6 +133,12 @@ static void raise_files(struct relay *relay)
 	relay->max_files = files.rlim_max;
 }
 
+/* Before there are threads, and before this process can do nothing of the kind. */
+static int connect_backends(struct relay *relay)
+{
+	return relay->backends.n ? connector_start(&relay->backends, relay->uid, relay->gid) : 0;
+}
+
 static int prepare(struct relay *relay)
 {
 	int r;
@@ -275,6 +147,9 @@ static int prepare(struct relay *relay)
 	raise_files(relay);
 	relay->buf = wire_buffer_new();
 	relay->scratch = malloc(RELAY_CHUNK);
+	r = connect_backends(relay);
+	if (r < 0)
+		return r;
 	r = relay->buf && relay->scratch ? loop_init(&relay->loop, tick, relay) : -ENOMEM;
 	return r < 0 ? r : open_signals(relay);
 }
@@ -292,9 +167,10 @@ static void open_ring(struct relay *relay)
  * What needs files comes before this process gives them up. It attaches as whom it will be: so a pool that
  * does not let it in says so now, and not when the daemon is restarted.
  */
-static int start(struct relay *relay, const char *pool)
+static int start(struct relay *relay)
 {
 	struct sluice_error err;
+	const char *wrong;
 	char text[300];
 	int r = prepare(relay);
 
@@ -308,7 +184,12 @@ static int start(struct relay *relay, const char *pool)
 		log_line("%s", text);
 		return r;
 	}
-	r = plain_open(relay, relay->offer_path);
+	wrong = relay->listen_text ? join_listen(&relay->joiner, relay->listen_text) : NULL;
+	if (wrong) {
+		log_line("%s: %s", relay->listen_text, wrong);
+		return -EINVAL;
+	}
+	r = relay->offer_path ? plain_open(relay, relay->offer_path) : 0;
 	if (r < 0) {
 		log_line("%s: %s", relay->offer_path, strerror(-r));
 		return r;
@@ -319,7 +200,8 @@ static int start(struct relay *relay, const char *pool)
 		log_line("giving up privileges: %s", strerror(-r));
 		return r;
 	}
-	r = upstream_open(relay, pool, &err);
+	r = relay->pool_path ? upstream_open(relay, relay->pool_path, &err)
+			     : join_open(relay, &err);
 	if (r < 0) {
 		sluice_format_error(&err, text, sizeof(text));
 		log_line("%s", text);
@@ -334,29 +216,51 @@ static void end(struct relay *relay)
 	plain_close(relay);
 	while ((link = TAILQ_FIRST(&relay->waiting)))
 		link_leave(link);
+	join_end(relay);
 	upstream_close(relay);
 	ring_deinit(&relay->ring);
 	sluice_stop(relay->sluice);
+	backends_free(&relay->backends);
 	wire_buffer_free(relay->buf);
 	free(relay->scratch);
 }
 
+static void tell_start(const struct relay *relay)
+{
+	const char *io = relay->ring.on ? "io_uring" : "epoll";
+	size_t i;
+
+	if (relay->offer_path)
+		log_line("offering what comes at %s, by %s", relay->offer_path, io);
+	for (i = 0; i < relay->backends.n; i++)
+		log_line("connecting what comes%s%s to %s, by %s", relay->listen_text ? " at " : "",
+			 relay->listen_text ? relay->listen_text : "", relay->backends.list[i].name,
+			 io);
+}
+
 int main(int argc, char **argv)
 {
-	static struct relay relay = { .wait_ms = WAIT_MS, .drain_ms = DRAIN_MS };
-	const char *pool = NULL;
-	int r, status = parse(&relay, argc, argv, &pool);
+	static struct relay relay = {
+		.wait_ms = WAIT_MS,
+		.drain_ms = DRAIN_MS,
+		.backends = { .connector = -1,
+			      .connect_ms = CONNECT_MS,
+			      .rest_ms = REST_MS,
+			      .idle_ms = IDLE_MS },
+	};
+	int r, status = relay_options(&relay, argc, argv);
 
 	if (status >= 0)
 		return status;
-	relay.offer.fd = -1;
+	relay.offer.fd = relay.joiner.listener.fd = -1;
+	relay.upstream.gone = true;
 	TAILQ_INIT(&relay.waiting);
-	r = start(&relay, pool);
+	TAILQ_INIT(&relay.backends.dials);
+	r = start(&relay);
 	if (r == 0) {
-		log_line("offering what comes at %s, by %s", relay.offer_path,
-			 relay.ring.on ? "io_uring" : "epoll");
+		tell_start(&relay);
 		r = relay.ring.on ? ring_run(&relay.ring, &relay.loop) : loop_run(&relay.loop);
 	}
 	end(&relay);
-	return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	return r < 0 || relay.failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -14,11 +14,13 @@
 #include <sys/types.h>
 
 #include <sluice/sluice.h>
+#include <sluice/via.h>
 
 #include "common/loop.h"
 #include "handover/channel.h"
 #include "handover/wire.h"
 #include "handover/worker.h"
+#include "relay/backend.h"
 #include "relay/ring.h"
 
 #define RELAY_CHUNK 65536 /* bytes that wait in one direction of a connection, at most */
@@ -45,6 +47,9 @@ void upstream_close(struct relay *relay);
 void upstream_balance(struct relay *relay);
 void upstream_ack(struct relay *relay, const struct link *link);
 void upstream_drain(struct relay *relay);
+
+/* upstream_leave() detaches: what waits here goes to another worker. */
+void upstream_leave(struct relay *relay);
 
 /* upstream_tick() attaches again when the daemon is gone. */
 void upstream_tick(struct relay *relay);
@@ -82,7 +87,7 @@ void plain_tell_ended(struct link *link, int code, const char *text);
 /* --- connections (link.c) --------------------------------------------------------------------- */
 
 enum link_state {
-	LINK_WAITING,   /* for a plain worker with room */
+	LINK_WAITING,   /* for a plain worker with room, or a backend */
 	LINK_OFFERED,   /* not acknowledged: the TLS socket is untouched */
 	LINK_WITHDRAWN, /* was offered; the connection is gone, its plain worker may not know yet */
 	LINK_LIVE,
@@ -100,14 +105,17 @@ struct flow {
 };
 
 struct link {
-	struct watch tls, pair;
+	struct watch tls, pair; /* pair: our end of it, or the socket of a backend */
 	struct relay *relay;
 	TAILQ_ENTRY(link) entry; /* WAITING: relay->waiting */
-	LIST_ENTRY(link) of_plain;
+	LIST_ENTRY(link) of_owner;
 	LIST_ENTRY(link) timed; /* with a deadline */
 	bool is_timed;
 	enum link_state state;
-	struct plain *plain; /* NULL: not offered, or it is gone */
+	struct plain *plain;     /* NULL: not offered, or it is gone */
+	struct dial dial;        /* WAITING: for a backend */
+	struct backend *backend; /* LIVE: where it goes; NULL: to a plain worker */
+	uint64_t moved_ms;       /* when data did last; of a backend */
 	struct sluice_conn *conn;
 	uint64_t session;
 	uint32_t id;
@@ -132,6 +140,15 @@ struct link {
 /* link_new() makes a connection that waits. Owns @conn on success. Returns NULL. */
 struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id,
 		      const uint8_t *message, size_t len);
+
+/*
+ * link_joined() makes one that is live, between @conn and the plaintext of @plain. Owns both on success. Returns 0 or
+ * -SLUICE_E_NOMEM.
+ */
+int link_joined(struct relay *relay, struct sluice_conn *conn, int plain, struct backend *backend);
+
+/* link_dial() connects it to a backend; if there is none it ends. */
+void link_dial(struct link *link);
 
 /* link_pair() makes a new pair; their_end is what a worker gets. Returns 0 or -errno. */
 int link_pair(struct link *link);
@@ -181,6 +198,17 @@ void link_end_out(struct link *link);
 /* link_settle() returns true when the link is not live any more, or gone. */
 bool link_settle(struct link *link);
 
+/* --- whom a backend serves (preamble.c) -------------------------------------------------------- */
+
+enum preamble {
+	PREAMBLE_NONE,
+	PREAMBLE_PROXY_1, /* the header of the PROXY protocol, version 1 */
+	PREAMBLE_PROXY_2,
+};
+
+/* preamble_begin() puts it before all that comes from the peer. Returns 0 or -SLUICE_E_NOMEM. */
+int preamble_begin(struct link *link);
+
 /* --- data by epoll (pump.c) ------------------------------------------------------------------- */
 
 /* pump_run() moves what can be moved without waiting, and watches for the rest. */
@@ -197,6 +225,30 @@ void stream_run(struct link *link);
  */
 bool stream_stop(struct link *link, const char *why);
 
+/* --- plaintext in, TLS out (join.c) -------------------------------------------------------------- */
+
+struct joiner {
+	struct watch listener; /* fd -1: none */
+	struct watch service;
+	struct sluice_via *via; /* NULL: the daemon is gone */
+	const char *service_path, *profile;
+	const char *host; /* whom it means; NULL: the address */
+	uint64_t next_ms, back_off_ms;
+	LIST_HEAD(, join) joins;
+	size_t n;
+};
+
+/* join_listen() listens at "ADDRESS:PORT". Returns NULL, or what is wrong. */
+const char *join_listen(struct joiner *joiner, const char *text);
+
+/* join_open() attaches to the service; join_tick() does so again, and accepts. */
+int join_open(struct relay *relay, struct sluice_error *ret_err);
+void join_tick(struct relay *relay);
+
+/* join_close() listens no more; join_end() ends all that is not made yet. */
+void join_close(struct relay *relay);
+void join_end(struct relay *relay);
+
 /* --- all of it (relay.c) ---------------------------------------------------------------------- */
 
 #define MAX_USERS 64
@@ -207,7 +259,7 @@ struct relay {
 	struct sluice *sluice;
 	struct upstream upstream;
 	struct watch offer, signals;
-	const char *offer_path;
+	const char *pool_path, *offer_path, *listen_text;
 	uid_t users[MAX_USERS];
 	size_t n_users;
 	uint64_t wait_ms, drain_ms;
@@ -222,13 +274,19 @@ struct relay {
 	TAILQ_HEAD(, link) waiting;
 	size_t n_waiting, n_links;
 	LIST_HEAD(, link) timed;
-	bool draining;
+	struct backends backends;
+	enum preamble preamble;
+	struct joiner joiner;
+	bool draining, failed;
 	uint64_t drained_ms; /* when what is left ends too */
 	uint8_t *buf;        /* WIRE_MAX bytes; secret memory */
 	uint8_t *scratch;    /* RELAY_CHUNK bytes */
 };
 
 #define owner_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
+
+/* relay_options() returns -1: go on, or the exit status (options.c). */
+int relay_options(struct relay *relay, int argc, char **argv);
 
 void relay_drain(struct relay *relay);
 

@@ -36,10 +36,11 @@ static bool has_buffer(struct link *link, struct flow *flow)
 	return flow->buf;
 }
 
-static void written(struct flow *flow, size_t n)
+static void written(struct link *link, struct flow *flow, size_t n)
 {
 	flow->off += n;
 	flow->len -= n;
+	link->moved_ms = link->relay->loop.now_ms;
 }
 
 /* --- peer to worker --------------------------------------------------------------------------- */
@@ -146,7 +147,7 @@ static void receive_done(struct link *link, int res)
 static void send_in_done(struct link *link, int res)
 {
 	if (res >= 0)
-		written(&link->in, (size_t)res);
+		written(link, &link->in, (size_t)res);
 	else if (res == -EAGAIN || res == -ENOBUFS) {
 		link->in_op.step = STEP_WAIT_ROOM;
 		ring_poll(&link->relay->ring, &link->in_op, link->pair.fd, POLLOUT);
@@ -250,7 +251,7 @@ static void send_out_done(struct link *link, int res)
 		return;
 	}
 	if (n > 0) {
-		written(&link->out, (size_t)n);
+		written(link, &link->out, (size_t)n);
 		link->since_ms = link->relay->loop.now_ms;
 	}
 	if (res == -EAGAIN && !link->stopping)

@@ -105,6 +105,12 @@ void upstream_drain(struct relay *relay)
 	send_up(relay, &wire);
 }
 
+void upstream_leave(struct relay *relay)
+{
+	if (relay->upstream.worker)
+		daemon_gone(relay, "leaving the daemon");
+}
+
 /* A connection that cannot be kept stays with the daemon until the channel ends: so it ends. */
 static bool take(struct relay *relay, const uint8_t *message, size_t len, struct channel_fds *fds)
 {
@@ -131,7 +137,10 @@ static bool take(struct relay *relay, const uint8_t *message, size_t len, struct
 	}
 	if (relay->upstream.credits)
 		relay->upstream.credits--;
-	plain_serve(relay);
+	if (relay->backends.n)
+		link_dial(link); /* which may be its end */
+	else
+		plain_serve(relay);
 	return true;
 }
 
@@ -227,6 +236,8 @@ void upstream_tick(struct relay *relay)
 {
 	struct upstream *upstream = &relay->upstream;
 
+	if (!upstream->worker)
+		return; /* there is no pool: join.c */
 	if (!upstream->gone) {
 		upstream_balance(relay); /* what has ended makes room */
 		return;
@@ -246,6 +257,7 @@ int upstream_open(struct relay *relay, const char *path, struct sluice_error *re
 
 	upstream->attaching.fd = -1;
 	r = sluice_worker_attach(relay->sluice, path, &upstream->worker, ret_err);
+	upstream->gone = r < 0;
 	return r < 0 ? r : watch_worker(relay);
 }
 

@@ -70,6 +70,9 @@ enum message_type {
 	MSG_FETCH_ALLOW = 128, /* first: which hosts may be fetched from */
 	MSG_FETCH,             /* a URL */
 	MSG_FETCHED,           /* with a sealed memfd: the body; without: why not */
+	/* sluice-relay -> its connector, and the answer */
+	MSG_CONNECT = 136, /* to the backend of this number */
+	MSG_CONNECTED,     /* with the socket; without: why not */
 };
 
 enum attr_type {
@@ -197,6 +200,9 @@ enum attr_type {
 	ATTR_PEER_CHAIN,     /* DER; repeated, the peer's own first */
 	ATTR_THIS_UPDATE,    /* seconds of the epoch */
 	ATTR_NEXT_UPDATE,
+
+	/* of a connection that cannot be made */
+	ATTR_ERRNO = 216,
 
 	/* an option set: the option's number is added */
 	ATTR_OPTION = 1024,

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the relay connects to: its backends, which are told at the start and never change. The relay itself
+ * makes no sockets of the network: a process of its own, the connector, makes them, to these addresses and no
+ * others.
+ */
+#ifndef SLUICE_RELAY_BACKEND_H
+#define SLUICE_RELAY_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+#include "common/loop.h"
+
+#define MAX_BACKENDS 64 /* addresses; struct dial has a bit for each */
+#define BACKEND_NAME 300
+
+struct link;
+struct relay;
+
+/* struct backend - one address. A name with several is as many of them. */
+struct backend {
+	char name[BACKEND_NAME]; /* as told, with the address where a name was told */
+	struct sockaddr_storage addr;
+	socklen_t addr_len;
+	bool down;         /* the last try failed */
+	uint64_t again_ms; /* down: until then others are tried before it */
+	LIST_HEAD(, link) links;
+	size_t n_links;
+};
+
+struct backends {
+	struct backend *list;
+	size_t n, next; /* next: where the search begins, so that all get their turn */
+	int connector;  /* -1: it is gone */
+	uint64_t connect_ms, rest_ms; /* for a try; how long one that failed comes last */
+	uint64_t idle_ms, look_ms; /* 0: they may be idle for ever; when that is looked at next */
+	TAILQ_HEAD(, dial) dials;
+};
+
+/* struct dial - connecting to one backend after the other; embedded in what wants the connection. */
+struct dial {
+	struct watch watch; /* the try under way */
+	TAILQ_ENTRY(dial) entry;
+	struct relay *relay;
+	void (*done)(struct dial *dial, struct backend *backend, int fd);
+	struct backend *backend;
+	uint64_t tried; /* bits */
+	uint64_t deadline_ms;
+	bool active;
+};
+
+/*
+ * backend_add() adds what "HOST:PORT", "[ADDRESS]:PORT" or "unix:PATH" stands for; names are looked up here, and
+ * not again. Returns NULL, or what is wrong.
+ */
+const char *backend_add(struct backends *backends, const char *text);
+/* address_split() cuts such a text, but unix:, at its last colon. Returns NULL, or what is wrong. */
+const char *address_split(const char *text, char *host, size_t host_size, char **ret_port);
+void backends_free(struct backends *backends);
+
+/*
+ * dial_start() connects to the backend that has the least connections, and then to others. @done is told a
+ * connected socket, which becomes its owner's, or -1: none was to be had. It may be called at once.
+ */
+void dial_start(struct relay *relay, struct dial *dial,
+		void (*done)(struct dial *dial, struct backend *backend, int fd));
+
+/* dial_stop() ends one that is under way; nothing is told. dial_tick() is for those that take too long. */
+void dial_stop(struct dial *dial);
+void dial_tick(struct relay *relay);
+
+/* backend_tick() ends connections on which nothing has moved for too long. */
+void backend_tick(struct relay *relay);
+
+/* --- the connector (connector.c) -------------------------------------------------------------- */
+
+/*
+ * connector_start() forks it, to run as another user (@uid 0: the same); before this process is confined and has
+ * threads. Returns 0 or -errno.
+ */
+int connector_start(struct backends *backends, uid_t uid, gid_t gid);
+
+/*
+ * connector_socket() has it begin a connection to backend @i. Returns a non-blocking socket, which is
+ * writable when it is connected, or -errno; -EPIPE: there is no connector any more.
+ */
+int connector_socket(struct backends *backends, size_t i);
+
+#endif
