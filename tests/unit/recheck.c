@@ -84,10 +84,10 @@ struct world {
 	struct config config;
 	struct crls crls;
 	struct handshaker handshaker;
-	struct chain chain;
 	struct broker broker;
 	int theirs;
 	uint64_t n;
+	struct chain *chain;
 };
 
 static int setup(void **state)
@@ -106,7 +106,9 @@ static int setup(void **state)
 	world->handshaker.watch.fd = pair[0];
 	world->handshaker.ready = true;
 	world->handshaker.broker = broker;
-	strcpy(world->chain.profile, "main");
+	world->chain = calloc(1, sizeof(*world->chain));
+	assert_non_null(world->chain);
+	strcpy(world->chain->profile, "main");
 	broker->config = &world->config;
 	broker->crls = &world->crls;
 	broker->handshakers = &world->handshaker;
@@ -134,6 +136,7 @@ static int teardown(void **state)
 	close(world->theirs);
 	close(world->handshaker.watch.fd);
 	free(world->broker.out);
+	free(world->chain);
 	free(world);
 	return 0;
 }
@@ -186,7 +189,7 @@ static void a_verdict_that_does_not_come_is_noticed(void **state)
 	struct world *world = *state;
 	struct broker *broker = &world->broker;
 
-	add(world, &world->chain);
+	add(world, world->chain);
 	broker->loop.now_ms = 1000;
 	assert_int_equal(recheck_waits(&world->handshaker), 0);
 	assert_int_equal(begin(world, NULL), 0);
@@ -240,7 +243,7 @@ static void a_session_that_comes_late_is_judged(void **state)
 {
 	struct world *world = *state;
 	struct recheck *recheck = world->broker.recheck;
-	struct session *session = add(world, &world->chain);
+	struct session *session = add(world, world->chain);
 
 	recheck_late(&world->broker, session);
 	assert_false(recheck->running); /* CRLs that change close nothing of themselves */
@@ -248,7 +251,7 @@ static void a_session_that_comes_late_is_judged(void **state)
 	recheck_late(&world->broker, session);
 	go_on(world);
 	assert_int_equal(recheck->n_sent, 1);
-	recheck_late(&world->broker, add(world, &world->chain));
+	recheck_late(&world->broker, add(world, world->chain));
 	go_on(world);
 	assert_int_equal(recheck->n_sent, 2);
 	recheck_lost(&world->handshaker);
@@ -264,7 +267,7 @@ static void a_session_that_comes_late_meets_a_recheck(void **state)
 
 	world->config.crls.recheck = CONFIG_RECHECK_ON_CHANGE;
 	assert_int_equal(begin(world, NULL), 0);
-	recheck_late(&world->broker, add(world, &world->chain));
+	recheck_late(&world->broker, add(world, world->chain));
 	go_on(world);
 	assert_int_equal(recheck->n_sent, 1);
 	assert_false(recheck->again);
@@ -273,7 +276,7 @@ static void a_session_that_comes_late_meets_a_recheck(void **state)
 	assert_false(recheck->running);
 	assert_int_equal(begin(world, &client), 0);
 	recheck->dry_run = true;
-	recheck_late(&world->broker, add(world, &world->chain));
+	recheck_late(&world->broker, add(world, world->chain));
 	go_on(world);
 	assert_true(recheck->again);
 	recheck_forget(&world->broker, &client);
