@@ -121,6 +121,7 @@ void cert_unref(struct cert *cert)
 	free(cert->path);
 	free(cert->own);
 	free(cert->ocsp);
+	free(cert->ocsp_path);
 	free(cert);
 }
 
@@ -136,9 +137,8 @@ bool cert_is_fresh(const struct cert *cert)
 	return stamp_same(&now, &cert->stamps[1]);
 }
 
-/* Not blocking: what is named may be a FIFO by mistake. */
-static int open_file(const char *option, const char *path, struct stamp *stamp, char *text,
-		     size_t text_size)
+int cert_open_file(const char *option, const char *path, struct stamp *stamp, char *text,
+		   size_t text_size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	const char *wrong = NULL;
@@ -166,10 +166,10 @@ int cert_open(struct cert *cert, int ret_fds[2], char *text, size_t text_size)
 {
 	const char *option = cert->key_path != cert->path ? "keyfile" : "certfile";
 
-	ret_fds[0] = open_file("certfile", cert->path, &cert->stamps[0], text, text_size);
+	ret_fds[0] = cert_open_file("certfile", cert->path, &cert->stamps[0], text, text_size);
 	if (ret_fds[0] < 0)
 		return -1;
-	ret_fds[1] = open_file(option, cert->key_path, &cert->stamps[1], text, text_size);
+	ret_fds[1] = cert_open_file(option, cert->key_path, &cert->stamps[1], text, text_size);
 	if (ret_fds[1] >= 0)
 		return 0;
 	close(ret_fds[0]);

@@ -187,7 +187,7 @@ static void pass_over(struct broker *broker, struct want *want, const char *text
 			     : "it is not in force");
 	if (!file) {
 		if (want->old && cert_adopt(want->cert, want->old) == 0)
-			return;
+			staple_inherit(want->cert, want->old);
 		return;
 	}
 	free(file->problem);
@@ -279,6 +279,8 @@ static int take_loaded(struct broker *broker, struct want *want, struct wire_rea
 	if (cert_loaded(want->cert, reader, text, sizeof(text)) < 0)
 		return load_failed(broker, want, text);
 	broker->certs->job.n_loaded++;
+	if (want->old)
+		staple_inherit(want->cert, want->old);
 	if (!file)
 		return 0;
 	if (!has_name(want->cert))

@@ -43,6 +43,7 @@ struct cert {
 	uint8_t *ocsp; /* the last response that was good; NULL: none */
 	size_t ocsp_len;
 	int64_t ocsp_this_update_s;
+	char *ocsp_path;         /* of its file; the same certificate may have another elsewhere */
 	struct stamp ocsp_stamp; /* of the file that was read last, well or not */
 };
 
@@ -56,6 +57,13 @@ void cert_unref(struct cert *cert);
 
 /* cert_is_fresh() tells whether the files are those that were loaded. */
 bool cert_is_fresh(const struct cert *cert);
+
+/*
+ * cert_open_file() opens a file that has to be one, not blocking: what is named may be a FIFO. Returns a
+ * descriptor and its stamp, or -1 with the reason in @text.
+ */
+int cert_open_file(const char *option, const char *path, struct stamp *stamp, char *text,
+		   size_t text_size);
 
 /* cert_open() opens both files for the keeper. Returns 0, or -1 with the reason in @text. */
 int cert_open(struct cert *cert, int ret_fds[2], char *text, size_t text_size);
@@ -266,6 +274,9 @@ struct staple_source {
  * the job: job.err says why.
  */
 int staple_put(struct broker *broker, const struct staple_source *source, struct wire *wire);
+
+/* staple_inherit() has @cert, if it is the same one as @old, begin with the last good response of that. */
+void staple_inherit(struct cert *cert, const struct cert *old);
 
 /* job_fail() puts "file:line:column: text" into job.err and returns -@code. */
 int job_fail(struct broker *broker, struct config_place place, int code, const char *text);

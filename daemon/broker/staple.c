@@ -4,9 +4,11 @@
  * directory. They are read when a catalogue is written, again only after they have changed, and checked as the
  * handshaker will check them. What will not do leaves the last good one of the certificate in place.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/pool.h>
 
@@ -17,6 +19,7 @@
 #include "options/profile.h"
 
 #define TEXT_LEN 512
+#define MAX_FILE (96 * 1024) /* of a response in PEM */
 
 /* Adds what attributes of @type have. */
 static bool add_certs(STACK_OF(CRYPTO_BUFFER) * certs, struct wire_reader reader, int type)
@@ -49,11 +52,36 @@ static const char *refuse(const struct staple_source *source, const CRYPTO_BUFFE
 	    sk_CRYPTO_BUFFER_num(chain) && ocsp_check_own(verdict, der, chain, cas) == 0)
 		wrong = verdict->result == OCSP_STALE ? NULL : verdict->reason;
 	/* The handshaker knows the profile's CAs, too, which this entry does not have. */
-	if (!wrong && source->of_directory && !verdict->is_signed)
+	if (!wrong && source->of_directory && !verdict->is_signed && verdict->result != OCSP_STALE)
 		wrong = "its issuer's certificate is not in the .pem file";
 	sk_CRYPTO_BUFFER_pop_free(chain, CRYPTO_BUFFER_free);
 	sk_CRYPTO_BUFFER_pop_free(cas, CRYPTO_BUFFER_free);
 	return wrong;
+}
+
+static void forget(struct cert *cert)
+{
+	free(cert->ocsp);
+	free(cert->ocsp_path);
+	cert->ocsp = NULL;
+	cert->ocsp_path = NULL;
+	memset(&cert->ocsp_stamp, 0, sizeof(cert->ocsp_stamp));
+}
+
+void staple_inherit(struct cert *cert, const struct cert *old)
+{
+	if (!old->ocsp || !old->ocsp_path || cert->public_len != old->public_len ||
+	    memcmp(cert->public, old->public, old->public_len) != 0)
+		return;
+	cert->ocsp = malloc(old->ocsp_len);
+	cert->ocsp_path = strdup(old->ocsp_path);
+	if (!cert->ocsp || !cert->ocsp_path) {
+		forget(cert);
+		return;
+	}
+	memcpy(cert->ocsp, old->ocsp, old->ocsp_len);
+	cert->ocsp_len = old->ocsp_len;
+	cert->ocsp_this_update_s = old->ocsp_this_update_s;
 }
 
 static bool keep(struct cert *cert, const CRYPTO_BUFFER *der, int64_t this_update_s)
@@ -70,20 +98,38 @@ static bool keep(struct cert *cert, const CRYPTO_BUFFER *der, int64_t this_updat
 	return true;
 }
 
+/* Returns NULL with the reason in @text. */
+static CRYPTO_BUFFER *read_response(const char *path, char text[TEXT_LEN])
+{
+	struct sluice_error err = { .alert = -1 };
+	uint8_t bytes[MAX_FILE];
+	CRYPTO_BUFFER *der = NULL;
+	struct stamp stamp;
+	int fd = cert_open_file("ocsp_file", path, &stamp, text, TEXT_LEN);
+	ssize_t n;
+
+	if (fd < 0)
+		return NULL;
+	n = pread(fd, bytes, sizeof(bytes), 0);
+	if (n < 0)
+		snprintf(text, TEXT_LEN, "ocsp_file: %.300s: %s", path, strerror(errno));
+	else if (ocsp_read(&der, bytes, (size_t)n, "ocsp_file", &err) < 0)
+		snprintf(text, TEXT_LEN, "%.150s: %.300s", err.text, path);
+	close(fd);
+	return der;
+}
+
 /* Reads the file into @source->cert. Returns false with the reason in @text. */
 static bool take(struct broker *broker, const struct staple_source *source,
 		 struct wire_reader entry, char text[TEXT_LEN])
 {
-	struct sluice_error err = { .alert = -1 };
 	struct ocsp_verdict verdict = { 0 };
 	struct cert *cert = source->cert;
-	CRYPTO_BUFFER *der;
+	CRYPTO_BUFFER *der = read_response(source->path, text);
 	const char *wrong;
 
-	if (ocsp_read_file(&der, "ocsp_file", source->path, &err) < 0) {
-		snprintf(text, TEXT_LEN, "%s", err.text);
+	if (!der)
 		return false;
-	}
 	wrong = refuse(source, der, entry, &verdict);
 	if (!wrong && cert->ocsp && verdict.this_update_s < cert->ocsp_this_update_s)
 		wrong = "it is older than the one in force";
@@ -103,8 +149,11 @@ static int take_failed(struct broker *broker, const struct staple_source *source
 {
 	enum cert_job_kind kind = broker->certs->job.kind;
 
-	if (!source->of_directory && (kind == CERT_START || kind == CERT_RELOAD))
+	if (!source->of_directory && (kind == CERT_START || kind == CERT_RELOAD)) {
+		/* The next reload looks at it again. */
+		memset(&source->cert->ocsp_stamp, 0, sizeof(source->cert->ocsp_stamp));
 		return job_fail(broker, source->place, SLUICE_E_OCSP, text);
+	}
 	log_line(broker, CONFIG_LOG_WARNING, "%s; %s", text,
 		 source->cert->ocsp ? "the one that was read before stays in force"
 				    : "nothing is stapled");
@@ -122,11 +171,13 @@ int staple_put(struct broker *broker, const struct staple_source *source, struct
 	if (wire->overflow) /* it will be written again with more room */
 		return 0;
 	stamp_path(&stamp, source->path);
-	if (source->of_directory && !stamp.size) {
-		free(cert->ocsp); /* taken away, or never there */
-		cert->ocsp = NULL;
-		cert->ocsp_stamp = stamp;
+	if (source->of_directory && !stamp.size) { /* taken away, or never there */
+		forget(cert);
 		return 0;
+	}
+	if (!cert->ocsp_path || strcmp(cert->ocsp_path, source->path) != 0) {
+		forget(cert);
+		cert->ocsp_path = strdup(source->path);
 	}
 	if (!stamp_same(&stamp, &cert->ocsp_stamp) || !cert->ocsp) {
 		cert->ocsp_stamp = stamp;

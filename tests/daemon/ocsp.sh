@@ -102,7 +102,16 @@ of_a_directory() {
   await 5 staples_none ed.test || { say "one that was taken away is stapled"; return 1; }
 }
 
+refusals() { # PATTERN: how often the log has it
+  grep -c -- "$1" "$work/sluiced.log" || true
+}
+
+refused_twice() {
+  [ "$(refusals 'ec.ocsp.*not about it')" -ge 2 ]
+}
+
 by_reload() {
+  cp "$work/ec.ocsp" "$work/older.ocsp"
   sleep 1.1 # a later second: times have no smaller unit
   responds ec "$work/ec.ocsp"
   reload
@@ -111,7 +120,17 @@ by_reload() {
   cp "$work/rsa.ocsp" "$work/ec.ocsp"
   reload
   await 5 log_has 'ec.ocsp.*not about it' || { say "another's is not refused"; return 1; }
+  reload
+  await 5 refused_twice || { say "another's is not refused the second time"; return 1; }
   staples localhost "$work/kept.ocsp" || { say "a refused reload has changed what is stapled"; return 1; }
+  rm "$work/ec.ocsp"
+  mkfifo "$work/ec.ocsp"
+  reload
+  await 5 log_has 'ec.ocsp.*not a file' || { say "a FIFO is not refused"; return 1; }
+  rm "$work/ec.ocsp"
+  cp "$work/older.ocsp" "$work/ec.ocsp"
+  reload
+  await 5 log_has 'ec.ocsp.*older than the one in force' || { say "an older one is not refused"; return 1; }
   cp "$work/kept.ocsp" "$work/ec.ocsp"
   reload
   await 5 staples localhost "$work/ec.ocsp"
