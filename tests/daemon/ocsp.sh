@@ -146,8 +146,12 @@ responds rsa "$work/rsa.ocsp"
 responds wild "$dir/wild.ocsp"
 configure
 ktap_plan 4
+# test: the daemon starts
 attempt "the daemon starts" eval 'start_daemon && start_worker app answer app'
+# test: a profile's and a host's file is stapled, each to its own certificate
 attempt "a profile's and a host's file is stapled, each to its own certificate" of_files
+# test: files of a directory have theirs beside them, and changes are seen
 attempt "files of a directory have theirs beside them, and changes are seen" of_a_directory
+# test: a reload brings a newer one, and is refused with what will not do
 attempt "a reload brings a newer one, and is refused with what will not do" by_reload
 exit "$ktap_failed"

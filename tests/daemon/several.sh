@@ -139,13 +139,21 @@ prepare_daemon
 prepare_several
 configure "$ec_entry" "$rsa_entry"
 ktap_plan 8
+# test: the daemon starts with encrypted keys
 attempt "the daemon starts with encrypted keys" eval 'start_daemon && start_worker app answer one'
 
+# test: each client gets the first certificate that it can take
 attempt "each client gets the first certificate that it can take" by_the_client
+# test: hosts have their own
 attempt "hosts have their own" by_the_host
+# test: what suits nobody disturbs nobody else
 attempt "what suits nobody disturbs nobody else" not_at_all
+# test: sluicectl certs has all of them
 attempt "sluicectl certs has all of them" told
+# test: a reload changes the order
 attempt "a reload changes the order" reloads
+# test: AP_11_pem_clear_and_SIGHUP_load_everything_again
 attempt "AP_11_pem_clear_and_SIGHUP_load_everything_again" cleared
+# test: a reload with something wrong is refused
 attempt "a reload with something wrong is refused" refused
 exit "$ktap_failed"
