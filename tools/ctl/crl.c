@@ -25,26 +25,6 @@ static const struct column crl_columns[] = {
 	{ NULL },
 };
 
-static enum ctl_status list(const struct settings *settings, struct json_object *request)
-{
-	enum ctl_status status;
-	struct table table;
-	struct ctl ctl;
-
-	status = ctl_connect(&ctl, settings->socket);
-	if (status != CTL_DONE) {
-		json_object_put(request);
-		return status;
-	}
-	table_begin(&table, crl_columns, table_format(settings));
-	table.wide = settings->wide;
-	status = ctl_ask(&ctl, request, table_row, &table, NULL);
-	if (table.n_rows || settings->json)
-		table_end(&table);
-	ctl_close(&ctl);
-	return status;
-}
-
 static void tell(const struct settings *settings, enum ctl_status status, const char *done,
 		 struct json_object *answer)
 {
@@ -114,7 +94,7 @@ static enum ctl_status run_crl(const struct ctl_command *command, const struct s
 			       int argc, char **argv)
 {
 	if (!strcmp(argv[0], "list") && argc == 1 && !settings->uri)
-		return list(settings, ctl_request("crl_list"));
+		return ctl_rows(settings, crl_columns, ctl_request("crl_list"));
 	if (!strcmp(argv[0], "add") && argc == 2)
 		return add(settings, ctl_request("crl_add"), argv[1]);
 	if (!strcmp(argv[0], "del") && argc == 2 && !settings->uri)

@@ -145,6 +145,10 @@ struct ctl_command {
 	unsigned int options;                          /* of its own: CTL_OPTION_* */
 };
 
+/* ctl_rows() asks, and shows the rows that come as a table; owns @request. */
+enum ctl_status ctl_rows(const struct settings *settings, const struct column *columns,
+			 struct json_object *request);
+
 enum {
 	CTL_OPTION_BOTH = 1,
 	CTL_OPTION_TRACE = 2, /* --source, --listener, --for */

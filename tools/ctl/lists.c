@@ -176,6 +176,27 @@ static struct json_object *make_request(const struct ctl_command *command, int a
 	return NULL;
 }
 
+enum ctl_status ctl_rows(const struct settings *settings, const struct column *columns,
+			 struct json_object *request)
+{
+	enum ctl_status status;
+	struct table table;
+	struct ctl ctl;
+
+	status = ctl_connect(&ctl, settings->socket);
+	if (status != CTL_DONE) {
+		json_object_put(request);
+		return status;
+	}
+	table_begin(&table, columns, table_format(settings));
+	table.wide = settings->wide;
+	status = ctl_ask(&ctl, request, table_row, &table, NULL);
+	if (table.n_rows || settings->json)
+		table_end(&table);
+	ctl_close(&ctl);
+	return status;
+}
+
 static enum ctl_status show(const struct ctl_command *command, const struct settings *settings,
 			    int argc, char **argv)
 {

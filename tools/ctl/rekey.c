@@ -11,26 +11,6 @@ static const struct column rekey_columns[] = {
 	{ NULL },
 };
 
-static enum ctl_status ask(const struct ctl_command *command, const struct settings *settings,
-			   struct json_object *request)
-{
-	enum ctl_status status;
-	struct table table;
-	struct ctl ctl;
-
-	status = ctl_connect(&ctl, settings->socket);
-	if (status != CTL_DONE) {
-		json_object_put(request);
-		return status;
-	}
-	table_begin(&table, command->columns, table_format(settings));
-	status = ctl_ask(&ctl, request, table_row, &table, NULL);
-	if (table.n_rows || settings->json)
-		table_end(&table);
-	ctl_close(&ctl);
-	return status;
-}
-
 static enum ctl_status run_rekey(const struct ctl_command *command, const struct settings *settings,
 				 int argc, char **argv)
 {
@@ -41,7 +21,7 @@ static enum ctl_status run_rekey(const struct ctl_command *command, const struct
 		return CTL_USAGE;
 	}
 	json_object_object_add(request, "both", json_object_new_boolean(settings->both));
-	return ask(command, settings, request);
+	return ctl_rows(settings, command->columns, request);
 }
 
 const struct ctl_command ctl_rekey = {
