@@ -282,20 +282,10 @@ static int check_members(struct json_object *from, struct sluice_error *err)
 		"ocsp_check",
 		"key_usage",
 		"extended_key_usage",
+		NULL,
 	};
-	size_t i;
 
-	json_object_object_foreach(from, key, value)
-	{
-		(void)value;
-		for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-			if (!strcmp(key, known[i]))
-				break;
-		}
-		if (i == sizeof(known) / sizeof(known[0]))
-			return err_set(err, SLUICE_E_OPTION, "a request has no member %.40s", key);
-	}
-	return 0;
+	return verify_members(from, known, "a request", err);
 }
 
 static int get_name(struct json_object *from, struct verify_request *request,

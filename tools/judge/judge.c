@@ -48,6 +48,23 @@ int verify_certs(STACK_OF(X509) * *ret_certs, const char *pem, size_t pem_len, c
 	return r;
 }
 
+int verify_members(struct json_object *from, const char *const *known, const char *what,
+		   struct sluice_error *ret_err)
+{
+	const char *const *word;
+
+	json_object_object_foreach(from, key, value)
+	{
+		(void)value;
+		for (word = known; *word && strcmp(key, *word) != 0; word++)
+			;
+		if (!*word)
+			return err_set(ret_err, SLUICE_E_OPTION, "%s has no member %.40s", what,
+				       key);
+	}
+	return 0;
+}
+
 bool verify_base64(const char *text, size_t len, uint8_t **ret_der, size_t *ret_der_len)
 {
 	uint8_t *stripped = malloc(len + 1), *der = malloc(len + 1);

@@ -52,6 +52,13 @@ int verify_certs(STACK_OF(X509) * *ret_certs, const char *pem, size_t pem_len, c
  */
 bool verify_time(const char *text, int64_t *ret_s);
 
+/*
+ * verify_members() tells whether an object has no other members than @known, which NULL ends. @what names it in
+ * errors. Errors: OPTION.
+ */
+int verify_members(struct json_object *from, const char *const *known, const char *what,
+		   struct sluice_error *ret_err);
+
 /* verify_base64() decodes a text, in which white space does not count; free() it. False: it is none, or no memory. */
 bool verify_base64(const char *text, size_t len, uint8_t **ret_der, size_t *ret_der_len);
 

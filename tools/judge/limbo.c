@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/error.h"
+#include "judge.h"
 
 #define MAX_DEPTH 100 /* where option depth ends; no path can be longer */
 
@@ -40,21 +41,10 @@ static int check_members(struct json_object *from, struct sluice_error *err)
 		"expected_peer_names",
 		"max_chain_depth",
 		"crls",
+		NULL,
 	};
-	size_t i;
 
-	json_object_object_foreach(from, key, value)
-	{
-		(void)value;
-		for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-			if (!strcmp(key, known[i]))
-				break;
-		}
-		if (i == sizeof(known) / sizeof(known[0]))
-			return err_set(err, SLUICE_E_OPTION,
-				       "a test case of x509-limbo has no member %.40s", key);
-	}
-	return 0;
+	return verify_members(from, known, "a test case of x509-limbo", err);
 }
 
 /* The member @key, or NULL where there is none, or null. */
