@@ -58,6 +58,11 @@ await() {
   return 1
 }
 
+# counter NAME: of the kernel TLS, 0 without
+counter() {
+  awk -v name="$1" '$1 == name { n = $2 } END { print n + 0 }' /proc/net/tls_stat 2>/dev/null || echo 0
+}
+
 log_has() {
   grep -q -- "$1" "$work/sluiced.log"
 }

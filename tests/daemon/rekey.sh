@@ -14,10 +14,6 @@ BYTES=20000000
 EVERY=20000
 LIMIT=120
 
-counter() {
-  awk -v name="$1" '$1 == name { n = $2 } END { print n + 0 }' /proc/net/tls_stat 2>/dev/null || echo 0
-}
-
 # start_all OPTION...: sluiced with one listener and one pool, at $port; lines for the profile.
 start_all() {
   port=$(free_port)

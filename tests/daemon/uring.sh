@@ -13,10 +13,6 @@ BYTES=2000000
 EVERY=20000
 LIMIT=60
 
-counter() {
-  awk -v name="$1" '$1 == name { n = $2 } END { print n + 0 }' /proc/net/tls_stat 2>/dev/null || echo 0
-}
-
 start_all() {
   port=$(free_port)
   cat >"$work/sluiced.conf" <<-END
