@@ -18,34 +18,7 @@
 #include "crl/check.h"
 #include "crl/crl.h"
 #include "support/certs.h"
-#include "support/crls.h"
-#include "support/verify_world.h"
-
-static struct entity ca, server;
-
-static int setup(void **state)
-{
-	ca = new_ca("Root", NULL);
-	server = new_server(&ca);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	entity_free(&ca);
-	entity_free(&server);
-	return 0;
-}
-
-static struct crl_der make(struct crl_spec spec)
-{
-	struct crl_der crl;
-
-	spec.issuer = ca.cert;
-	spec.key = ca.key;
-	crl.der = crls_make(&spec, &crl.len);
-	return crl;
-}
+#include "support/crl_world.h"
 
 static struct crl_index index_of(const struct crl_indexed *indexed, struct crl_der der)
 {
@@ -256,5 +229,5 @@ int main(void)
 		cmocka_unit_test(what_is_no_set_is_refused),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, crl_world_setup, crl_world_teardown);
 }

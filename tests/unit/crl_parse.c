@@ -11,36 +11,9 @@
 #include <cmocka.h>
 
 #include "support/certs.h"
-#include "support/crls.h"
-#include "support/verify_world.h"
+#include "support/crl_world.h"
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-
-static struct entity ca, server;
-
-static int setup(void **state)
-{
-	ca = new_ca("Root", NULL);
-	server = new_server(&ca);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	entity_free(&ca);
-	entity_free(&server);
-	return 0;
-}
-
-static struct crl_der make(struct crl_spec spec)
-{
-	struct crl_der crl;
-
-	spec.issuer = ca.cert;
-	spec.key = ca.key;
-	crl.der = crls_make(&spec, &crl.len);
-	return crl;
-}
 
 static void a_crl_tells_of_itself(void **state)
 {
@@ -190,5 +163,6 @@ int main(void)
 		cmocka_unit_test(a_crl_of_a_hundred_thousand),
 	};
 
-	return cmocka_run_group_tests_name("unit/crl_parse", tests, setup, teardown);
+	return cmocka_run_group_tests_name("unit/crl_parse", tests, crl_world_setup,
+					   crl_world_teardown);
 }
