@@ -140,3 +140,21 @@ many() {
 	    conn.unwrap().close()
 	END
 }
+
+# peer_ends_first: a client that sends $work/www/data only after the other end has said hello and closed.
+peer_ends_first() {
+  python3 - "$listen" "$work/ca.pem" "$work/www/data" <<-'END'
+	import socket, ssl, sys
+	context = ssl.create_default_context(cafile=sys.argv[2])
+	context.verify_flags &= ~ssl.VERIFY_X509_STRICT # the CA is a short one
+	raw = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20)
+	conn = context.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False)
+	got = b""
+	while data := conn.recv(1000):
+	    got += data
+	if got != b"hello\n":
+	    sys.exit(f"# got {got}")
+	conn.sendall(open(sys.argv[3], "rb").read())
+	conn.unwrap()
+	END
+}

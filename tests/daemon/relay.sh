@@ -34,20 +34,7 @@ example() {
 worker_ends_first() {
   local size
   size=$(stat -c %s "$work/www/data")
-  python3 - "$listen" "$work/ca.pem" "$work/www/data" <<-'END' || return 1
-	import socket, ssl, sys
-	context = ssl.create_default_context(cafile=sys.argv[2])
-	context.verify_flags &= ~ssl.VERIFY_X509_STRICT # the CA is a short one
-	raw = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20)
-	conn = context.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False)
-	got = b""
-	while data := conn.recv(1000):
-	    got += data
-	if got != b"hello\n":
-	    sys.exit(f"# got {got}")
-	conn.sendall(open(sys.argv[3], "rb").read())
-	conn.unwrap()
-	END
+  peer_ends_first || return 1
   await_log "$work/first.log" "^got $size$"
 }
 
