@@ -316,7 +316,8 @@ few_files() {
     clients+=("$!")
   done
   for ((i = 0; i < 30; i++)); do
-    wait "${clients[i]}" && same "$work/www/page" "$work/few.$i" "client $i" || result=1
+    wait "${clients[i]}" || { say "client $i: $(tail -n 1 "$work/few.$i.err")"; result=1; }
+    same "$work/www/page" "$work/few.$i" "client $i" || result=1
   done
   stop "$relay"
   stop "$server"
