@@ -91,6 +91,10 @@ struct sluice_conn *conn_free(struct sluice_conn *conn)
 		secret_wipe(conn->small, CONN_SMALL_LEN); /* application data */
 	free(conn->small);
 	free(conn->host);
+	free(conn->info.sni);
+	free(conn->info.alpn);
+	free(conn->info.peer_identity);
+	free(conn->info.attributes);
 	if (conn->fd >= 0)
 		sys->close(conn->fd);
 	sluice_profile_unref(conn->profile);

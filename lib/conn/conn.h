@@ -111,6 +111,29 @@ struct ends {
 	struct sockaddr_storage local, peer; /* family 0: as the socket tells */
 };
 
+struct conn_direction {
+	uint64_t bytes;
+	uint64_t epoch; /* where another process has the secrets; else the traffic's counts */
+	uint8_t path, reason;
+};
+
+/*
+ * struct conn_info - of sluice_conn_info() what is known here only. The rest, and the names of numbers, are
+ * found when somebody asks: this is part of every idle connection.
+ */
+struct conn_info {
+	uint64_t id;
+	char *sni, *alpn, *peer_identity, *attributes; /* by conn_text(); NULL: none */
+	struct conn_direction tx, rx;
+	uint64_t bad_certs;
+	int bad_cert, x509_error;
+	uint32_t tickets, alerts_sent, alerts_received;
+	uint32_t rekeys[SLUICE_REKEY_CAUSES];
+	uint32_t handshake_us, handshake_bytes_in, handshake_bytes_out;
+	uint16_t version, suite, group, signature;
+	uint8_t role, stage, resumed, hello_retried, peer_verified, ocsp;
+};
+
 struct sluice_conn {
 	struct sluice *sluice;
 	struct sluice_profile *profile;
@@ -125,7 +148,7 @@ struct sluice_conn {
 	uint64_t deadline_us; /* of the handshake */
 	uint64_t verify_us;   /* what judging the peer's chain took */
 	struct sluice_error err;
-	struct sluice_conn_info info;
+	struct conn_info info;
 
 	SSL *ssl; /* LIVE: only what needs no record layer; its BIOs are gone */
 	struct handshake *hs;
@@ -228,6 +251,12 @@ uint64_t deadline_from(int timeout_ms);
 
 /* timeout_until() turns it back, rounded up so that a wait never ends too early; -1: for ever. */
 int timeout_until(uint64_t deadline_us);
+
+/*
+ * conn_text() replaces a text of conn->info; what is longer than sluice_conn_info() has room for is cut. Returns
+ * 0 or -SLUICE_E_NOMEM.
+ */
+int conn_text(char **text, const char *bytes, size_t len);
 
 /* conn_snapshot() keeps what BoringSSL knows of the finished handshake. */
 int conn_snapshot(struct sluice_conn *conn);
