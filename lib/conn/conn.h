@@ -16,6 +16,7 @@
 #include "bssl/hello.h"
 #include "bssl/signer.h"
 #include "bssl/verify-job.h"
+#include "conn/failure.h"
 #include "conn/store.h"
 #include "options/profile.h"
 #include "record/ktls.h"
@@ -97,12 +98,16 @@ enum send_in_flight {
  * its messages reach. enter() and leave() keep that thread out while the connection's own is in a call,
  * but for where it waits; depart() ends it: whoever closes is asked nothing more.
  */
-struct home {
+struct home_ops {
 	int (*rekey)(void *arg, struct sluice_conn *conn, enum ktls_direction dir);
 	void (*ended)(void *arg, struct sluice_conn *conn);
 	void (*enter)(void *arg);
 	void (*leave)(void *arg);
 	void (*depart)(void *arg);
+};
+
+struct home {
+	const struct home_ops *ops;
 	void *arg;
 };
 
@@ -147,7 +152,7 @@ struct sluice_conn {
 	uint64_t started_us;
 	uint64_t deadline_us; /* of the handshake */
 	uint64_t verify_us;   /* what judging the peer's chain took */
-	struct sluice_error err;
+	struct failure err;
 	struct conn_info info;
 
 	SSL *ssl; /* LIVE: only what needs no record layer; its BIOs are gone */
@@ -200,13 +205,13 @@ struct sluice_conn {
 static inline void conn_enter(const struct sluice_conn *conn)
 {
 	if (conn->home)
-		conn->home->enter(conn->home->arg);
+		conn->home->ops->enter(conn->home->arg);
 }
 
 static inline void conn_leave(const struct sluice_conn *conn)
 {
 	if (conn->home)
-		conn->home->leave(conn->home->arg);
+		conn->home->ops->leave(conn->home->arg);
 }
 
 /* conn_new() makes a connection around @fd (-1: none yet); owns it only on success. */

@@ -192,12 +192,15 @@ int sluice_conn_info(const struct sluice_conn *conn, struct sluice_conn_info *re
 
 int sluice_conn_error(const struct sluice_conn *conn, struct sluice_error *ret_err, size_t err_size)
 {
+	struct sluice_error err;
+
 	if (!err_size)
 		return -SLUICE_E_INVALID;
 	memset(ret_err, 0, err_size);
 	conn_enter(conn);
-	memcpy(ret_err, &conn->err, err_size < sizeof(conn->err) ? err_size : sizeof(conn->err));
+	failure_get(&conn->err, &err);
 	conn_leave(conn);
+	memcpy(ret_err, &err, err_size < sizeof(err) ? err_size : sizeof(err));
 	return 0;
 }
 

@@ -21,7 +21,7 @@ static int refuse(struct sluice_conn *conn, struct sluice_error *err, uint8_t al
 
 	hs->verify_known = true;
 	hs->verify_alert = alert ? alert : SLUICE_ALERT_INTERNAL_ERROR;
-	conn->err = *err;
+	failure_put(&conn->err, err);
 	conn->err.stage = conn->stage;
 	conn->err.alert = hs->verify_alert;
 	conn->err.alert_sent = 1;

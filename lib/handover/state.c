@@ -180,7 +180,7 @@ struct sluice_conn *state_release(struct sluice_conn *conn)
 	int fd = conn->fd;
 
 	if (conn->home)
-		conn->home->ended(conn->home->arg, NULL);
+		conn->home->ops->ended(conn->home->arg, NULL);
 	conn->home = NULL;
 	conn->fd = -1;
 	conn_free(conn);
