@@ -18,8 +18,8 @@ SLOW=50 SLOW_SECONDS=1 GOOD=10
 IDLE=300 IDLE_SECONDS=1
 LIMIT=120
 if [ -n "${SLUICE_TEST_LONG:-}" ]; then
-  CONNECTIONS=400 BYTES=20000000 CUT=100
-  SLOW_SECONDS=30 GOOD=100
+  CONNECTIONS=200 BYTES=10000000 CUT=50
+  SLOW_SECONDS=20 GOOD=100
   IDLE=10000 IDLE_SECONDS=600
   LIMIT=600
 fi
@@ -183,7 +183,7 @@ resets() {
 slow() {
   local before after hold result=0 slow
   before=$(pss "${between[@]}")
-  rm -f "$work/hold"
+  rm -f "$work/hold" "$work/crowd" "$work/slow.out"
   mkfifo "$work/hold"
   client slow "$1" "$SLOW" 0 10000 <"$work/hold" &
   slow=$!
@@ -191,8 +191,8 @@ slow() {
   exec {hold}>"$work/hold"
   await 30 grep -q "^connected $SLOW" "$work/slow.out" || { say "$(cat "$work/slow.out")"; result=1; }
   sleep "$SLOW_SECONDS"
-  all_good good exchange "$GOOD" "$BYTES" || result=1
   after=$(pss "${between[@]}")
+  all_good good exchange "$GOOD" "$BYTES" || result=1
   say "$SLOW at 10 KB/s ($1): $((after - before)) KiB more than before"
   [ $((after - before)) -lt "$GROWTH_KB" ] || result=1
   exec {hold}>&-
@@ -235,7 +235,7 @@ idle() {
   "$PEERS/crowd" "$port" "$work/ca.pem" 50 25 </dev/null >"$work/warm" 2>&1 || { say "$(tail -n 1 "$work/warm")"; return 1; }
   await 10 has_none || result=1
   fds=$(descriptors "${between[@]}")
-  rm -f "$work/hold"
+  rm -f "$work/hold" "$work/crowd" "$work/slow.out"
   mkfifo "$work/hold"
   "$PEERS/crowd" "$port" "$work/ca.pem" "$n" 50 <"$work/hold" >"$work/crowd" 2>&1 &
   client=$!
