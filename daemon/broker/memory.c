@@ -2,10 +2,11 @@
 /*
  * What outlives the broker: the sessions that workers have, and the secrets of their next keys, in a
  * memory file that the service manager keeps (sd_notify FDSTORE) and gives to the next broker. Killed at
- * any moment, it leaves a file that reads: a record's number is written last and cleared first, and keys
- * lie in two places of which one is in force. Whether the last step of a rekey went into the socket is
+ * any moment, it leaves a file that reads: a record's number is written last and cleared first, and new keys
+ * are written where none are in force. Whether the last step of a rekey went into the socket is
  * asked of the socket itself (rekey.c). The file is the only place of a handed-over session's secrets: a
- * second copy would double what a connection costs here.
+ * second copy would double what a connection costs here. What few sessions have lies beside the records, in
+ * pages that are not there until one has it; what many have in common, names, is there once.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,33 +23,38 @@
 #include "broker/broker.h"
 #include "core/secret.h"
 
-#define MAGIC 0x32656375736c75ull /* a file of another version is not read */
+#define MAGIC 0x33656375736c75ull /* a file of another version is not read */
 #define CAPACITY 131072           /* sessions; pages are taken as they are used */
 #define NAME_LEN 32
-#define SNI_LEN 64
-#define IDENTITY_LEN 256
+#define MAX_NAMES 1024
+#define SNI_LEN 32 /* longer ones are beside the record */
+#define TEXT_LEN 256
+#define PLACES 3 /* of keys: of each direction, and for the next of either */
 
 struct kept_keys {
-	uint64_t epoch;
+	uint64_t epoch : 56, secret_len : 8; /* 0: none */
 	uint8_t secret[SUITE_MAX_HASH];
-	uint8_t secret_len; /* 0: none */
 };
 
 struct kept {
 	_Atomic uint64_t id; /* 0: free */
 	uint64_t cookie, accepted_unix_ms;
 	struct sockaddr_in6 local, peer;
-	struct proxied proxied; /* where its family is not 0 */
-	uint16_t version, suite, group;
-	uint8_t rx_path, tx_path, rx_reason, tx_reason;
-	uint8_t resumed, peer_verified, can_rekey, has_peer,
-		role; /* role 0: an older file's server */
 	uint32_t handshake_us;
-	uint8_t peer_sha256[32];
-	uint8_t has_identity;
-	char pool[NAME_LEN], sni[SNI_LEN], alpn[NAME_LEN];
-	_Atomic uint8_t rx_at, tx_at; /* which of the two is in force */
-	struct kept_keys rx[2], tx[2];
+	uint16_t version, suite, group;
+	uint16_t pool, alpn; /* of the names */
+	uint8_t rx_path, tx_path, rx_reason, tx_reason;
+	uint8_t role; /* enum sluice_role */
+	uint8_t resumed, peer_verified, can_rekey;
+	uint8_t has_peer, has_identity, has_proxied, long_sni; /* beside it */
+	_Atomic uint8_t rx_at, tx_at; /* which of the keys is in force; never the same */
+	char sni[SNI_LEN];
+	struct kept_keys keys[PLACES];
+};
+
+struct kept_peer {
+	uint8_t sha256[32];
+	char identity[TEXT_LEN];
 };
 
 struct memory_head {
@@ -60,8 +66,12 @@ struct memory_head {
 
 struct memory {
 	struct memory_head *head;
+	char (*names)[NAME_LEN]; /* the first is the empty one */
 	struct kept *records;
-	char *identities; /* of each record, IDENTITY_LEN bytes: pages of those that have none stay away */
+	/* One for each record: pages of those that have none stay away. */
+	struct proxied *proxied;
+	struct kept_peer *peers;
+	char (*snis)[TEXT_LEN];
 	size_t map_len;
 	uint32_t *free; /* slots below head->used */
 	uint32_t n_free;
@@ -76,12 +86,12 @@ static uint64_t unix_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-#define FILE_LEN (4096 + CAPACITY * (sizeof(struct kept) + IDENTITY_LEN))
-
-static char *identity_at(const struct memory *memory, uint32_t slot)
-{
-	return memory->identities + (size_t)slot * IDENTITY_LEN;
-}
+#define NAMES_AT 4096
+#define RECORDS_AT (NAMES_AT + MAX_NAMES * NAME_LEN)
+#define PROXIED_AT (RECORDS_AT + CAPACITY * sizeof(struct kept))
+#define PEERS_AT (PROXIED_AT + CAPACITY * sizeof(struct proxied))
+#define SNIS_AT (PEERS_AT + CAPACITY * sizeof(struct kept_peer))
+#define FILE_LEN (SNIS_AT + (size_t)CAPACITY * TEXT_LEN)
 
 /* --- opening -------------------------------------------------------------------------------------- */
 
@@ -101,8 +111,11 @@ static struct memory *map(int fd, size_t len)
 	mlock2(p, len,
 	       MLOCK_ONFAULT); /* as secret_new(): what cannot be locked is still not dumped */
 	memory->head = p;
-	memory->records = (struct kept *)((char *)p + 4096);
-	memory->identities = (char *)(memory->records + CAPACITY);
+	memory->names = (void *)((char *)p + NAMES_AT);
+	memory->records = (void *)((char *)p + RECORDS_AT);
+	memory->proxied = (void *)((char *)p + PROXIED_AT);
+	memory->peers = (void *)((char *)p + PEERS_AT);
+	memory->snis = (void *)((char *)p + SNIS_AT);
 	memory->map_len = len;
 	memory->fd = fd;
 	memory->free = calloc(CAPACITY, sizeof(*memory->free));
@@ -158,18 +171,43 @@ static struct kept *slot_of(struct broker *broker, const struct session *session
 	return session->slot ? &broker->memory->records[session->slot - 1] : NULL;
 }
 
-static void put_keys(struct kept_keys keys[2], _Atomic uint8_t *at, const struct traffic *traffic)
+/* A broker that is killed in here leaves the old keys in force, or the new ones. */
+static void put_keys(struct kept *kept, _Atomic uint8_t *at, const struct traffic *traffic)
 {
-	uint8_t next = !atomic_load(at);
+	uint8_t old = atomic_load(at), next = 0;
 
-	memset(&keys[next], 0, sizeof(keys[next]));
+	while (next == atomic_load(&kept->rx_at) || next == atomic_load(&kept->tx_at))
+		next++;
+	memset(&kept->keys[next], 0, sizeof(kept->keys[next]));
 	if (traffic) {
-		keys[next].epoch = traffic->epoch;
-		keys[next].secret_len = (uint8_t)traffic->secret_len;
-		memcpy(keys[next].secret, traffic->secret, SUITE_MAX_HASH);
+		kept->keys[next].epoch = traffic->epoch;
+		kept->keys[next].secret_len = traffic->secret_len;
+		memcpy(kept->keys[next].secret, traffic->secret, SUITE_MAX_HASH);
 	}
 	atomic_store(at, next);
-	secret_wipe(&keys[!next], sizeof(keys[!next]));
+	secret_wipe(&kept->keys[old % PLACES], sizeof(kept->keys[0]));
+}
+
+static const struct kept_keys *keys_of(const struct kept *kept, bool receiving)
+{
+	return &kept->keys[(receiving ? kept->rx_at : kept->tx_at) % PLACES];
+}
+
+/* Returns false: there is no room for one more. */
+static bool put_name(struct memory *memory, const char *name, uint16_t *ret_name)
+{
+	uint16_t i = 0;
+
+	if (!name)
+		name = "";
+	while (i < MAX_NAMES && strncmp(memory->names[i], name, NAME_LEN - 1) != 0 &&
+	       (i == 0 || memory->names[i][0]))
+		i++;
+	if (i == MAX_NAMES)
+		return false;
+	strncpy(memory->names[i], name, NAME_LEN - 1);
+	*ret_name = i;
+	return true;
 }
 
 static uint32_t take_slot(struct memory *memory)
@@ -185,21 +223,41 @@ static uint32_t take_slot(struct memory *memory)
 	return slot + 1;
 }
 
-void memory_keep(struct broker *broker, struct session *session)
+static void give_slot(struct memory *memory, struct session *session)
 {
-	struct kept *kept;
+	memory->free[memory->n_free++] = session->slot - 1;
+	session->slot = 0;
+}
 
-	if (!broker->memory || session->slot)
-		return;
-	session->slot = take_slot(broker->memory);
-	kept = slot_of(broker, session);
-	if (!kept)
-		return; /* served like any other, and forgotten with this broker */
+/* The rest of what it is written to is zeros: a slot is wiped when it is given back. */
+static void keep_beside(struct memory *memory, struct kept *kept, const struct session *session)
+{
+	size_t slot = session->slot - 1;
+	const char *sni = session->sni ? session->sni : "";
+
+	kept->has_proxied = session->proxied != NULL;
+	if (session->proxied)
+		memory->proxied[slot] = *session->proxied;
+	kept->has_peer = session->has_peer;
+	if (session->has_peer)
+		memcpy(memory->peers[slot].sha256, session->peer_sha256,
+		       sizeof(session->peer_sha256));
+	kept->has_identity = session->identity != NULL;
+	if (session->identity)
+		strncpy(memory->peers[slot].identity, session->identity, TEXT_LEN - 1);
+	kept->long_sni = strlen(sni) >= SNI_LEN;
+	if (kept->long_sni)
+		strncpy(memory->snis[slot], sni, TEXT_LEN - 1);
+	else
+		strcpy(kept->sni, sni);
+}
+
+static void keep(struct broker *broker, struct kept *kept, struct session *session)
+{
 	kept->cookie = session->cookie;
 	kept->accepted_unix_ms = unix_ms() - (broker->loop.now_ms - session->accepted_ms);
 	kept->local = session->local;
 	kept->peer = session->peer;
-	kept->proxied = session->proxied ? *session->proxied : (struct proxied){ 0 };
 	kept->version = session->version;
 	kept->suite = session->suite;
 	kept->group = session->group;
@@ -210,23 +268,35 @@ void memory_keep(struct broker *broker, struct session *session)
 	kept->resumed = session->resumed;
 	kept->peer_verified = session->peer_verified;
 	kept->can_rekey = session->can_rekey;
-	kept->has_peer = session->has_peer;
 	kept->role = session->role;
 	kept->handshake_us = session->handshake_us;
-	memcpy(kept->peer_sha256, session->peer_sha256, sizeof(kept->peer_sha256));
-	strncpy(kept->pool, broker->pools[session->pool].config->name, NAME_LEN - 1);
-	strncpy(kept->sni, session->sni ? session->sni : "", SNI_LEN - 1);
-	strncpy(kept->alpn, session->alpn ? session->alpn : "", NAME_LEN - 1);
-	kept->has_identity = session->identity != NULL;
-	if (session->identity) /* the rest is zeros: a slot is wiped when it is given back */
-		strncpy(identity_at(broker->memory, session->slot - 1), session->identity,
-			IDENTITY_LEN - 1);
-	put_keys(kept->rx, &kept->rx_at, session->rx);
-	put_keys(kept->tx, &kept->tx_at, session->tx);
+	keep_beside(broker->memory, kept, session);
+	atomic_store(&kept->tx_at, 1);
+	put_keys(kept, &kept->rx_at, session->rx);
+	put_keys(kept, &kept->tx_at, session->tx);
 	session->rx = traffic_free(session->rx);
 	session->tx = traffic_free(session->tx);
+}
+
+void memory_keep(struct broker *broker, struct session *session)
+{
+	struct memory *memory = broker->memory;
+	struct kept *kept;
+
+	if (!memory || session->slot)
+		return;
+	session->slot = take_slot(memory);
+	kept = slot_of(broker, session);
+	if (!kept)
+		return; /* served like any other, and forgotten with this broker */
+	if (!put_name(memory, broker->pools[session->pool].config->name, &kept->pool) ||
+	    !put_name(memory, session->alpn, &kept->alpn)) {
+		give_slot(memory, session);
+		return;
+	}
+	keep(broker, kept, session);
 	atomic_store(&kept->id, session->id);
-	atomic_store(&broker->memory->head->last_id, broker->sessions.last_id);
+	atomic_store(&memory->head->last_id, broker->sessions.last_id);
 }
 
 static struct traffic *get_keys(const struct kept_keys *keys, const struct suite *suite)
@@ -249,8 +319,7 @@ struct traffic *memory_take_keys(struct broker *broker, struct session *session,
 	*own = NULL;
 	if (!kept)
 		return traffic;
-	return get_keys(receiving ? &kept->rx[kept->rx_at & 1] : &kept->tx[kept->tx_at & 1],
-			suite_find(session->suite));
+	return get_keys(keys_of(kept, receiving), suite_find(session->suite));
 }
 
 void memory_put_keys(struct broker *broker, struct session *session, bool receiving,
@@ -262,25 +331,27 @@ void memory_put_keys(struct broker *broker, struct session *session, bool receiv
 		*(receiving ? &session->rx : &session->tx) = traffic;
 		return;
 	}
-	if (receiving)
-		put_keys(kept->rx, &kept->rx_at, traffic);
-	else
-		put_keys(kept->tx, &kept->tx_at, traffic);
+	put_keys(kept, receiving ? &kept->rx_at : &kept->tx_at, traffic);
 	traffic_free(traffic);
 }
 
 void memory_forget(struct broker *broker, struct session *session)
 {
-	struct kept *kept = broker->memory ? slot_of(broker, session) : NULL;
+	struct memory *memory = broker->memory;
+	struct kept *kept = memory ? slot_of(broker, session) : NULL;
+	size_t slot = session->slot - 1;
 
 	if (!kept)
 		return;
 	atomic_store(&kept->id, 0);
-	if (kept->has_identity)
-		memset(identity_at(broker->memory, session->slot - 1), 0, IDENTITY_LEN);
+	if (kept->has_proxied)
+		memset(&memory->proxied[slot], 0, sizeof(memory->proxied[slot]));
+	if (kept->has_peer || kept->has_identity)
+		memset(&memory->peers[slot], 0, sizeof(memory->peers[slot]));
+	if (kept->long_sni)
+		memset(memory->snis[slot], 0, TEXT_LEN);
 	secret_wipe(kept, sizeof(*kept));
-	broker->memory->free[broker->memory->n_free++] = session->slot - 1;
-	session->slot = 0;
+	give_slot(memory, session);
 }
 
 /* --- the next broker ------------------------------------------------------------------------------ */
@@ -300,10 +371,28 @@ static char *text_of(const char *text, size_t size)
 	return *text ? strndup(text, size - 1) : NULL;
 }
 
+static void restore_beside(const struct memory *memory, const struct kept *kept,
+			   struct session *session)
+{
+	size_t slot = session->slot - 1;
+	const struct kept_peer *peer = &memory->peers[slot];
+
+	session->has_peer = kept->has_peer;
+	if (kept->has_peer)
+		memcpy(session->peer_sha256, peer->sha256, sizeof(peer->sha256));
+	if (kept->has_proxied && (session->proxied = malloc(sizeof(*session->proxied))))
+		*session->proxied = memory->proxied[slot];
+	session->sni = kept->long_sni ? text_of(memory->snis[slot], TEXT_LEN)
+				      : text_of(kept->sni, SNI_LEN);
+	if (kept->has_identity)
+		session->identity = text_of(peer->identity, TEXT_LEN);
+}
+
 static void restore(struct broker *broker, const struct kept *kept, uint32_t slot)
 {
+	const struct memory *memory = broker->memory;
 	uint64_t age = unix_ms() - kept->accepted_unix_ms;
-	int pool = find_pool(broker, kept->pool);
+	int pool = find_pool(broker, memory->names[kept->pool % MAX_NAMES]);
 	struct session *session;
 
 	if (pool < 0)
@@ -316,8 +405,6 @@ static void restore(struct broker *broker, const struct kept *kept, uint32_t slo
 	session->accepted_ms = age < broker->loop.now_ms ? broker->loop.now_ms - age : 0;
 	session->local = kept->local;
 	session->peer = kept->peer;
-	if (kept->proxied.source.sin6_family && (session->proxied = malloc(sizeof(kept->proxied))))
-		*session->proxied = kept->proxied;
 	session->version = kept->version;
 	session->suite = kept->suite;
 	session->group = kept->group;
@@ -328,17 +415,29 @@ static void restore(struct broker *broker, const struct kept *kept, uint32_t slo
 	session->resumed = kept->resumed;
 	session->peer_verified = kept->peer_verified;
 	session->can_rekey = kept->can_rekey;
-	session->has_peer = kept->has_peer;
 	session->role = kept->role == SLUICE_CLIENT ? SLUICE_CLIENT : SLUICE_SERVER;
 	session->handshake_us = kept->handshake_us;
-	session->rx_epoch = (uint32_t)kept->rx[kept->rx_at & 1].epoch;
-	session->tx_epoch = (uint32_t)kept->tx[kept->tx_at & 1].epoch;
-	memcpy(session->peer_sha256, kept->peer_sha256, sizeof(kept->peer_sha256));
-	session->sni = text_of(kept->sni, SNI_LEN);
-	session->alpn = text_of(kept->alpn, NAME_LEN);
-	if (kept->has_identity)
-		session->identity = text_of(identity_at(broker->memory, slot), IDENTITY_LEN);
+	session->rx_epoch = (uint32_t)keys_of(kept, true)->epoch;
+	session->tx_epoch = (uint32_t)keys_of(kept, false)->epoch;
+	session->alpn = text_of(memory->names[kept->alpn % MAX_NAMES], NAME_LEN);
+	restore_beside(memory, kept, session);
 	metrics_live(broker, session);
+}
+
+/* Names that no record has any more make room for others. */
+static void sweep_names(struct memory *memory)
+{
+	uint32_t slot, used = atomic_load(&memory->head->used);
+	bool wanted[MAX_NAMES] = { true };
+	size_t i;
+
+	for (slot = 0; slot < used; slot++) {
+		wanted[memory->records[slot].pool % MAX_NAMES] = true;
+		wanted[memory->records[slot].alpn % MAX_NAMES] = true;
+	}
+	for (i = 1; i < MAX_NAMES; i++)
+		if (!wanted[i])
+			memset(memory->names[i], 0, NAME_LEN);
 }
 
 static size_t restore_all(struct broker *broker)
@@ -346,6 +445,8 @@ static size_t restore_all(struct broker *broker)
 	struct memory *memory = broker->memory;
 	uint32_t slot, used = atomic_load(&memory->head->used);
 	size_t n = broker->sessions.n;
+
+	sweep_names(memory);
 
 	for (slot = 0; slot < used; slot++) {
 		if (atomic_load(&memory->records[slot].id))

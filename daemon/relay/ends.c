@@ -6,6 +6,7 @@
  * What a worker can tell: after close_notify its reads end and its writes go on. When the connection
  * failed the pair is closed: reads end, writes are refused, poll(2) says POLLHUP.
  */
+#include <errno.h>
 #include <sys/socket.h>
 
 #include "relay/relay.h"
@@ -43,6 +44,16 @@ void link_fail_out(struct link *link, int code)
 	link->out.discard = true;
 	if (code != -SLUICE_E_RESET)
 		link->in.ended = true;
+}
+
+/*
+ * Who writes to a socket that was reset is told so, and who reads it afterwards only that there is nothing
+ * more (tcp(7): an error is told once), as if it had ended in order.
+ */
+void link_refused_in(struct link *link, int err)
+{
+	link->in.discard = true;
+	link->aborted = link->aborted || err == ECONNRESET;
 }
 
 /*

@@ -48,7 +48,7 @@ static size_t write_in(struct link *link, const uint8_t *bytes, size_t len)
 	}
 	if (errno == EAGAIN || errno == ENOBUFS)
 		return 0;
-	link->in.discard = true;
+	link_refused_in(link, errno);
 	return len;
 }
 
@@ -142,7 +142,8 @@ static bool read_out(struct link *link)
 		return errno == EINTR;
 	if (n <= 0) {
 		link->out.ended = true;
-		link->aborted = n < 0; /* unix(7): closed with bytes in it that nobody had read */
+		link->aborted = link->aborted ||
+				n < 0; /* unix(7): closed with bytes in it that nobody had read */
 		link->in.discard = link->in.discard || n < 0;
 		return false;
 	}

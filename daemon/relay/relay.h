@@ -191,6 +191,9 @@ void link_fail_here(struct link *link);
 /* link_fail_out(): nothing more can be sent to the peer. */
 void link_fail_out(struct link *link, int code);
 
+/* link_refused_in(): nothing more can be written to the worker, for this errno. */
+void link_refused_in(struct link *link, int err);
+
 /* What the other side is told when everything before is written. End_out may have to be repeated. */
 void link_end_in(struct link *link);
 void link_end_out(struct link *link);

@@ -152,7 +152,7 @@ static void send_in_done(struct link *link, int res)
 		link->in_op.step = STEP_WAIT_ROOM;
 		ring_poll(&link->relay->ring, &link->in_op, link->pair.fd, POLLOUT);
 	} else if (res != -EINTR && res != -ECANCELED) {
-		link->in.discard = true;
+		link_refused_in(link, -res);
 	}
 }
 
@@ -270,7 +270,8 @@ static void read_out_done(struct link *link, int res)
 		wait_out(link);
 	} else if (res == 0 || (res != -EAGAIN && res != -EINTR && res != -ECANCELED)) {
 		out->ended = true;
-		link->aborted = res < 0; /* unix(7): closed with bytes in it that nobody had read */
+		link->aborted = link->aborted ||
+				res < 0; /* unix(7): closed with bytes in it that nobody had read */
 		link->in.discard = link->in.discard || res < 0;
 	}
 }

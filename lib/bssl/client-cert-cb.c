@@ -64,7 +64,7 @@ int client_cert_answer(struct sluice_conn *conn, const struct sluice_options *ow
 static int fail(struct sluice_conn *conn, int r, const char *text)
 {
 	SSL_send_fatal_alert(conn->ssl, SLUICE_ALERT_INTERNAL_ERROR);
-	err_set(&conn->err, -r, "client_cert_cb: %s", text);
+	failure_set(&conn->err, -r, 0, "client_cert_cb: %s", text);
 	return r;
 }
 

@@ -37,10 +37,10 @@ static enum ssl_select_cert_result_t refuse_hello(struct sluice_conn *conn, int 
 {
 	if (r == -SLUICE_E_NOMEM) {
 		SSL_send_fatal_alert(conn->ssl, SLUICE_ALERT_INTERNAL_ERROR);
-		err_set(&conn->err, SLUICE_E_NOMEM, "no memory to answer a ClientHello");
+		failure_set(&conn->err, SLUICE_E_NOMEM, 0, "no memory to answer a ClientHello");
 	} else {
 		SSL_send_fatal_alert(conn->ssl, SLUICE_ALERT_DECODE_ERROR);
-		err_set(&conn->err, SLUICE_E_PROTOCOL, "the ClientHello cannot be parsed");
+		failure_set(&conn->err, SLUICE_E_PROTOCOL, 0, "the ClientHello cannot be parsed");
 	}
 	return ssl_select_cert_error;
 }

@@ -197,7 +197,7 @@ static int finish(struct sluice_conn *conn)
 static void depart(struct sluice_conn *conn)
 {
 	if (conn->home)
-		conn->home->depart(conn->home->arg);
+		conn->home->ops->depart(conn->home->arg);
 }
 
 int sluice_close_nowait(struct sluice_conn *conn)

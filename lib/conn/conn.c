@@ -57,7 +57,7 @@ int conn_new(struct sluice_conn **ret_conn, struct sluice *sluice, struct sluice
 	conn->role = role;
 	conn->fd = fd;
 	conn->stage = SLUICE_STAGE_TCP;
-	err_clear(&conn->err);
+	failure_clear(&conn->err);
 	conn->info.id = atomic_fetch_add_explicit(&last_id, 1, memory_order_relaxed) + 1;
 	conn->info.role = role;
 	conn->info.stage = conn->stage;
@@ -70,7 +70,7 @@ struct sluice_conn *conn_free(struct sluice_conn *conn)
 	if (!conn)
 		return NULL;
 	if (conn->home)
-		conn->home->ended(conn->home->arg, conn);
+		conn->home->ops->ended(conn->home->arg, conn);
 	if (conn->rx)
 		conn->rx->ops->free(conn->rx);
 	if (conn->tx)
@@ -91,6 +91,11 @@ struct sluice_conn *conn_free(struct sluice_conn *conn)
 		secret_wipe(conn->small, CONN_SMALL_LEN); /* application data */
 	free(conn->small);
 	free(conn->host);
+	failure_clear(&conn->err);
+	free(conn->info.sni);
+	free(conn->info.alpn);
+	free(conn->info.peer_identity);
+	free(conn->info.attributes);
 	if (conn->fd >= 0)
 		sys->close(conn->fd);
 	sluice_profile_unref(conn->profile);
@@ -178,9 +183,9 @@ int conn_fail(struct sluice_conn *conn, int code, int alert, int sys_errno, cons
 		if (!conn->err.code)
 			conn->err.stage = conn->stage;
 		if (sys_errno)
-			err_set_errno(&conn->err, code, sys_errno, "%s", text);
+			failure_set(&conn->err, code, sys_errno, "%s", text);
 		else
-			err_set(&conn->err, code, "%s: %s", sluice_strerror(code), text);
+			failure_set(&conn->err, code, 0, "%s: %s", sluice_strerror(code), text);
 		/* If that fails, it is not the reason either. */
 		if (alert >= 0)
 			send_alert(conn, alert);

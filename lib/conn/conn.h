@@ -16,6 +16,7 @@
 #include "bssl/hello.h"
 #include "bssl/signer.h"
 #include "bssl/verify-job.h"
+#include "conn/failure.h"
 #include "conn/store.h"
 #include "options/profile.h"
 #include "record/ktls.h"
@@ -97,18 +98,45 @@ enum send_in_flight {
  * its messages reach. enter() and leave() keep that thread out while the connection's own is in a call,
  * but for where it waits; depart() ends it: whoever closes is asked nothing more.
  */
-struct home {
+struct home_ops {
 	int (*rekey)(void *arg, struct sluice_conn *conn, enum ktls_direction dir);
 	void (*ended)(void *arg, struct sluice_conn *conn);
 	void (*enter)(void *arg);
 	void (*leave)(void *arg);
 	void (*depart)(void *arg);
+};
+
+struct home {
+	const struct home_ops *ops;
 	void *arg;
 };
 
 /* struct ends - who is at the ends of a connection, where its socket does not tell: behind a proxy. */
 struct ends {
 	struct sockaddr_storage local, peer; /* family 0: as the socket tells */
+};
+
+struct conn_direction {
+	uint64_t bytes;
+	uint64_t epoch; /* where another process has the secrets; else the traffic's counts */
+	uint8_t path, reason;
+};
+
+/*
+ * struct conn_info - of sluice_conn_info() what is known here only. The rest, and the names of numbers, are
+ * found when somebody asks: this is part of every idle connection.
+ */
+struct conn_info {
+	uint64_t id;
+	char *sni, *alpn, *peer_identity, *attributes; /* by conn_text(); NULL: none */
+	struct conn_direction tx, rx;
+	uint64_t bad_certs;
+	int bad_cert, x509_error;
+	uint32_t tickets, alerts_sent, alerts_received;
+	uint32_t rekeys[SLUICE_REKEY_CAUSES];
+	uint32_t handshake_us, handshake_bytes_in, handshake_bytes_out;
+	uint16_t version, suite, group, signature;
+	uint8_t role, stage, resumed, hello_retried, peer_verified, ocsp;
 };
 
 struct sluice_conn {
@@ -124,8 +152,8 @@ struct sluice_conn {
 	uint64_t started_us;
 	uint64_t deadline_us; /* of the handshake */
 	uint64_t verify_us;   /* what judging the peer's chain took */
-	struct sluice_error err;
-	struct sluice_conn_info info;
+	struct failure err;
+	struct conn_info info;
 
 	SSL *ssl; /* LIVE: only what needs no record layer; its BIOs are gone */
 	struct handshake *hs;
@@ -177,13 +205,13 @@ struct sluice_conn {
 static inline void conn_enter(const struct sluice_conn *conn)
 {
 	if (conn->home)
-		conn->home->enter(conn->home->arg);
+		conn->home->ops->enter(conn->home->arg);
 }
 
 static inline void conn_leave(const struct sluice_conn *conn)
 {
 	if (conn->home)
-		conn->home->leave(conn->home->arg);
+		conn->home->ops->leave(conn->home->arg);
 }
 
 /* conn_new() makes a connection around @fd (-1: none yet); owns it only on success. */
@@ -228,6 +256,12 @@ uint64_t deadline_from(int timeout_ms);
 
 /* timeout_until() turns it back, rounded up so that a wait never ends too early; -1: for ever. */
 int timeout_until(uint64_t deadline_us);
+
+/*
+ * conn_text() replaces a text of conn->info; what is longer than sluice_conn_info() has room for is cut. Returns
+ * 0 or -SLUICE_E_NOMEM.
+ */
+int conn_text(char **text, const char *bytes, size_t len);
 
 /* conn_snapshot() keeps what BoringSSL knows of the finished handshake. */
 int conn_snapshot(struct sluice_conn *conn);

@@ -88,7 +88,7 @@ int sluice_connect(struct sluice *sluice, const char *host, uint16_t port,
 		r = resolve(conn, port);
 	if (r < 0) {
 		if (ret_err)
-			*ret_err = conn->err;
+			failure_get(&conn->err, ret_err);
 		conn_free(conn);
 		return r;
 	}
@@ -114,7 +114,7 @@ int fd_conn_new(struct sluice *sluice, int fd, const char *host, struct sluice_p
 		r = set_nonblocking(conn); /* last: a socket that is refused stays as it was */
 	if (r < 0) {
 		if (ret_err)
-			*ret_err = conn->err;
+			failure_get(&conn->err, ret_err);
 		conn->fd = -1; /* it stays the caller's */
 		conn_free(conn);
 		return r;

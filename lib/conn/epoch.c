@@ -67,12 +67,16 @@ int epoch_update(struct sluice_conn *conn, bool request, enum sluice_rekey_cause
 /* The secrets are elsewhere: whoever has them puts the keys into the socket. */
 static int rekey_elsewhere(struct sluice_conn *conn, enum ktls_direction dir)
 {
+	struct conn_direction *direction = dir == KTLS_RX ? &conn->info.rx : &conn->info.tx;
 	struct traffic *traffic = dir == KTLS_RX ? conn->rx_traffic : conn->tx_traffic;
-	int r = conn->home->rekey(conn->home->arg, conn, dir);
+	int r = conn->home->ops->rekey(conn->home->arg, conn, dir);
 
 	if (r < 0)
 		return r;
-	traffic->epoch++;
+	if (traffic)
+		traffic->epoch++;
+	else
+		direction->epoch++;
 	if (dir == KTLS_RX)
 		conn->rx->records = 0;
 	else
@@ -173,7 +177,8 @@ static int exhausted(struct sluice_conn *conn)
 {
 	if (!conn->err.code)
 		conn->err.stage = conn->stage;
-	err_set(&conn->err, SLUICE_E_KEY_EXHAUSTED, "%s", sluice_strerror(SLUICE_E_KEY_EXHAUSTED));
+	failure_set(&conn->err, SLUICE_E_KEY_EXHAUSTED, 0, "%s",
+		    sluice_strerror(SLUICE_E_KEY_EXHAUSTED));
 	rio_close_notify(conn);
 	if (conn->in_flight == SEND_NONE)
 		conn_flush(conn);

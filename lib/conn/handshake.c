@@ -57,7 +57,7 @@ int handshake_first(struct sluice_conn *conn, int timeout_ms, struct sluice_conn
 
 	*ret_conn = conn;
 	if (r < 0 && r != -SLUICE_E_AGAIN && ret_err) {
-		*ret_err = conn->err;
+		failure_get(&conn->err, ret_err);
 		err_set(ret_err, -r, "%s", sluice_strerror(r));
 	}
 	return r;
@@ -105,7 +105,7 @@ static int derive(struct sluice_conn *conn, const struct sluice_options *extra, 
 		return handshake_use_profile(conn, profile);
 	err.stage = conn->stage;
 	if (!conn->err.code)
-		conn->err = err;
+		failure_put(&conn->err, &err);
 	end_handshake(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, "applying more options");
 	return r;
 }

@@ -2,6 +2,7 @@
 /* What a connection can tell. BoringSSL's part is copied at EXPORT, before its object goes. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/ssl.h>
@@ -13,29 +14,26 @@
 #include "core/sys.h"
 #include "record/ktls.h"
 
-static void copy_text(char *out, size_t out_size, const char *in, size_t in_len)
-{
-	if (in_len >= out_size)
-		in_len = out_size - 1;
-	if (in_len)
-		memcpy(out, in, in_len);
-	out[in_len] = '\0';
-}
+#define MAX_TEXT (sizeof(((struct sluice_conn_info *)0)->sni) - 1)
 
-static void snapshot_group(struct sluice_conn_info *info, const SSL *ssl)
+int conn_text(char **text, const char *bytes, size_t len)
 {
-	const char *name;
+	char *copy = NULL;
+
+	if (len && !(copy = strndup(bytes, len < MAX_TEXT ? len : MAX_TEXT)))
+		return -SLUICE_E_NOMEM;
+	free(*text);
+	*text = copy;
+	return 0;
+}
 
 #if HAVE_SSL_GET_GROUP_ID
-	info->group = SSL_get_group_id(ssl);
-	name = SSL_get_group_name(info->group);
+#define ssl_group_of SSL_get_group_id
+#define ssl_group_name SSL_get_group_name
 #else
-	info->group = SSL_get_curve_id(ssl);
-	name = SSL_get_curve_name(info->group);
+#define ssl_group_of SSL_get_curve_id
+#define ssl_group_name SSL_get_curve_name
 #endif
-	if (name)
-		copy_text(info->group_name, sizeof(info->group_name), name, strlen(name));
-}
 
 static int snapshot_chain(struct sluice_conn *conn)
 {
@@ -57,12 +55,22 @@ static int snapshot_chain(struct sluice_conn *conn)
 	return 0;
 }
 
-int conn_snapshot(struct sluice_conn *conn)
+static int snapshot_texts(struct sluice_conn *conn)
 {
-	struct sluice_conn_info *info = &conn->info;
 	const char *sni = SSL_get_servername(conn->ssl, TLSEXT_NAMETYPE_host_name);
 	const uint8_t *alpn;
 	unsigned int alpn_len;
+	int r = 0;
+
+	if (sni && conn->role == SLUICE_SERVER)
+		r = conn_text(&conn->info.sni, sni, strlen(sni));
+	SSL_get0_alpn_selected(conn->ssl, &alpn, &alpn_len);
+	return r ? r : conn_text(&conn->info.alpn, (const char *)alpn, alpn_len);
+}
+
+int conn_snapshot(struct sluice_conn *conn)
+{
+	struct conn_info *info = &conn->info;
 
 	info->version = SSL_version(conn->ssl);
 	info->suite = conn->suite->id;
@@ -71,38 +79,90 @@ int conn_snapshot(struct sluice_conn *conn)
 	info->hello_retried = SSL_used_hello_retry_request(conn->ssl);
 	info->handshake_bytes_in = conn->hs->gate.bytes_in;
 	info->handshake_bytes_out = conn->hs->gate.bytes_out;
-	snapshot_group(info, conn->ssl);
-	copy_text(info->version_name, sizeof(info->version_name), SSL_get_version(conn->ssl),
-		  strlen(SSL_get_version(conn->ssl)));
-	copy_text(info->suite_name, sizeof(info->suite_name), conn->suite->name,
-		  strlen(conn->suite->name));
-	if (sni && conn->role == SLUICE_SERVER)
-		copy_text(info->sni, sizeof(info->sni), sni, strlen(sni));
-	SSL_get0_alpn_selected(conn->ssl, &alpn, &alpn_len);
-	copy_text(info->alpn, sizeof(info->alpn), (const char *)alpn, alpn_len);
+	info->group = ssl_group_of(conn->ssl);
+	if (snapshot_texts(conn) < 0)
+		return conn_fail(conn, SLUICE_E_NOMEM, SLUICE_ALERT_INTERNAL_ERROR, 0,
+				 "keeping what was negotiated");
 	if (!conn->peer_chain && snapshot_chain(conn) < 0)
 		return conn_fail(conn, SLUICE_E_NOMEM, SLUICE_ALERT_INTERNAL_ERROR, 0,
 				 "keeping the peer's certificates");
 	return 0;
 }
 
-/* What changes while the connection lives. */
-static void snapshot_directions(const struct sluice_conn *conn, struct sluice_conn_info *info)
+/* @out is all zeros. */
+static void put_text(char *out, size_t out_size, const char *text)
 {
+	size_t len = text ? strlen(text) : 0;
+
+	memcpy(out, text ? text : "", len < out_size ? len : out_size - 1);
+}
+
+static void tell_texts(const struct sluice_conn *conn, struct sluice_conn_info *info)
+{
+	const struct conn_info *own = &conn->info;
+
+	put_text(info->sni, sizeof(info->sni), own->sni);
+	put_text(info->alpn, sizeof(info->alpn), own->alpn);
+	put_text(info->peer_identity, sizeof(info->peer_identity), own->peer_identity);
+	put_text(info->attributes, sizeof(info->attributes), own->attributes);
+	if (!own->version)
+		return;
+	put_text(info->version_name, sizeof(info->version_name),
+		 own->version == TLS13 ? "TLSv1.3" : "TLSv1.2");
+	put_text(info->suite_name, sizeof(info->suite_name), conn->suite->name);
+	put_text(info->group_name, sizeof(info->group_name), ssl_group_name(own->group));
+}
+
+static void tell_handshake(const struct conn_info *own, struct sluice_conn_info *info)
+{
+	info->id = own->id;
+	info->role = own->role;
+	info->stage = own->stage;
+	info->version = own->version;
+	info->suite = own->suite;
+	info->group = own->group;
+	info->signature = own->signature;
+	info->resumed = own->resumed;
+	info->hello_retried = own->hello_retried;
+	info->peer_verified = own->peer_verified;
+	info->handshake_us = own->handshake_us;
+	info->handshake_bytes_in = own->handshake_bytes_in;
+	info->handshake_bytes_out = own->handshake_bytes_out;
+	info->bad_cert = own->bad_cert;
+	info->x509_error = own->x509_error;
+	info->bad_certs = own->bad_certs;
+	info->ocsp = own->ocsp;
+}
+
+static void tell_direction(const struct conn_direction *own, const struct traffic *traffic,
+			   struct sluice_direction *direction)
+{
+	direction->path = own->path;
+	direction->reason = own->reason;
+	direction->bytes = own->bytes;
+	direction->epoch = traffic ? traffic->epoch : own->epoch;
+}
+
+static void tell_directions(const struct sluice_conn *conn, struct sluice_conn_info *info)
+{
+	tell_direction(&conn->info.rx, conn->rx_traffic, &info->rx);
+	tell_direction(&conn->info.tx, conn->tx_traffic, &info->tx);
 	if (conn->rx)
 		info->rx.records = conn->rx->records;
 	if (conn->tx)
 		info->tx.records = conn->tx->records;
-	if (conn->rx_traffic)
-		info->rx.epoch = conn->rx_traffic->epoch;
-	if (conn->tx_traffic)
-		info->tx.epoch = conn->tx_traffic->epoch;
 }
 
-static void snapshot_control(const struct sluice_conn *conn, struct sluice_conn_info *info)
+static void tell_control(const struct sluice_conn *conn, struct sluice_conn_info *info)
 {
 	const struct control_counts *counts = &conn->control.counts;
+	int i;
 
+	info->tickets = conn->info.tickets;
+	info->alerts_sent = conn->info.alerts_sent;
+	info->alerts_received = conn->info.alerts_received;
+	for (i = 0; i < SLUICE_REKEY_CAUSES; i++)
+		info->rekeys[i] = conn->info.rekeys[i];
 	info->can_rekey = epoch_can_change(conn);
 	info->key_updates_received = counts->key_updates;
 	info->renegotiations_refused = counts->renegotiations;
@@ -113,14 +173,15 @@ static void snapshot_control(const struct sluice_conn *conn, struct sluice_conn_
 int sluice_conn_info(const struct sluice_conn *conn, struct sluice_conn_info *ret_info,
 		     size_t info_size)
 {
-	struct sluice_conn_info info;
+	struct sluice_conn_info info = { 0 };
 
 	if (!info_size)
 		return -SLUICE_E_INVALID;
 	conn_enter(conn);
-	info = conn->info;
-	snapshot_directions(conn, &info);
-	snapshot_control(conn, &info);
+	tell_handshake(&conn->info, &info);
+	tell_texts(conn, &info);
+	tell_directions(conn, &info);
+	tell_control(conn, &info);
 	if (conn->profile->n_cert_sigalgs)
 		info.warnings |= SLUICE_W_NOT_SENT;
 	conn_leave(conn);
@@ -131,12 +192,15 @@ int sluice_conn_info(const struct sluice_conn *conn, struct sluice_conn_info *re
 
 int sluice_conn_error(const struct sluice_conn *conn, struct sluice_error *ret_err, size_t err_size)
 {
+	struct sluice_error err;
+
 	if (!err_size)
 		return -SLUICE_E_INVALID;
 	memset(ret_err, 0, err_size);
 	conn_enter(conn);
-	memcpy(ret_err, &conn->err, err_size < sizeof(conn->err) ? err_size : sizeof(conn->err));
+	failure_get(&conn->err, &err);
 	conn_leave(conn);
+	memcpy(ret_err, &err, err_size < sizeof(err) ? err_size : sizeof(err));
 	return 0;
 }
 
@@ -203,7 +267,7 @@ int sluice_negotiated_protocol(const struct sluice_conn *conn, const char **ret_
 {
 	if (!conn->info.version)
 		return -SLUICE_E_NOT_ESTABLISHED;
-	if (!conn->info.alpn[0])
+	if (!conn->info.alpn)
 		return -SLUICE_E_PROTOCOL_NOT_NEGOTIATED;
 	*ret_protocol = conn->info.alpn;
 	*ret_protocol_len = strlen(conn->info.alpn);

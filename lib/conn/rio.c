@@ -231,7 +231,7 @@ static int fail_sending(struct sluice_conn *conn, int code, int err)
 	if (conn->err.code)
 		return -conn->err.code;
 	conn->err.stage = conn->stage;
-	return err_set_errno(&conn->err, code, ECONNRESET, "sending");
+	return failure_set(&conn->err, code, ECONNRESET, "sending");
 }
 
 ssize_t rio_send_done(struct sluice_conn *conn, ssize_t res)

@@ -40,6 +40,7 @@ static int drive_transport(struct sluice_conn *conn, bool reading)
 static int drive_failed(struct sluice_conn *conn)
 {
 	struct gate *gate = &conn->hs->gate;
+	struct sluice_error err;
 	int alert = -1;
 
 	/* A write that failed may have been BoringSSL's alert: then it has a reason of its own. */
@@ -47,7 +48,9 @@ static int drive_failed(struct sluice_conn *conn)
 	    (gate->status == GATE_FAILED && ERR_GET_LIB(ERR_peek_error()) != ERR_LIB_SSL))
 		return drive_transport(conn, true);
 	conn->err.stage = conn->stage;
-	reason_take(&conn->err);
+	failure_get(&conn->err, &err);
+	reason_take(&err);
+	failure_put(&conn->err, &err);
 	if (conn->err.alert < 0 && gate->status != GATE_FAILED)
 		alert = conn->err.code == SLUICE_E_NOMEM ? SLUICE_ALERT_INTERNAL_ERROR
 							 : SLUICE_ALERT_HANDSHAKE_FAILURE;

@@ -22,28 +22,28 @@ static bool is_address(const char *host)
 
 /*
  * The name to send goes to info.sni: the option's, else the host's unless that is an address; without
- * the dot that ends a name in the DNS (RFC 6066, 3).
+ * the dot that ends a name in the DNS (RFC 6066, 3). Returns 0 or -SLUICE_E_NOMEM.
  */
-static bool server_name(struct sluice_conn *conn)
+static int server_name(struct sluice_conn *conn)
 {
 	const char *name = conn->profile->sni ? conn->profile->sni : conn->host;
 	size_t len;
 
 	if (conn->profile->sni_disabled || !name || is_address(name))
-		return false;
-	len = strnlen(name, sizeof(conn->info.sni) - 1);
+		return 0;
+	len = strlen(name);
 	if (len > 1 && name[len - 1] == '.')
 		len--;
-	memcpy(conn->info.sni, name, len);
-	conn->info.sni[len] = '\0';
-	return true;
+	return conn_text(&conn->info.sni, name, len);
 }
 
 static int prepare_client(struct sluice_conn *conn)
 {
 	SSL_set_connect_state(conn->ssl);
 	SSL_set_enforce_rsa_key_usage(conn->ssl, 1); /* newer versions always do */
-	if (server_name(conn) && !SSL_set_tlsext_host_name(conn->ssl, conn->info.sni))
+	if (server_name(conn) < 0)
+		return conn_fail(conn, SLUICE_E_NOMEM, -1, 0, "the server name");
+	if (conn->info.sni && !SSL_set_tlsext_host_name(conn->ssl, conn->info.sni))
 		return conn_fail(conn, SLUICE_E_INVALID, -1, 0, "the server name is not one");
 	if (session_bind(conn) < 0)
 		return -conn->err.code;

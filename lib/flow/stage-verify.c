@@ -6,6 +6,7 @@
  * made it, which was of the same rules: others are not offered and not taken (session_bind()).
  */
 #include <poll.h>
+#include <string.h>
 
 #include "bssl/partial-chain.h"
 #include "bssl/verify.h"
@@ -20,7 +21,7 @@ static int refuse(struct sluice_conn *conn, struct sluice_error *err, uint8_t al
 
 	hs->verify_known = true;
 	hs->verify_alert = alert ? alert : SLUICE_ALERT_INTERNAL_ERROR;
-	conn->err = *err;
+	failure_put(&conn->err, err);
 	conn->err.stage = conn->stage;
 	conn->err.alert = hs->verify_alert;
 	conn->err.alert_sent = 1;
@@ -258,6 +259,17 @@ static int take_over(struct sluice_conn *conn)
 	return STAGE_DONE;
 }
 
+static int identify(struct sluice_conn *conn)
+{
+	char identity[sizeof(((struct sluice_conn_info *)0)->peer_identity)] = "";
+
+	verify_identity(conn->profile, SSL_get0_peer_certificates(conn->ssl), identity);
+	if (conn_text(&conn->info.peer_identity, identity, strlen(identity)) < 0)
+		return conn_fail(conn, SLUICE_E_NOMEM, SLUICE_ALERT_INTERNAL_ERROR, 0,
+				 "the peer's identity");
+	return STAGE_DONE;
+}
+
 int stage_verify(struct sluice_conn *conn)
 {
 	int r = drive(conn);
@@ -277,9 +289,5 @@ int stage_verify(struct sluice_conn *conn)
 		return STAGE_HELD;
 	}
 	r = SSL_session_reused(conn->ssl) ? take_over(conn) : STAGE_DONE;
-	if (r != STAGE_DONE)
-		return r;
-	verify_identity(conn->profile, SSL_get0_peer_certificates(conn->ssl),
-			conn->info.peer_identity);
-	return STAGE_DONE;
+	return r == STAGE_DONE ? identify(conn) : r;
 }

@@ -3,12 +3,12 @@
 
 #include <stdlib.h>
 
-static void enter(void *arg)
+void guest_enter(void *arg)
 {
 	pthread_mutex_lock(&((struct guest *)arg)->lock);
 }
 
-static void leave(void *arg)
+void guest_leave(void *arg)
 {
 	pthread_mutex_unlock(&((struct guest *)arg)->lock);
 }
@@ -20,10 +20,7 @@ struct guest *guest_new(struct sluice_conn *conn, struct guests *guests)
 	if (!guest)
 		return NULL;
 	guest->conn = conn;
-	guest->home.enter = enter;
-	guest->home.leave = leave;
 	guest->home.arg = guest;
-	guest->listed = true;
 	pthread_mutex_init(&guest->lock, NULL);
 	pthread_mutex_lock(&guests->lock);
 	LIST_INSERT_HEAD(&guests->buckets[conn->session_id % GUEST_BUCKETS], guest, entry);
@@ -34,9 +31,9 @@ struct guest *guest_new(struct sluice_conn *conn, struct guests *guests)
 void guest_remove(struct guest *guest, struct guests *guests)
 {
 	pthread_mutex_lock(&guests->lock);
-	if (guest->listed)
+	if (guest->entry.le_prev)
 		LIST_REMOVE(guest, entry);
-	guest->listed = false;
+	guest->entry.le_prev = NULL;
 	pthread_mutex_unlock(&guests->lock);
 }
 

@@ -27,17 +27,20 @@ struct guest {
 	struct home home;
 	struct link *link;
 	struct sluice_conn *conn;
-	pthread_mutex_t lock; /* between enter() and leave() */
-	LIST_ENTRY(guest) entry;
-	bool listed;
+	pthread_mutex_t lock;    /* between enter() and leave() */
+	LIST_ENTRY(guest) entry; /* le_prev NULL: it is not listed any more */
 };
 
-/* guest_new() lists a connection by conn->session_id. Returns NULL: no memory. */
+/* guest_new() lists a connection by conn->session_id; home.ops is the caller's to set. Returns NULL: no memory. */
 struct guest *guest_new(struct sluice_conn *conn, struct guests *guests);
 
 /* guest_remove() is called before it is closed; twice is fine. guest_free() does so too. */
 void guest_remove(struct guest *guest, struct guests *guests);
 void guest_free(struct guest *guest, struct guests *guests);
+
+/* Of struct home_ops. */
+void guest_enter(void *arg);
+void guest_leave(void *arg);
 
 /* guest_ask - asks something of a connection by a public function, which keeps its thread out. */
 typedef int guest_ask(struct sluice_conn *conn, void *arg);

@@ -297,6 +297,14 @@ static void depart(void *arg)
 	guest_remove(guest, &guest->link->guests);
 }
 
+static const struct home_ops home_ops = {
+	.rekey = rekey,
+	.ended = ended,
+	.enter = guest_enter,
+	.leave = guest_leave,
+	.depart = depart,
+};
+
 /* --- the object ---------------------------------------------------------------------------- */
 
 struct link *worker_link_new(const char *path)
@@ -326,9 +334,7 @@ int worker_link_add(struct link *link, struct sluice_conn *conn)
 	if (!guest)
 		return -SLUICE_E_NOMEM;
 	guest->link = worker_link_ref(link);
-	guest->home.rekey = rekey;
-	guest->home.ended = ended;
-	guest->home.depart = depart;
+	guest->home.ops = &home_ops;
 	conn->home = &guest->home;
 	return 0;
 }

@@ -18,6 +18,8 @@
 /* A certificate that is larger is told of by its digest only. */
 #define MAX_CERT 16384
 
+#define MAX_TEXT (sizeof(((struct sluice_conn_info *)0)->sni) - 1)
+
 void keys_write(struct wire *wire, uint16_t type, const struct traffic *traffic)
 {
 	uint8_t *at = wire_room(wire, type, STATE_KEYS_LEN);
@@ -89,7 +91,7 @@ struct number {
 	{                                                             \
 		type, offsetof(of, member), sizeof(((of *)0)->member) \
 	}
-#define INFO(type, member) NUMBER(type, struct sluice_conn_info, member)
+#define INFO(type, member) NUMBER(type, struct conn_info, member)
 #define LIMIT(type, member) NUMBER(type, struct sluice_profile, member)
 
 static const struct number info_numbers[] = {
@@ -150,7 +152,7 @@ static int read_number(const struct number *numbers, size_t n, void *to, const s
 
 int state_write(const struct sluice_conn *conn, struct wire *wire)
 {
-	const struct sluice_conn_info *info = &conn->info;
+	const struct conn_info *info = &conn->info;
 
 	if (conn->stage != SLUICE_STAGE_LIVE || conn->dead || conn->n_outgoing || conn->rest.len ||
 	    info->rx.bytes || info->tx.bytes || !conn->rx_traffic || !conn->tx_traffic)
@@ -160,7 +162,7 @@ int state_write(const struct sluice_conn *conn, struct wire *wire)
 	wire_put_text(wire, ATTR_SNI, info->sni);
 	wire_put_text(wire, ATTR_ALPN, info->alpn);
 	wire_put_text(wire, ATTR_HOST, conn->host);
-	if (info->peer_identity[0])
+	if (info->peer_identity)
 		wire_put_text(wire, ATTR_PEER_IDENTITY, info->peer_identity);
 	if (info->bad_certs)
 		wire_put_u64(wire, ATTR_BAD_CERTS, info->bad_certs);
@@ -178,7 +180,7 @@ struct sluice_conn *state_release(struct sluice_conn *conn)
 	int fd = conn->fd;
 
 	if (conn->home)
-		conn->home->ended(conn->home->arg, NULL);
+		conn->home->ops->ended(conn->home->arg, NULL);
 	conn->home = NULL;
 	conn->fd = -1;
 	conn_free(conn);
@@ -193,17 +195,23 @@ struct sluice_conn *state_release(struct sluice_conn *conn)
 /* struct parts - what cannot be put in its place before everything is known. */
 struct parts {
 	struct attr rx_keys, tx_keys, early, cert;
+	struct attr sni, alpn, identity, attributes;
 	struct ends ends;
 	bool can_rekey;
 };
 
 /* Which was accepted first is not told: the first of the enumeration stands for it. */
-static bool read_bad_certs(struct sluice_conn_info *info, const struct attr *attr)
+static bool read_bad_certs(struct conn_info *info, const struct attr *attr)
 {
 	if (!attr_u64(attr, &info->bad_certs) || info->bad_certs >> SLUICE_BAD_CERTS)
 		return false;
 	info->bad_cert = info->bad_certs ? __builtin_ctzll(info->bad_certs) : 0;
 	return true;
+}
+
+static bool is_text(const struct attr *attr)
+{
+	return attr->len <= MAX_TEXT && !memchr(attr->bytes, '\0', attr->len);
 }
 
 static bool read_attr(struct sluice_conn *conn, struct parts *parts, const struct attr *attr)
@@ -213,13 +221,17 @@ static bool read_attr(struct sluice_conn *conn, struct parts *parts, const struc
 
 	switch (attr->type) {
 	case ATTR_SNI:
-		return attr_text(attr, conn->info.sni, sizeof(conn->info.sni));
+		parts->sni = *attr;
+		return is_text(attr);
 	case ATTR_ALPN:
-		return attr_text(attr, conn->info.alpn, sizeof(conn->info.alpn));
+		parts->alpn = *attr;
+		return is_text(attr);
 	case ATTR_PEER_IDENTITY:
-		return attr_text(attr, conn->info.peer_identity, sizeof(conn->info.peer_identity));
+		parts->identity = *attr;
+		return is_text(attr);
 	case ATTR_PEER_ATTRIBUTES:
-		return attr_text(attr, conn->info.attributes, sizeof(conn->info.attributes));
+		parts->attributes = *attr;
+		return is_text(attr);
 	case ATTR_BAD_CERTS:
 		return read_bad_certs(&conn->info, attr);
 	case ATTR_CAN_REKEY:
@@ -247,27 +259,11 @@ static bool read_attr(struct sluice_conn *conn, struct parts *parts, const struc
 	}
 }
 
-static void read_names(struct sluice_conn_info *info, const struct suite *suite)
-{
-	const char *group = SSL_get_curve_name(info->group);
-
-	strcpy(info->version_name, info->version == TLS13 ? "TLSv1.3" : "TLSv1.2");
-	strncpy(info->suite_name, suite->name, sizeof(info->suite_name) - 1);
-	if (group)
-		strncpy(info->group_name, group, sizeof(info->group_name) - 1);
-}
-
 /* A direction on the kernel path has its keys in the socket; their secrets are the broker's. */
 static int read_keys(struct traffic **ret_traffic, const struct attr *attr,
 		     const struct suite *suite)
 {
-	if (attr->bytes)
-		return keys_read(ret_traffic, attr, suite);
-	*ret_traffic = secret_new(sizeof(**ret_traffic));
-	if (!*ret_traffic)
-		return -SLUICE_E_NOMEM;
-	(*ret_traffic)->suite = suite;
-	return 0;
+	return attr->bytes ? keys_read(ret_traffic, attr, suite) : 0;
 }
 
 static int make_paths(struct sluice_conn *conn, const struct parts *parts)
@@ -289,6 +285,24 @@ static int make_paths(struct sluice_conn *conn, const struct parts *parts)
 		r = tx_path == SLUICE_PATH_KERNEL
 			    ? record_kernel_tx_new(&conn->tx, conn->fd, conn->tx_traffic)
 			    : record_user_tx_new(&conn->tx, conn->tx_traffic);
+	return r;
+}
+
+static int keep_text(char **text, const struct attr *attr)
+{
+	return conn_text(text, (const char *)attr->bytes, attr->len);
+}
+
+static int keep_texts(struct conn_info *info, const struct parts *parts)
+{
+	int r = keep_text(&info->sni, &parts->sni);
+
+	if (r == 0)
+		r = keep_text(&info->alpn, &parts->alpn);
+	if (r == 0)
+		r = keep_text(&info->peer_identity, &parts->identity);
+	if (r == 0)
+		r = keep_text(&info->attributes, &parts->attributes);
 	return r;
 }
 
@@ -333,8 +347,9 @@ static int read_all(struct sluice_conn *conn, struct wire_reader *reader)
 	conn->suite = suite_find(conn->info.suite);
 	if (!conn->suite || conn->suite->version != conn->info.version)
 		return -SLUICE_E_UNSUPPORTED_SUITE;
-	read_names(&conn->info, conn->suite);
 	r = make_paths(conn, &parts);
+	if (r == 0)
+		r = keep_texts(&conn->info, &parts);
 	if (r == 0)
 		r = keep_bytes(conn, &parts);
 	conn->cannot_rekey = !parts.can_rekey;

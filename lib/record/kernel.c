@@ -163,7 +163,7 @@ int record_kernel_rx_new(struct record_rx **ret_rx, int fd, const struct traffic
 	if (!rx)
 		return -SLUICE_E_NOMEM;
 	rx->head.ops = &rx_ops;
-	rx->head.records = traffic->seq;
+	rx->head.records = traffic ? traffic->seq : 0;
 	rx->fd = fd;
 	*ret_rx = &rx->head;
 	return 0;
@@ -251,7 +251,7 @@ int record_kernel_tx_new(struct record_tx **ret_tx, int fd, const struct traffic
 	if (!tx)
 		return -SLUICE_E_NOMEM;
 	tx->head.ops = &tx_ops;
-	tx->head.records = traffic->seq;
+	tx->head.records = traffic ? traffic->seq : 0;
 	tx->fd = fd;
 	*ret_tx = &tx->head;
 	return 0;

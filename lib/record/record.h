@@ -122,7 +122,8 @@ int record_user_tx_new(struct record_tx **ret_tx, const struct traffic *traffic)
 
 /*
  * record_kernel_rx_new() and record_kernel_tx_new() make the kernel path's ends around @fd, whose
- * keys ktls_install() has already put in; @fd is borrowed.
+ * keys ktls_install() has already put in; @fd is borrowed. @traffic says which record is the next; NULL:
+ * another process has the keys, and counting begins with 0.
  */
 int record_kernel_rx_new(struct record_rx **ret_rx, int fd, const struct traffic *traffic);
 int record_kernel_tx_new(struct record_tx **ret_tx, int fd, const struct traffic *traffic);

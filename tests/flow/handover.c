@@ -26,6 +26,7 @@
 #include "support/leaks.h"
 #include "support/pair.h"
 
+#define PEER "spiffe://example.test/client"
 #define WAIT_MS 20000
 #define SESSION 4711
 
@@ -114,7 +115,8 @@ static void data_go_both_ways_after_the_move(void **state)
 	PAIR_FOR_EACH_VERSION(version)
 	{
 		open_pair(&pair, path, version, NULL);
-		strcpy(pair.server->info.peer_identity, "spiffe://example.test/client");
+		assert_int_equal(conn_text(&pair.server->info.peer_identity, PEER, strlen(PEER)),
+				 0);
 		before = check_info(pair.server);
 		move(&pair);
 		after = check_info(pair.server);

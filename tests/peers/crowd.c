@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Many connections at once, for tests/daemon: opens COUNT of them, says a line on each when all are
- * there, and reads it back; then, at the end of its standard input, closes them.
+ * there, and reads it back; again for each byte of its standard input; at its end closes them.
  *
- *	crowd PORT CAFILE COUNT AT_ONCE
+ *	crowd PORT CAFILE COUNT AT_ONCE [http]
  *
  * AT_ONCE: how many handshakes are under way. Prints "open COUNT" when all are open, "echoed COUNT" when
- * all were answered. Source addresses are 127.0.0.1 and up, 10,000 connections each.
+ * all were answered. http: the line is a request, and the answer's status is to be 200. Source addresses are
+ * 127.0.0.1 and up, 10,000 connections each.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,6 +23,8 @@
 
 #define WAIT_MS 60000
 #define LINE "a line of sixteen"
+#define REQUEST "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+#define STATUS "HTTP/1.1 200"
 
 static struct sluice *sluice;
 static struct sluice_profile *profile;
@@ -88,17 +91,30 @@ static void open_all(struct sluice_conn **conns, uint16_t port, int count, int a
 	}
 }
 
-static int echo_all(struct sluice_conn **conns, int count)
+static int is_answered(struct sluice_conn *conn, int http)
 {
-	char buf[sizeof(LINE)];
+	char buf[4096];
+	ssize_t n;
+
+	if (http) {
+		n = sluice_recv(conn, buf, sizeof(buf), WAIT_MS);
+		return n >= (ssize_t)strlen(STATUS) && !memcmp(buf, STATUS, strlen(STATUS));
+	}
+	n = sluice_recv_exact(conn, buf, sizeof(LINE), WAIT_MS);
+	return n == sizeof(LINE) && !memcmp(buf, LINE, sizeof(LINE));
+}
+
+static int echo_all(struct sluice_conn **conns, int count, int http)
+{
+	const char *line = http ? REQUEST : LINE;
+	ssize_t len = http ? strlen(REQUEST) : sizeof(LINE);
 	int i;
 
 	for (i = 0; i < count; i++)
-		if (sluice_send(conns[i], LINE, sizeof(LINE), WAIT_MS) != sizeof(LINE))
+		if (sluice_send(conns[i], line, (size_t)len, WAIT_MS) != len)
 			return i;
 	for (i = 0; i < count; i++)
-		if (sluice_recv_exact(conns[i], buf, sizeof(buf), WAIT_MS) != sizeof(buf) ||
-		    memcmp(buf, LINE, sizeof(buf)) != 0)
+		if (!is_answered(conns[i], http))
 			return i;
 	return count;
 }
@@ -109,11 +125,12 @@ int main(int argc, char **argv)
 	struct sluice_conn **conns;
 	struct sluice_options *opts;
 	struct sluice_error err;
-	int count, i, echoed;
+	int count, i, echoed, http;
 	char byte;
 
-	if (argc != 5)
+	if (argc != 5 && (argc != 6 || strcmp(argv[5], "http")))
 		return 2;
+	http = argc == 6;
 	getrlimit(RLIMIT_NOFILE, &files);
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
@@ -131,11 +148,11 @@ int main(int argc, char **argv)
 	open_all(conns, (uint16_t)atoi(argv[1]), count, atoi(argv[4]));
 	printf("open %d\n", count);
 	fflush(stdout);
-	echoed = echo_all(conns, count);
-	printf("echoed %d\n", echoed);
-	fflush(stdout);
-	while (read(0, &byte, 1) > 0)
-		;
+	do {
+		echoed = echo_all(conns, count, http);
+		printf("echoed %d\n", echoed);
+		fflush(stdout);
+	} while (echoed == count && read(0, &byte, 1) > 0);
 	for (i = 0; i < count; i++)
 		sluice_close(conns[i]);
 	free(conns);
