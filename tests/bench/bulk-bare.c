@@ -20,8 +20,7 @@
 #define ALL 16  /* of a turn: what is sealed before the first is opened where there is no socket */
 #define OVERHEAD_MAX 32
 
-/* Fixed keys, the same in both directions of every lane. */
-static struct traffic *make_traffic(const struct suite *suite)
+struct traffic *bulk_traffic(const struct suite *suite)
 {
 	uint8_t bytes[88];
 	struct traffic *rx = NULL, *tx = NULL;
@@ -38,7 +37,7 @@ static struct traffic *make_traffic(const struct suite *suite)
 	return tx;
 }
 
-static void open_sockets(struct lane *lane)
+void bulk_connect(struct lane *lane)
 {
 	int fds[2], one = 1;
 
@@ -59,9 +58,9 @@ void bulk_ktls_close(struct lane *lane)
 
 void bulk_ktls_open(struct lane *lane)
 {
-	struct traffic *traffic = make_traffic(lane->bulk->suite);
+	struct traffic *traffic = bulk_traffic(lane->bulk->suite);
 
-	open_sockets(lane);
+	bulk_connect(lane);
 	bulk_need(!ktls_attach(lane->tx_fd) && !ktls_attach(lane->rx_fd), "attaching kernel TLS");
 	bulk_need(!ktls_install(lane->tx_fd, KTLS_TX, traffic) &&
 			  !ktls_install(lane->rx_fd, KTLS_RX, traffic),
@@ -135,7 +134,7 @@ static void half_init(struct half *half, const struct traffic *traffic)
 
 static void alone_open(struct lane *lane)
 {
-	struct traffic *traffic = make_traffic(lane->bulk->suite);
+	struct traffic *traffic = bulk_traffic(lane->bulk->suite);
 	struct bare *bare = calloc(1, sizeof(*bare));
 
 	bulk_need(bare != NULL, "memory");
@@ -166,7 +165,7 @@ static void alone_close(struct lane *lane)
 static void aead_open(struct lane *lane)
 {
 	alone_open(lane);
-	open_sockets(lane);
+	bulk_connect(lane);
 }
 
 static void aead_close(struct lane *lane)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The library's ways: its verbs on both record paths, and sluice/uring.h on sockets with kernel TLS. */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -7,78 +8,83 @@
 #include <sluice/uring.h>
 
 #include "bench/bulk.h"
+#include "conn/conn.h"
 #include "support/pair.h"
 
 #define WAIT_MS 10000
 
 /* --- the verbs ------------------------------------------------------------------------------ */
 
-static void check_path(const struct lane *lane, const struct sluice_conn *conn, const char *path)
-{
-	struct sluice_conn_info info;
-	int wanted = strcmp(path, "user") ? SLUICE_PATH_KERNEL : SLUICE_PATH_USER;
+/* Two connections as they are behind a handshake, with the keys of the floors. */
+struct live {
+	struct sluice *sluice;
+	struct sluice_profile *profile;
+	struct sluice_conn *tx, *rx;
+};
 
-	sluice_conn_info(conn, &info, sizeof(info));
-	bulk_need(info.suite == lane->bulk->suite->id, "the suite was not negotiated");
-	bulk_need(info.tx.path == wanted && info.rx.path == wanted, "the record path is another");
-}
-
-static void open_pair(struct lane *lane, const char *path)
+static int make_paths(struct sluice_conn *conn, bool kernel)
 {
-	const struct suite *suite = lane->bulk->suite;
-	struct pair *pair = malloc(sizeof(*pair));
-	struct sluice_error err;
-	char server_options[200], client_options[200];
 	int r;
 
-	bulk_need(pair != NULL, "memory");
-	snprintf(server_options, sizeof(server_options),
-		 "ciphers = %s\nsession_tickets = disabled\n", suite->name);
-	snprintf(client_options, sizeof(client_options), "ciphers = %s\n", suite->name);
-	pair_open(pair, &(struct pair_setup){
-				.path = path,
-				.versions = suite->version == TLS13 ? "tlsv1.3" : "tlsv1.2",
-				.server_options = server_options,
-				.client_options = client_options,
-			});
-	r = pair_connect(pair);
-	if (r) {
-		sluice_conn_error(pair->client, &err, sizeof(err));
-		fprintf(stderr, "bench_bulk: handshake: %s\n", err.text);
-		exit(1);
+	if (kernel) {
+		conn->info.rx.path = conn->info.tx.path = SLUICE_PATH_KERNEL;
+		r = record_kernel_rx_new(&conn->rx, conn->fd, conn->rx_traffic);
+		return r ? r : record_kernel_tx_new(&conn->tx, conn->fd, conn->tx_traffic);
 	}
-	check_path(lane, pair->client, path);
-	check_path(lane, pair->server, path);
-	lane->tx_fd = sluice_conn_fd(pair->client);
-	lane->rx_fd = sluice_conn_fd(pair->server);
-	bulk_room(lane->tx_fd, lane->rx_fd);
-	lane->own = pair;
+	conn->info.rx.path = conn->info.tx.path = SLUICE_PATH_USER;
+	r = record_user_rx_new(&conn->rx, conn->rx_traffic);
+	return r ? r : record_user_tx_new(&conn->tx, conn->tx_traffic);
 }
 
-static void user_open(struct lane *lane)
+static struct sluice_conn *make_conn(const struct live *live, const struct lane *lane, int fd)
 {
-	open_pair(lane, "user");
+	struct sluice_conn *conn = NULL;
+
+	bulk_need(!fcntl(fd, F_SETFL, O_NONBLOCK), "O_NONBLOCK");
+	bulk_need(!conn_new(&conn, live->sluice, live->profile, SLUICE_CLIENT, fd), "memory");
+	conn->suite = lane->bulk->suite;
+	conn->rx_traffic = bulk_traffic(conn->suite);
+	conn->tx_traffic = bulk_traffic(conn->suite);
+	bulk_need(!make_paths(conn, lane->way->kernel), "record path");
+	conn->stage = conn->info.stage = SLUICE_STAGE_LIVE;
+	live_start(conn);
+	return conn;
 }
 
-static void kernel_open(struct lane *lane)
+static void verb_open(struct lane *lane)
 {
-	open_pair(lane, "kernel");
+	struct live *live = calloc(1, sizeof(*live));
+
+	bulk_need(live && !sluice_start(&live->sluice, SLUICE_TEMPORARY, NULL), "starting");
+	live->profile = pair_profile(SLUICE_CLIENT, "verify = verify_none\n");
+	if (lane->way->kernel)
+		bulk_ktls_open(lane);
+	else
+		bulk_connect(lane);
+	live->tx = make_conn(live, lane, lane->tx_fd);
+	live->rx = make_conn(live, lane, lane->rx_fd);
+	lane->own = live;
 }
 
-static void close_pair(struct lane *lane)
+static void verb_close(struct lane *lane)
 {
-	pair_close(lane->own);
-	free(lane->own);
+	struct live *live = lane->own;
+
+	conn_free(live->tx);
+	conn_free(live->rx);
+	sluice_profile_unref(live->profile);
+	sluice_stop(live->sluice);
+	free(live);
 }
 
 static void verb_send(struct lane *lane, uint64_t n)
 {
-	struct pair *pair = lane->own;
+	struct live *live = lane->own;
 	uint64_t end = lane->sent + n;
 	ssize_t r;
 
 	while (lane->sent < end) {
-		r = sluice_send(pair->client, bulk_next(lane), lane->bulk->size, WAIT_MS);
+		r = sluice_send(live->tx, bulk_next(lane), lane->bulk->size, WAIT_MS);
 		bulk_need(r == (ssize_t)lane->bulk->size, "sluice_send");
 		lane->sent += (uint64_t)r;
 	}
@@ -86,12 +92,12 @@ static void verb_send(struct lane *lane, uint64_t n)
 
 static void verb_receive(struct lane *lane, uint64_t n)
 {
-	struct pair *pair = lane->own;
+	struct live *live = lane->own;
 	uint64_t end = lane->received + n;
 	ssize_t r;
 
 	while (lane->received < end) {
-		r = sluice_recv(pair->server, lane->in, lane->bulk->size, WAIT_MS);
+		r = sluice_recv(live->rx, lane->in, lane->bulk->size, WAIT_MS);
 		bulk_need(r > 0, "sluice_recv");
 		bulk_arrived(lane, (size_t)r);
 	}
@@ -99,15 +105,14 @@ static void verb_receive(struct lane *lane, uint64_t n)
 
 static void verb_sendfile(struct lane *lane, uint64_t n)
 {
-	struct pair *pair = lane->own;
+	struct live *live = lane->own;
 	uint64_t end = lane->sent + n;
 	off_t offset;
 	ssize_t r;
 
 	while (lane->sent < end) {
 		offset = (off_t)(lane->sent % BULK_FILE_LEN);
-		r = sluice_sendfile(pair->client, lane->bulk->file, &offset, lane->bulk->size,
-				    WAIT_MS);
+		r = sluice_sendfile(live->tx, lane->bulk->file, &offset, lane->bulk->size, WAIT_MS);
 		bulk_need(r == (ssize_t)lane->bulk->size, "sluice_sendfile");
 		lane->sent += (uint64_t)r;
 	}
@@ -185,12 +190,12 @@ static void uring_receive(struct lane *lane, uint64_t n)
 }
 
 const struct way bulk_library_ways[] = {
-	{ "user", "aead", false, false, user_open, verb_send, verb_receive, close_pair },
-	{ "user-file", "aead-file", false, false, user_open, verb_sendfile, verb_receive,
-	  close_pair },
-	{ "kernel", "ktls", true, false, kernel_open, verb_send, verb_receive, close_pair },
-	{ "kernel-file", "ktls-file", true, false, kernel_open, verb_sendfile, verb_receive,
-	  close_pair },
+	{ "user", "aead", false, false, verb_open, verb_send, verb_receive, verb_close },
+	{ "user-file", "aead-file", false, false, verb_open, verb_sendfile, verb_receive,
+	  verb_close },
+	{ "kernel", "ktls", true, false, verb_open, verb_send, verb_receive, verb_close },
+	{ "kernel-file", "ktls-file", true, false, verb_open, verb_sendfile, verb_receive,
+	  verb_close },
 	{ "uring", "ktls", true, false, uring_open, uring_send, uring_receive, uring_close },
 	{ NULL },
 };

@@ -15,7 +15,7 @@
 #include <sys/types.h>
 
 #include "record/record.h"
-#include "record/suite.h"
+#include "record/traffic.h"
 
 #define BULK_PERIOD (256 * 1024) /* the stream's bytes repeat after so many */
 #define BULK_MAX_SIZE (256 * 1024)
@@ -79,7 +79,11 @@ void bulk_arrived(struct lane *lane, size_t n);
 /* bulk_room() makes room in both sockets for what one turn moves. */
 void bulk_room(int tx_fd, int rx_fd);
 
-/* bulk_ktls_open() connects two sockets and puts fixed keys into both. */
+/* bulk_traffic() makes fixed keys, the same for every lane and direction. */
+struct traffic *bulk_traffic(const struct suite *suite);
+
+/* bulk_connect() connects two sockets; bulk_ktls_open() puts the keys into both, too. */
+void bulk_connect(struct lane *lane);
 void bulk_ktls_open(struct lane *lane);
 void bulk_ktls_close(struct lane *lane);
 
