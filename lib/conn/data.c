@@ -12,10 +12,12 @@
 #include "conn/conn.h"
 #include "conn/epoch.h"
 #include "conn/rio.h"
+#include "core/buffer.h"
 #include "core/secret.h"
 #include "core/sys.h"
 
 #define FILE_CHUNK (4 * RECORD_MAX_PLAIN)
+_Static_assert(FILE_CHUNK <= BUFFER_LEN, "a chunk of a file fits into a buffer");
 
 static int check_sending(const struct sluice_conn *conn)
 {
@@ -169,7 +171,7 @@ static ssize_t sendfile_copied(struct sluice_conn *conn, int file_fd, off_t *off
 			       bool *ret_full)
 {
 	size_t want = count < FILE_CHUNK ? count : FILE_CHUNK;
-	uint8_t *chunk = malloc(want);
+	uint8_t *chunk = buffer_take(BUFFER_LEN);
 	ssize_t n = -SLUICE_E_NOMEM, sent = 0, r;
 
 	if (!chunk)
@@ -188,8 +190,9 @@ static ssize_t sendfile_copied(struct sluice_conn *conn, int file_fd, off_t *off
 		}
 		sent += r;
 	}
-	secret_wipe(chunk, want);
-	free(chunk);
+	if (n > 0)
+		secret_wipe(chunk, (size_t)n);
+	buffer_give(chunk, BUFFER_LEN);
 	if (sent > 0)
 		*offset += sent;
 	return sent;

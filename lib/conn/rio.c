@@ -54,10 +54,15 @@ static int fail_record(struct sluice_conn *conn, int code, int err)
  */
 static ssize_t take_result(struct sluice_conn *conn, int result, int err, struct record *record)
 {
+	ssize_t n;
+
 	switch (result) {
 	case RECORD_READY:
 		conn->unblocked = false;
-		return live_record(conn, record, conn->recv_buf, conn->recv_len);
+		n = live_record(conn, record, conn->recv_buf, conn->recv_len);
+		if (!conn->rest.len)
+			conn->rx->ops->used(conn->rx);
+		return n;
 	case RECORD_MORE:
 		return 0;
 	case RECORD_EOF:
@@ -96,10 +101,12 @@ static ssize_t take_buffered(struct sluice_conn *conn)
 		conn->rest.data += n;
 		conn->rest.len -= n;
 		conn->info.rx.bytes += n;
+		if (!conn->rest.len)
+			conn->rx->ops->used(conn->rx);
 		return n;
 	}
 	do {
-		r = conn->rx->ops->next(conn->rx, &record);
+		r = conn->rx->ops->next(conn->rx, conn->recv_buf, conn->recv_len, &record);
 		n = take_result(conn, r, 0, &record);
 	} while (r == RECORD_READY && n == 0);
 	return n;

@@ -60,7 +60,7 @@ static int record_error(int err)
 	}
 }
 
-static int rx_next(struct record_rx *head, struct record *ret_record)
+static int rx_next(struct record_rx *head, void *buf, size_t buf_len, struct record *ret_record)
 {
 	return RECORD_MORE;
 }
@@ -131,6 +131,11 @@ static int rx_done(struct record_rx *head, ssize_t res, struct msghdr *msg,
 	return RECORD_READY;
 }
 
+/* It was in the receiver's buffer from the beginning. */
+static void rx_used(struct record_rx *head)
+{
+}
+
 static int rx_rekey(struct record_rx *head, const struct traffic *next)
 {
 	struct kernel_rx *rx = (struct kernel_rx *)head;
@@ -152,6 +157,7 @@ static const struct record_rx_ops rx_ops = {
 	.next = rx_next,
 	.prep = rx_prep,
 	.done = rx_done,
+	.used = rx_used,
 	.rekey = rx_rekey,
 	.free = rx_free,
 };

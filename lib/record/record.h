@@ -38,7 +38,7 @@ enum record_type {
 struct record {
 	uint8_t type;
 	bool end;            /* the last byte is the record's last */
-	const uint8_t *data; /* until the next prep() or next() */
+	const uint8_t *data; /* until the next prep(), next() or used() */
 	size_t len;
 };
 
@@ -56,18 +56,22 @@ struct record_tx;
 struct record_rx_ops {
 	enum sluice_path path;
 
-	/* next() gives a record that has left the socket already: READY, MORE, or an error. */
-	int (*next)(struct record_rx *rx, struct record *ret_record);
-
 	/*
-	 * prep() fills @msg for one receive. @buf takes plaintext if the path can put it there at
-	 * once; the record then points into it.
+	 * next() gives a record that has left the socket already: READY, MORE, or an error. @buf
+	 * takes plaintext if the path can put it there at once, whatever the record's type; the
+	 * record then points into it. It may be NULL with @buf_len 0.
 	 */
+	int (*next)(struct record_rx *rx, void *buf, size_t buf_len, struct record *ret_record);
+
+	/* prep() fills @msg for one receive, with @buf as above. */
 	int (*prep)(struct record_rx *rx, void *buf, size_t buf_len, struct msghdr *msg);
 
 	/* done() takes recvmsg's result: a count, 0, or -errno (EAGAIN and EINTR are MORE). */
 	int (*done)(struct record_rx *rx, ssize_t res, struct msghdr *msg,
 		    struct record *ret_record);
+
+	/* used() tells that the last record is not needed any more, so that its memory can go. */
+	void (*used)(struct record_rx *rx);
 
 	/* rekey() installs the next epoch; the old keys stay in force if it fails. */
 	int (*rekey)(struct record_rx *rx, const struct traffic *next);

@@ -5,14 +5,15 @@
  * number twice, show a byte that was not authenticated, or let a record overtake another.
  *
  * What it costs. Sending: one system call for up to SEAL_MAX_RECORDS records; the plaintext is
- * encrypted from the caller's buffer into the wire buffer, without a copy. Receiving: one system
- * call reads to the end of the buffer, that is one record of full length or many short ones; a
- * record is opened in place, or straight into the buffer given to prep() if that has room for its
- * padding too. What follows it is moved to the front of the buffer once, at most a record's length.
- * Records are opened one at a time, when they are asked for: what was read ahead is still sealed
- * when the keys change, and so is opened with the keys of its own epoch.
+ * encrypted from the caller's buffer into the wire buffer, without a copy. Receiving: one system call
+ * asks for as many records of full length as the caller has room for, so that records end where reads
+ * do and nothing is moved; a record is opened straight into the caller's buffer if that has room for
+ * its padding and type too, else in place. Records are opened one at a time, when they are asked for:
+ * what was read ahead is still sealed when the keys change, and so is opened with the keys of its own
+ * epoch.
  *
- * Memory: neither direction holds a buffer while it has nothing in it.
+ * Memory: neither direction holds a buffer while it has nothing in it, and none that is much larger
+ * than what must wait in it.
  */
 #include "record/record.h"
 
@@ -21,40 +22,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/aead.h>
-#include <openssl/err.h>
-
 #include <sluice/error.h>
 
-#include "core/error.h"
+#include "core/buffer.h"
 #include "core/secret.h"
 #include "core/sys.h"
+#include "record/cipher.h"
 
-#define NONCE_LEN 12
-#define TLS12_AAD_LEN 13
 #define SEAL_MAX_RECORDS 4
-
-/* The keys of one epoch, in memory of secret_new(). */
-struct user_keys {
-	EVP_AEAD_CTX aead;
-	uint8_t iv[SUITE_MAX_IV];
-	uint8_t nonce[NONCE_LEN]; /* of the record at hand */
-};
-
-/* What both directions are made of. */
-struct user_cipher {
-	const struct suite *suite;
-	struct user_keys *keys;
-	uint64_t seq; /* of the next record */
-};
 
 struct user_rx {
 	struct record_rx base;
-	struct user_cipher cipher;
+	struct cipher cipher;
 	uint8_t *buf; /* NULL while empty: bytes from start to end are of the transport */
-	size_t start, end;
-	size_t dirty;  /* nothing was ever written behind */
-	uint8_t *dest; /* from prep() to done(): where plaintext may go */
+	size_t size, start, end;
+	size_t plain, plain_end; /* between them plaintext has stood */
+	uint8_t *dest;           /* from prep() to done(): where plaintext may go */
 	size_t dest_len;
 	struct iovec iov;
 	int error; /* a record was wrong: nothing behind it can be trusted */
@@ -62,88 +45,13 @@ struct user_rx {
 
 struct user_tx {
 	struct record_tx base;
-	struct user_cipher cipher;
+	struct cipher cipher;
 	uint8_t *buf; /* NULL while empty: sealed bytes from start to end wait for the socket */
-	size_t start, end;
+	size_t size, start, end;
 	size_t taken; /* by the prep() whose done() is yet to come */
 	struct iovec iov;
 	int error; /* sealed bytes are lost: no later record may be sent */
 };
-
-static struct user_keys *keys_free(struct user_keys *keys)
-{
-	if (keys != NULL)
-		EVP_AEAD_CTX_cleanup(&keys->aead);
-	return secret_free(keys);
-}
-
-static int keys_new(struct user_keys **ret_keys, const struct traffic *traffic)
-{
-	const struct suite *suite = traffic->suite;
-	struct user_keys *keys = secret_new(sizeof(*keys));
-
-	if (keys == NULL)
-		return -SLUICE_E_NOMEM;
-	if (!EVP_AEAD_CTX_init(&keys->aead, suite->aead(), traffic->key, suite->key_len,
-			       SUITE_TAG_LEN, NULL)) {
-		secret_free(keys);
-		return err_bssl();
-	}
-	memcpy(keys->iv, traffic->iv, suite->fixed_iv_len);
-	*ret_keys = keys;
-	return 0;
-}
-
-/* Puts the keys of @traffic in force, or leaves the old ones. */
-static int cipher_set(struct user_cipher *cipher, const struct traffic *traffic)
-{
-	struct user_keys *keys = NULL;
-	int r = keys_new(&keys, traffic);
-
-	if (r < 0)
-		return r;
-	keys_free(cipher->keys);
-	cipher->suite = traffic->suite;
-	cipher->keys = keys;
-	cipher->seq = traffic->seq;
-	return 0;
-}
-
-static void put_u64(uint8_t out[8], uint64_t value)
-{
-	for (int i = 7; i >= 0; i--, value >>= 8)
-		out[i] = (uint8_t)value;
-}
-
-/* RFC 5288, 3 (TLS 1.2 GCM: @explicit is in the record); RFC 8446, 5.3 and RFC 7905, 2. */
-static void make_nonce(const struct user_cipher *cipher, const uint8_t *explicit)
-{
-	uint8_t *nonce = cipher->keys->nonce, seq[8];
-
-	memcpy(nonce, cipher->keys->iv, cipher->suite->fixed_iv_len);
-	if (cipher->suite->explicit_len > 0) {
-		memcpy(nonce + cipher->suite->fixed_iv_len, explicit, cipher->suite->explicit_len);
-		return;
-	}
-	put_u64(seq, cipher->seq);
-	for (size_t i = 0; i < sizeof(seq); i++)
-		nonce[NONCE_LEN - sizeof(seq) + i] ^= seq[i];
-}
-
-/* RFC 8446, 5.2: the header; RFC 5246, 6.2.3.3: seq, type, version and length of the plaintext. */
-static size_t make_aad(const struct user_cipher *cipher, const uint8_t *header, size_t plain_len,
-		       uint8_t aad[TLS12_AAD_LEN])
-{
-	if (cipher->suite->version == TLS13) {
-		memcpy(aad, header, RECORD_HEADER_LEN);
-		return RECORD_HEADER_LEN;
-	}
-	put_u64(aad, cipher->seq);
-	memcpy(aad + 8, header, 3);
-	aad[11] = (uint8_t)(plain_len >> 8);
-	aad[12] = (uint8_t)plain_len;
-	return TLS12_AAD_LEN;
-}
 
 /* The errnos that mean: nothing happened, do it again. io_uring adds its own for a cancellation. */
 static bool is_again(int err)
@@ -167,10 +75,83 @@ static size_t max_body(const struct user_rx *rx)
 /* What was opened in place is application data: do not leave it to the heap. */
 static void rx_release(struct user_rx *rx)
 {
-	secret_wipe(rx->buf, rx->dirty);
-	free(rx->buf);
+	secret_wipe(rx->buf + rx->plain, rx->plain_end - rx->plain);
+	buffer_give(rx->buf, rx->size);
 	rx->buf = NULL;
-	rx->start = rx->end = rx->dirty = 0;
+	rx->size = rx->start = rx->end = rx->plain = rx->plain_end = 0;
+}
+
+/* Room for any record. */
+static size_t rx_record_size(const struct user_rx *rx)
+{
+	return RECORD_HEADER_LEN + max_body(rx);
+}
+
+/*
+ * What must wait for the rest of a record does so in a buffer for one record: whoever sends a byte and
+ * no more is given no large one. Without memory it stays where it is.
+ */
+static void rx_settle(struct user_rx *rx)
+{
+	size_t len = rx->end - rx->start, size = rx_record_size(rx);
+	uint8_t *buf;
+
+	if (len == 0) {
+		rx_release(rx);
+		return;
+	}
+	if (len > size || rx->size <= size)
+		return;
+	buf = buffer_take(size);
+	if (buf == NULL)
+		return;
+	memcpy(buf, rx->buf + rx->start, len);
+	rx_release(rx);
+	rx->buf = buf;
+	rx->size = size;
+	rx->end = len;
+}
+
+static int rx_reserve(struct user_rx *rx)
+{
+	if (rx->buf == NULL) {
+		rx->buf = buffer_take(BUFFER_LEN);
+		if (rx->buf == NULL)
+			return -SLUICE_E_NOMEM;
+		rx->size = BUFFER_LEN;
+	} else if (rx->start > 0) {
+		memmove(rx->buf, rx->buf + rx->start, rx->end - rx->start);
+		rx->end -= rx->start;
+		rx->start = 0;
+	}
+	return 0;
+}
+
+static size_t rx_body_len(const uint8_t *header)
+{
+	return (size_t)header[3] << 8 | header[4];
+}
+
+/*
+ * How much to ask for: what is missing of the record in front, and as many more of full length as the
+ * caller and the buffer have room for. So reads end where records do if the peer fills its records, as
+ * bulk senders do.
+ */
+static size_t rx_want(const struct user_rx *rx, size_t dest_len)
+{
+	size_t full = RECORD_MAX_PLAIN + cipher_overhead(&rx->cipher), room = rx->size - rx->end;
+	size_t first = full, want, more = dest_len / RECORD_MAX_PLAIN;
+
+	if (rx->end >= RECORD_HEADER_LEN)
+		first = RECORD_HEADER_LEN + rx_body_len(rx->buf);
+	/* Records that nobody has asked for may be there; done() has taken one: there is room. */
+	if (first <= rx->end)
+		return room;
+	want = first - rx->end;
+	more = more > 1 ? more - 1 : 0;
+	if (more > (room - want) / full)
+		more = (room - want) / full;
+	return want + more * full;
 }
 
 /*
@@ -191,10 +172,10 @@ static int rx_check(const struct user_rx *rx, size_t *ret_body_len)
 	/* Both versions write 0x0303 (RFC 8446, 5.2), and it is part of what is authenticated. */
 	if (header[1] != TLS12 >> 8 || header[2] != (TLS12 & 0xff))
 		return -SLUICE_E_PROTOCOL;
-	body_len = (size_t)header[3] << 8 | header[4];
+	body_len = rx_body_len(header);
 	if (body_len > max_body(rx))
 		return -SLUICE_E_RECORD_OVERFLOW;
-	if (body_len < (size_t)rx->cipher.suite->explicit_len + SUITE_TAG_LEN)
+	if (body_len < cipher_min_body(&rx->cipher))
 		return -SLUICE_E_BAD_RECORD_MAC;
 	if (len < RECORD_HEADER_LEN + body_len)
 		return RECORD_MORE;
@@ -221,30 +202,31 @@ static int strip_padding(struct record *record)
 	return 0;
 }
 
+static void rx_mark_plain(struct user_rx *rx, size_t at, size_t len)
+{
+	if (rx->plain == rx->plain_end || at < rx->plain)
+		rx->plain = at;
+	if (rx->plain_end < at + len)
+		rx->plain_end = at + len;
+}
+
 /* Opens the record in front, into @dest if it fits. */
 static int rx_open(struct user_rx *rx, size_t body_len, uint8_t *dest, size_t dest_len,
 		   struct record *ret_record)
 {
-	struct user_cipher *cipher = &rx->cipher;
-	uint8_t *header = rx->buf + rx->start, *body = header + RECORD_HEADER_LEN, *in, *out;
-	size_t plain_len = body_len - cipher->suite->explicit_len - SUITE_TAG_LEN;
-	uint8_t aad[TLS12_AAD_LEN];
-	size_t aad_len = make_aad(cipher, header, plain_len, aad);
+	struct cipher *cipher = &rx->cipher;
+	uint8_t *header = rx->buf + rx->start, *out = cipher_plain(cipher, header);
+	size_t plain_len = cipher_plain_len(cipher, body_len);
 	struct record record = { .type = header[0], .end = true, .len = plain_len };
-	int r = 0;
+	int r;
 
-	/* RFC 8446, 5.3: the number must not wrap. The peer should have changed its keys. */
-	if (cipher->seq == UINT64_MAX)
-		return -SLUICE_E_PROTOCOL;
-	in = body + cipher->suite->explicit_len;
-	out = plain_len > 0 && plain_len <= dest_len ? dest : in;
-	make_nonce(cipher, body);
-	/* The form that writes exactly plain_len bytes, also when it fails. */
-	if (!EVP_AEAD_CTX_open_gather(&cipher->keys->aead, out, cipher->keys->nonce, NONCE_LEN, in,
-				      plain_len, in + plain_len, SUITE_TAG_LEN, aad, aad_len)) {
-		ERR_clear_error();
-		return -SLUICE_E_BAD_RECORD_MAC;
-	}
+	if (plain_len > 0 && plain_len <= dest_len)
+		out = dest;
+	else
+		rx_mark_plain(rx, (size_t)(out - rx->buf), plain_len);
+	r = cipher_open(cipher, header, body_len, out);
+	if (r < 0)
+		return r;
 	record.data = out;
 	if (cipher->suite->version == TLS13)
 		r = strip_padding(&record);
@@ -253,7 +235,7 @@ static int rx_open(struct user_rx *rx, size_t body_len, uint8_t *dest, size_t de
 	if (r < 0)
 		return r;
 	rx->start += RECORD_HEADER_LEN + body_len;
-	rx->base.records = ++cipher->seq;
+	rx->base.records = cipher->seq;
 	*ret_record = record;
 	return RECORD_READY;
 }
@@ -270,37 +252,31 @@ static int rx_take(struct user_rx *rx, uint8_t *dest, size_t dest_len, struct re
 		r = rx_open(rx, body_len, dest, dest_len, ret_record);
 	if (r < 0)
 		rx->error = r;
-	if (r == RECORD_MORE && rx->start == rx->end)
-		rx_release(rx);
 	return r;
 }
 
-static int user_rx_next(struct record_rx *base, struct record *ret_record)
+static int user_rx_next(struct record_rx *base, void *buf, size_t buf_len,
+			struct record *ret_record)
 {
-	return rx_take(user_rx(base), NULL, 0, ret_record);
+	struct user_rx *rx = user_rx(base);
+	int r = rx_take(rx, buf, buf_len, ret_record);
+
+	if (r == RECORD_MORE)
+		rx_settle(rx);
+	return r;
 }
 
 static int user_rx_prep(struct record_rx *base, void *buf, size_t buf_len, struct msghdr *msg)
 {
 	struct user_rx *rx = user_rx(base);
-	size_t size = RECORD_HEADER_LEN + max_body(rx);
+	int r = rx->error < 0 ? rx->error : rx_reserve(rx);
 
-	if (rx->error < 0)
-		return rx->error;
-	if (rx->buf == NULL) {
-		rx->buf = malloc(size);
-		if (rx->buf == NULL)
-			return -SLUICE_E_NOMEM;
-	} else if (rx->start > 0) {
-		memmove(rx->buf, rx->buf + rx->start, rx->end - rx->start);
-		rx->end -= rx->start;
-		rx->start = 0;
-	}
-	/* An incomplete record leaves room, and done() has taken a complete one: never 0 bytes. */
-	assert(rx->end < size);
+	if (r < 0)
+		return r;
 	rx->dest = buf;
 	rx->dest_len = buf_len;
-	rx->iov = (struct iovec){ .iov_base = rx->buf + rx->end, .iov_len = size - rx->end };
+	rx->iov = (struct iovec){ .iov_base = rx->buf + rx->end, .iov_len = rx_want(rx, buf_len) };
+	assert(rx->iov.iov_len > 0);
 	*msg = (struct msghdr){ .msg_iov = &rx->iov, .msg_iovlen = 1 };
 	return 0;
 }
@@ -315,8 +291,7 @@ static int user_rx_done(struct record_rx *base, ssize_t res, struct msghdr *msg,
 	rx->dest = NULL;
 	rx->dest_len = 0;
 	if (res <= 0) {
-		if (rx->start == rx->end)
-			rx_release(rx);
+		rx_settle(rx);
 		if (res == 0)
 			return RECORD_EOF;
 		return is_again((int)-res) ? RECORD_MORE : -sys_errno_code((int)-res);
@@ -324,9 +299,15 @@ static int user_rx_done(struct record_rx *base, ssize_t res, struct msghdr *msg,
 	if ((size_t)res > rx->iov.iov_len)
 		return -SLUICE_E_INTERNAL;
 	rx->end += (size_t)res;
-	if (rx->dirty < rx->end)
-		rx->dirty = rx->end;
 	return rx_take(rx, dest, dest_len, ret_record);
+}
+
+static void user_rx_used(struct record_rx *base)
+{
+	struct user_rx *rx = user_rx(base);
+
+	if (rx->start == rx->end)
+		rx_release(rx);
 }
 
 static int user_rx_rekey(struct record_rx *base, const struct traffic *next)
@@ -346,7 +327,7 @@ static struct record_rx *user_rx_free(struct record_rx *base)
 
 	if (rx != NULL) {
 		rx_release(rx);
-		keys_free(rx->cipher.keys);
+		cipher_clear(&rx->cipher);
 		free(rx);
 	}
 	return NULL;
@@ -357,6 +338,7 @@ static const struct record_rx_ops user_rx_ops = {
 	.next = user_rx_next,
 	.prep = user_rx_prep,
 	.done = user_rx_done,
+	.used = user_rx_used,
 	.rekey = user_rx_rekey,
 	.free = user_rx_free,
 };
@@ -387,48 +369,41 @@ static struct user_tx *user_tx(struct record_tx *base)
 
 static void tx_release(struct user_tx *tx)
 {
-	free(tx->buf);
+	buffer_give(tx->buf, tx->size);
 	tx->buf = NULL;
-	tx->start = tx->end = 0;
+	tx->size = tx->start = tx->end = 0;
 }
 
-/* What a record is longer than its plaintext. */
-static size_t overhead(const struct suite *suite)
+/* Bytes that must wait do so in a buffer of their own size, if they are few and there is memory. */
+static void tx_settle(struct user_tx *tx)
 {
-	size_t type_len = suite->version == TLS13 ? 1 : 0;
+	size_t len = tx->end - tx->start;
+	uint8_t *buf;
 
-	return RECORD_HEADER_LEN + suite->explicit_len + type_len + SUITE_TAG_LEN;
+	if (len == 0) {
+		tx_release(tx);
+		return;
+	}
+	if (len > tx->size / 2)
+		return;
+	buf = buffer_take(len);
+	if (buf == NULL)
+		return;
+	memcpy(buf, tx->buf + tx->start, len);
+	tx_release(tx);
+	tx->buf = buf;
+	tx->size = tx->end = len;
 }
 
 /* Seals one record of @len bytes behind tx->end, where there is room for it. */
 static int tx_seal(struct user_tx *tx, uint8_t type, const uint8_t *in, size_t len)
 {
-	struct user_cipher *cipher = &tx->cipher;
-	bool tls13 = cipher->suite->version == TLS13;
-	uint8_t *header = tx->buf + tx->end, *body = header + RECORD_HEADER_LEN, *out;
-	size_t body_len = len + overhead(cipher->suite) - RECORD_HEADER_LEN, tag_len;
-	uint8_t aad[TLS12_AAD_LEN];
-	size_t aad_len;
+	int r = cipher_seal(&tx->cipher, type, in, len, tx->buf + tx->end);
 
-	header[0] = tls13 ? RECORD_DATA : type;
-	header[1] = TLS12 >> 8;
-	header[2] = TLS12 & 0xff;
-	header[3] = (uint8_t)(body_len >> 8);
-	header[4] = (uint8_t)body_len;
-	/* RFC 5288, 3: the explicit nonce may be the record number, which never repeats. */
-	if (cipher->suite->explicit_len > 0)
-		put_u64(body, cipher->seq);
-	out = body + cipher->suite->explicit_len;
-	make_nonce(cipher, body);
-	aad_len = make_aad(cipher, header, len, aad);
-	if (!EVP_AEAD_CTX_seal_scatter(&cipher->keys->aead, out, out + len, &tag_len,
-				       SUITE_TAG_LEN + tls13, cipher->keys->nonce, NONCE_LEN, in,
-				       len, &type, tls13, aad, aad_len)) {
-		ERR_clear_error();
-		return -SLUICE_E_INTERNAL;
-	}
-	tx->end += RECORD_HEADER_LEN + body_len;
-	tx->base.records = ++cipher->seq;
+	if (r < 0)
+		return r;
+	tx->end += len + cipher_overhead(&tx->cipher);
+	tx->base.records = tx->cipher.seq;
 	return 0;
 }
 
@@ -448,9 +423,10 @@ static ssize_t tx_fill(struct user_tx *tx, uint8_t type, const uint8_t *in, size
 	}
 	if (n_records == 0)
 		return -SLUICE_E_REKEY;
-	tx->buf = malloc(len + n_records * overhead(tx->cipher.suite));
+	tx->buf = buffer_take(BUFFER_LEN);
 	if (tx->buf == NULL)
 		return -SLUICE_E_NOMEM;
+	tx->size = BUFFER_LEN;
 	while (taken < len) {
 		size_t part = len - taken < RECORD_MAX_PLAIN ? len - taken : RECORD_MAX_PLAIN;
 		int r = tx_seal(tx, type, in + taken, part);
@@ -508,15 +484,14 @@ static ssize_t user_tx_done(struct record_tx *base, ssize_t res)
 
 	tx->taken = 0;
 	if (res < 0 && is_again((int)-res))
-		return (ssize_t)taken;
+		res = 0;
 	if (res < 0 || (size_t)res > tx->end - tx->start) {
 		tx->error = res < 0 ? -sys_errno_code((int)-res) : -SLUICE_E_INTERNAL;
 		tx_release(tx);
 		return tx->error;
 	}
 	tx->start += (size_t)res;
-	if (tx->start == tx->end)
-		tx_release(tx);
+	tx_settle(tx);
 	return (ssize_t)taken;
 }
 
@@ -538,7 +513,7 @@ static struct record_tx *user_tx_free(struct record_tx *base)
 
 	if (tx != NULL) {
 		tx_release(tx);
-		keys_free(tx->cipher.keys);
+		cipher_clear(&tx->cipher);
 		free(tx);
 	}
 	return NULL;

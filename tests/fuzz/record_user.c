@@ -89,7 +89,7 @@ static void check(struct mem_link *link, int r, const struct record *record, uin
 	MUST(r == RECORD_MORE || r == -SLUICE_E_PROTOCOL || r == -SLUICE_E_BAD_RECORD_MAC ||
 	     r == -SLUICE_E_RECORD_OVERFLOW);
 	/* An error stays; without one the transport may end here. */
-	MUST(link->rx->ops->next(link->rx, &again) == r);
+	MUST(link->rx->ops->next(link->rx, NULL, 0, &again) == r);
 	MUST(link->rx->ops->prep(link->rx, NULL, 0, &msg) == r);
 	if (r == RECORD_MORE) {
 		MUST(msg.msg_iovlen == 1 && msg.msg_iov[0].iov_len > 0);

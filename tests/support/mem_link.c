@@ -123,7 +123,7 @@ int mem_link_recv(struct mem_link *link, void *buf, size_t buf_len, struct recor
 	int r;
 
 	for (;;) {
-		r = ops->next(link->rx, ret_record);
+		r = ops->next(link->rx, buf, buf_len, ret_record);
 		if (r != RECORD_MORE)
 			return r;
 		r = ops->prep(link->rx, buf, buf_len, &msg);

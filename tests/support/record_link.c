@@ -216,7 +216,7 @@ static int recv_now(struct link_end *end, void *buf, size_t len, struct record *
 	ssize_t n;
 	int r;
 
-	r = end->rx->ops->next(end->rx, ret_record);
+	r = end->rx->ops->next(end->rx, buf, len, ret_record);
 	if (r != RECORD_MORE)
 		return r;
 	assert_int_equal(end->rx->ops->prep(end->rx, buf, len, &msg), 0);

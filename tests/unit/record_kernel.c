@@ -152,7 +152,7 @@ static void rx_prep_takes_the_callers_buffer(void **state)
 	assert_non_null(f->msg.msg_control);
 	assert_int_equal(f->msg.msg_controllen, KTLS_CONTROL_LEN);
 	assert_int_equal(f->msg.msg_flags, 0);
-	assert_int_equal(f->rx->ops->next(f->rx, &f->record), RECORD_MORE);
+	assert_int_equal(f->rx->ops->next(f->rx, NULL, 0, &f->record), RECORD_MORE);
 	assert_int_equal(f->record.type, 99);
 }
 

@@ -170,9 +170,9 @@ static int receive(const struct traffic *traffic, const uint8_t *wire, size_t le
 	mem_link_put(&link, wire, len);
 	r = mem_link_recv(&link, buf, buf_len, ret_record);
 	if (r < 0) {
-		assert_int_equal(link.rx->ops->next(link.rx, &again), r);
+		assert_int_equal(link.rx->ops->next(link.rx, NULL, 0, &again), r);
 		assert_int_equal(link.rx->ops->prep(link.rx, NULL, 0, &msg), r);
-		assert_int_equal(link.rx->ops->next(link.rx, &again), r);
+		assert_int_equal(link.rx->ops->next(link.rx, NULL, 0, &again), r);
 		assert_int_equal(link.rx->records, traffic->seq);
 	}
 	assert_int_equal(ERR_peek_error(), 0);

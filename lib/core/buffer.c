@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "core/buffer.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#define SPARES 2
+
+static __thread uint8_t *spares[SPARES];
+static __thread int n_spares;
+
+static pthread_key_t key;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int has_key;
+
+void buffer_trim(void)
+{
+	while (n_spares > 0)
+		free(spares[--n_spares]);
+}
+
+static void at_thread_end(void *unused)
+{
+	buffer_trim();
+}
+
+static void make_key(void)
+{
+	has_key = pthread_key_create(&key, at_thread_end) == 0;
+}
+
+/* Whether the end of this thread will free what it keeps: nothing is kept otherwise. */
+static int is_freed_at_end(void)
+{
+	pthread_once(&once, make_key);
+	return has_key && pthread_setspecific(key, spares) == 0;
+}
+
+uint8_t *buffer_take(size_t len)
+{
+	return len == BUFFER_LEN && n_spares > 0 ? spares[--n_spares] : malloc(len);
+}
+
+void buffer_give(uint8_t *buf, size_t len)
+{
+	if (buf != NULL && len == BUFFER_LEN && n_spares < SPARES && is_freed_at_end())
+		spares[n_spares++] = buf;
+	else
+		free(buf);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Large buffers for moments: bytes on their way between a socket and an AEAD. Connections have none
+ * while nothing is under way, so each thread keeps two that it has used, one for each direction, and
+ * bulk data neither goes to the allocator for every record nor to memory that the cache has forgotten.
+ */
+#ifndef SLUICE_CORE_BUFFER_H
+#define SLUICE_CORE_BUFFER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* As much as four TLS records of full length, sealed. */
+#define BUFFER_LEN ((size_t)4 * (16384 + 32))
+
+/*
+ * buffer_take() returns @len bytes, uninitialized: BUFFER_LEN of them are one of the thread's own if it
+ * has one. NULL: no memory. buffer_give() takes back what was taken with the same @len, by
+ * any thread; the caller has wiped what must not stay. NULL is fine.
+ */
+uint8_t *buffer_take(size_t len);
+void buffer_give(uint8_t *buf, size_t len);
+
+/* buffer_trim() frees what this thread keeps; the end of a thread does. */
+void buffer_trim(void);
+
+#endif
