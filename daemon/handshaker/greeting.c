@@ -40,7 +40,7 @@ static void start_tls(struct session *session)
 	}
 	session->greeting = GREETING_DONE;
 	session->chosen = session->role == SLUICE_CLIENT; /* it awaits no hello */
-	session->conn->keep_keys = true;
+	session->conn->keep_keys = session->conn->told_again = true;
 	session->conn->session_id = session->slot;
 	r = handshake_wait(session->conn, SLUICE_NOWAIT);
 	/* What came before was of its time too. */
