@@ -150,7 +150,8 @@ void reload_ended(struct broker *broker, const char *error);
 struct listener {
 	struct watch watch;
 	struct broker *broker;
-	size_t index; /* in the configuration */
+	size_t index;         /* in the configuration */
+	unsigned int at_once; /* how many are accepted before anything else is looked at */
 };
 
 int listeners_open(struct broker *broker, struct config_error *ret_err);
@@ -302,7 +303,8 @@ struct broker {
 	bool stopping;
 	uint64_t stop_ms;
 	uint64_t last_worker;
-	unsigned int n_held;    /* sessions that have a descriptor here: not acknowledged yet */
+	unsigned int
+		n_held; /* sessions behind their handshake and not yet acknowledged: each has a descriptor */
 	unsigned int n_answers; /* of these, with a program whose socket has no room */
 	unsigned int n_workers;
 	uint64_t max_files; /* RLIMIT_NOFILE, as it was a tick ago */

@@ -236,6 +236,7 @@ int children_handshake(struct broker *broker, struct session *session, int fd)
 	}
 	if (r < 0)
 		return r;
+	session->fd = fd;
 	session->handshaker = best;
 	session->crls = crls_generation(broker);
 	best->in_progress++;

@@ -82,7 +82,10 @@ void children_reap(struct broker *broker);
 /* children_cancel() ends a handshake for which nobody waits any more. */
 void children_cancel(struct broker *broker, const struct session *session);
 
-/* children_handshake() gives a socket to the handshaker with the least to do. Returns 0 or -errno. */
+/*
+ * children_handshake() gives a socket to the handshaker with the least to do. Returns 0: the descriptor is the
+ * session's, or -errno.
+ */
 int children_handshake(struct broker *broker, struct session *session, int fd);
 
 /* children_pair() makes a channel in which thousands of messages may wait. Returns 0 or -errno. */

@@ -24,7 +24,6 @@ static const struct {
 	[END_NO_WORKER] = { "no_worker", "no worker had room in time" },
 	[END_HANDSHAKER_DIED] = { "handshaker_died", "its handshaker died" },
 	[END_HANDSHAKER_LIED] = { "handshaker_lied", "what its handshaker says is not true" },
-	[END_NO_DESCRIPTOR] = { "no_descriptor", "there was no descriptor for it" },
 	[END_KILLED] = { "killed", "ended by the administrator" },
 	[END_STOPPED] = { "stopped", "the daemon ends" },
 };

@@ -22,7 +22,6 @@ enum end {
 	END_NO_WORKER,    /* none had room in time */
 	END_HANDSHAKER_DIED,
 	END_HANDSHAKER_LIED,
-	END_NO_DESCRIPTOR,
 	END_KILLED, /* by the administrator */
 	END_STOPPED,
 	ENDS

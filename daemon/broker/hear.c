@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What handshakers tell of the handshakes that they have. They parse what peers send, so what they say is
- * checked: it is of a session of theirs, with its own socket, and what its listener allows.
+ * checked: it is of a session of theirs, and what its listener allows. The socket stays here all the time.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -79,17 +79,6 @@ static bool make_message(struct broker *broker, struct session *session, struct 
 	return session->message;
 }
 
-/* A handshaker that a peer has taken over has others' sockets too. */
-static bool is_its_socket(const struct session *session)
-{
-	uint64_t cookie = 0;
-	socklen_t len = sizeof(cookie);
-
-	return session->fd >= 0 &&
-	       getsockopt(session->fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 &&
-	       cookie == session->cookie;
-}
-
 static void drop_liar(struct handshaker *handshaker, const char *lie)
 {
 	log_line(handshaker->broker, CONFIG_LOG_WARNING, "a handshaker (pid %d) lies: %s",
@@ -100,16 +89,11 @@ static void drop_liar(struct handshaker *handshaker, const char *lie)
 	kill(handshaker->pid, SIGKILL); /* SIGCHLD ends what it has */
 }
 
-/* The handshaker has done its part: the socket comes back. Returns false when that is the end. */
-static bool take_back(struct broker *broker, struct session *session, struct channel_fds *fds)
+/* The handshaker has done its part, and has closed its copy of the socket. */
+static void take_back(struct broker *broker, struct session *session)
 {
 	leave(broker, session);
-	session->fd = channel_take_fd(fds);
-	broker->n_held += session->fd >= 0;
-	if (!fds->lost && is_its_socket(session))
-		return true;
-	session_end(broker, session, fds->lost ? END_NO_DESCRIPTOR : END_HANDSHAKER_LIED);
-	return false;
+	broker->n_held++;
 }
 
 static void hand_on(struct broker *broker, struct session *session, size_t pool,
@@ -140,14 +124,12 @@ static void warn(const struct broker *broker, const struct session *session)
 			 policy_names(names, session->warn_bad_certs));
 }
 
-static void established(struct broker *broker, struct session *session, struct wire_reader reader,
-			struct channel_fds *fds)
+static void established(struct broker *broker, struct session *session, struct wire_reader reader)
 {
 	bool late = session->crls != crls_generation(broker);
 	uint64_t id = session->id;
 
-	if (!take_back(broker, session, fds))
-		return;
+	take_back(broker, session);
 	if (!session_established(session, reader)) {
 		session_end(broker, session, END_HANDSHAKER_LIED);
 		return;
@@ -166,14 +148,12 @@ static void established(struct broker *broker, struct session *session, struct w
 		recheck_late(broker, session);
 }
 
-static void plain(struct broker *broker, struct session *session, struct wire_reader reader,
-		  struct channel_fds *fds)
+static void plain(struct broker *broker, struct session *session, struct wire_reader reader)
 {
 	struct wire_reader times = reader;
 	struct attr attr;
 
-	if (!take_back(broker, session, fds))
-		return;
+	take_back(broker, session);
 	while (wire_next(&times, &attr) == 1)
 		session_take_time(session, &attr);
 	session->plain = true;
@@ -236,7 +216,7 @@ static void failed(struct broker *broker, struct session *session, struct wire_r
 
 /* Of a session that it has. Returns NULL, or what cannot be. */
 static const char *hear_of(struct session *session, const struct wire_head *head,
-			   struct wire_reader reader, struct channel_fds *fds)
+			   struct wire_reader reader)
 {
 	struct broker *broker = session->handshaker->broker;
 
@@ -249,12 +229,12 @@ static const char *hear_of(struct session *session, const struct wire_head *head
 	case MSG_ESTABLISHED:
 		if (session->expects & EXPECTS_PROXY)
 			return "a session without the PROXY header that it needs";
-		established(broker, session, reader, fds);
+		established(broker, session, reader);
 		return NULL;
 	case MSG_PLAIN:
 		if (session->expects != EXPECTS_PLAIN)
 			return "a plain session where there are none";
-		plain(broker, session, reader, fds);
+		plain(broker, session, reader);
 		return NULL;
 	case MSG_QUESTION:
 		return decide_ask(broker, session, head->id, reader);
@@ -292,7 +272,7 @@ int hear_message(struct handshaker *handshaker)
 	else if (!lie && head.type == MSG_JUDGED)
 		lie = recheck_judged(handshaker, head.id, reader);
 	else if (session && session->handshaker == handshaker)
-		lie = hear_of(session, &head, reader, &fds);
+		lie = hear_of(session, &head, reader);
 	if (lie)
 		drop_liar(handshaker, lie);
 	channel_close_fds(&fds);

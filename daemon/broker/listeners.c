@@ -35,10 +35,7 @@ static void accept_until(struct broker *broker, bool accepting)
 		loop_watch(&broker->loop, &broker->listeners[i].watch, accepting ? EPOLLIN : 0);
 }
 
-/*
- * A socket that a handshaker has comes back. So that none comes back to find no descriptor, all are counted
- * before they are accepted; what the daemon needs besides is left free.
- */
+/* Of each handshake that is under way a descriptor is here; what the daemon needs besides is left free. */
 bool listeners_have_files(const struct broker *broker)
 {
 	uint64_t rest = broker->max_files < 4 * SPARE_FILES ? broker->max_files / 4 : SPARE_FILES;
@@ -151,11 +148,11 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr_st
 		return;
 	}
 	r = children_handshake(broker, session, fd);
-	close(fd);
 	if (r == 0) {
 		listeners_room(broker);
 		return;
 	}
+	close(fd);
 	session_end(broker, session, END_NO_HANDSHAKER);
 	pause_accepting(broker, -r);
 }
@@ -166,20 +163,27 @@ static void listener_ready(struct watch *watch, uint32_t events)
 	struct broker *broker = listener->broker;
 	struct sockaddr_storage peer = { 0 };
 	socklen_t len;
-	int fd, i;
+	unsigned int i;
+	int fd;
 
-	for (i = 0; i < ACCEPT_AT_ONCE && broker->accepting; i++) {
+	/* One that finds nobody costs a call: as many as came at once of late, and more while there are more. */
+	for (i = 0; i < listener->at_once && broker->accepting; i++) {
 		len = sizeof(peer);
 		fd = accept4(watch->fd, (struct sockaddr *)&peer, &len,
 			     SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd >= 0)
+		if (fd >= 0) {
 			accepted(listener, fd, &peer);
-		else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
+			   errno == ENOBUFS) {
 			pause_accepting(broker, errno);
-		else if (errno == EAGAIN)
+		} else if (errno == EAGAIN) {
+			listener->at_once = i > 1 ? i : 1;
 			return;
+		}
 		/* Anything else is about one connection that is gone already. */
 	}
+	if (listener->at_once < ACCEPT_AT_ONCE)
+		listener->at_once *= 2;
 }
 
 int listeners_listen(const char *host, uint16_t port, unsigned int backlog, bool reuse_port)
@@ -248,7 +252,10 @@ int listeners_open(struct broker *broker, struct config_error *ret_err)
 			return -SLUICE_E_IO;
 		}
 		listener = &broker->listeners[broker->n_listeners++];
-		*listener = (struct listener){ { .fd = fd, .ready = listener_ready }, broker, i };
+		*listener = (struct listener){ .watch = { .fd = fd, .ready = listener_ready },
+					       .broker = broker,
+					       .index = i,
+					       .at_once = 1 };
 		loop_watch(&broker->loop, &listener->watch, 0);
 	}
 	return 0;

@@ -331,7 +331,7 @@ void session_settled(struct broker *broker, struct session *session)
 {
 	if (session->fd >= 0) {
 		channel_drop(session->fd);
-		broker->n_held--;
+		broker->n_held -= !session->handshaker; /* those are counted as in progress */
 	}
 	session->fd = -1;
 	if (session->message)

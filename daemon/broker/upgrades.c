@@ -281,7 +281,7 @@ static const char *start(struct upgrade *upgrade, int fd, const struct sockaddr_
 	upgrade->session = session;
 	LIST_INSERT_HEAD(&worker->upgrades, upgrade, of_worker);
 	if (children_handshake(broker, session, fd) == 0)
-		return NULL;
+		return NULL; /* and the descriptor is the session's */
 	session_leave(broker, session);
 	LIST_REMOVE(upgrade, of_worker);
 	session->upgrade = NULL;
@@ -299,7 +299,7 @@ static uint64_t cookie_of(int fd)
 
 /* Returns why it cannot be, with the code, or NULL: it is under way. */
 static const char *begin(struct upgrade *upgrade, struct wire_reader reader,
-			 const struct channel_fds *fds, int *ret_code)
+			 struct channel_fds *fds, int *ret_code)
 {
 	struct broker *broker = upgrade->worker->pool->broker;
 	struct sockaddr_storage peer = { 0 };
@@ -325,11 +325,14 @@ static const char *begin(struct upgrade *upgrade, struct wire_reader reader,
 	if (session_find_cookie(broker, cookie_of(fds->fds[0])))
 		return "the socket is that of a session already";
 	*ret_code = SLUICE_E_POLICY;
-	return start(upgrade, fds->fds[0], &peer);
+	wrong = start(upgrade, fds->fds[0], &peer);
+	if (!wrong)
+		channel_take_fd(fds);
+	return wrong;
 }
 
 void upgrade_begin(struct worker *worker, uint32_t id, struct wire_reader reader,
-		   const struct channel_fds *fds)
+		   struct channel_fds *fds)
 {
 	struct upgrade *upgrade = calloc(1, sizeof(*upgrade));
 	struct sluice_error err = { .code = SLUICE_E_NOMEM, .alert = -1 };

@@ -102,7 +102,7 @@ struct upgrade {
 
 /* upgrade_begin() takes a MSG_UPGRADE; what cannot be begun is answered at once. */
 void upgrade_begin(struct worker *worker, uint32_t id, struct wire_reader reader,
-		   const struct channel_fds *fds);
+		   struct channel_fds *fds);
 
 /* upgrade_established() answers with the session's message and socket. */
 void upgrade_established(struct broker *broker, struct session *session);

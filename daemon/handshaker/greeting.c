@@ -40,7 +40,7 @@ static void start_tls(struct session *session)
 	}
 	session->greeting = GREETING_DONE;
 	session->chosen = session->role == SLUICE_CLIENT; /* it awaits no hello */
-	session->conn->keep_keys = true;
+	session->conn->keep_keys = session->conn->told_again = true;
 	session->conn->session_id = session->slot;
 	r = handshake_wait(session->conn, SLUICE_NOWAIT);
 	/* What came before was of its time too. */
@@ -68,7 +68,7 @@ static void ask_broker(struct session *session)
 		put_endpoint(&wire, ATTR_SOURCE, &session->proxy->source);
 		put_endpoint(&wire, ATTR_DESTINATION, &session->proxy->destination);
 	}
-	send_to_broker(&wire, NULL);
+	send_to_broker(&wire);
 	free(session->proxy);
 	session->proxy = NULL;
 	session->greeting = GREETING_ANSWER;
@@ -83,8 +83,8 @@ static void hand_back(struct session *session)
 	wire_begin(&wire, self.buf, WIRE_MAX, MSG_PLAIN, session->slot);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
 	times_put(session, &wire);
-	send_to_broker(&wire, &session->watch.fd);
 	greeting_end(session);
+	send_to_broker(&wire);
 }
 
 static void wait_for_bytes(struct session *session)

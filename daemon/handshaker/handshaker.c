@@ -49,13 +49,13 @@ void session_free(struct session *session)
 	free(session);
 }
 
-void send_to_broker(const struct wire *wire, const int *fd)
+void send_to_broker(const struct wire *wire)
 {
 	size_t len = wire_end(wire);
 	struct pollfd pfd = { .fd = self.broker.fd, .events = POLLOUT };
 	int r;
 
-	while ((r = channel_send(self.broker.fd, self.buf, len, fd, fd ? 1 : 0)) == -EAGAIN)
+	while ((r = channel_send(self.broker.fd, self.buf, len, NULL, 0)) == -EAGAIN)
 		poll(&pfd, 1, -1); /* it is behind: so are we */
 	secret_wipe(self.buf, len);
 	if (r < 0)
@@ -68,7 +68,7 @@ static void tell_ready(void)
 	struct wire wire;
 
 	wire_begin(&wire, self.buf, WIRE_MAX, MSG_READY, 0);
-	send_to_broker(&wire, NULL);
+	send_to_broker(&wire);
 }
 
 void tell_failure(struct session *session, int code, const char *text)
@@ -92,7 +92,7 @@ void tell_failure(struct session *session, int code, const char *text)
 	wire_put_u64(&wire, ATTR_STAGE, (uint64_t)err.stage);
 	wire_put_text(&wire, ATTR_SNI, info.sni);
 	times_put(session, &wire);
-	send_to_broker(&wire, NULL);
+	send_to_broker(&wire);
 }
 
 /* The alert is waited for, but no longer than alert_timeout. */
@@ -130,7 +130,6 @@ void session_fail(struct session *session, int code)
 static void established(struct session *session)
 {
 	struct wire wire;
-	int fd = sluice_conn_fd(session->conn);
 
 	wire_begin(&wire, self.buf, WIRE_MAX, MSG_ESTABLISHED, session->slot);
 	wire_put_u64(&wire, ATTR_SESSION, session->id);
@@ -143,10 +142,11 @@ static void established(struct session *session)
 	}
 	if (session->conn->profile->verify_peer)
 		judge_put_chain(&wire, session->conn->peer_chain);
-	send_to_broker(&wire, &fd);
+	/* The broker has its own descriptor: when it goes on, nobody here has one any more. */
 	loop_forget(&self.loop, &session->watch);
 	state_release(session->conn);
 	session_free(session);
+	send_to_broker(&wire);
 }
 
 struct sluice_profile *session_adapt(const struct session *session, struct sluice_profile *profile)

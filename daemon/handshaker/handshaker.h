@@ -73,7 +73,7 @@ extern struct handshaker self;
 /* --- sessions and the broker (handshaker.c) --------------------------------------------------- */
 
 /* send_to_broker() sends and wipes what is in self.buf. */
-void send_to_broker(const struct wire *wire, const int *fd);
+void send_to_broker(const struct wire *wire);
 
 /* tell_failure() sends MSG_FAILED; @text is for where no connection object knows better. */
 void tell_failure(struct session *session, int code, const char *text);

@@ -122,7 +122,7 @@ void judge_take(uint32_t id, struct wire_reader *reader)
 	wire_put_u64(&wire, ATTR_ERROR, (uint64_t)err.code);
 	if (err.code)
 		wire_put_text(&wire, ATTR_TEXT, err.text);
-	send_to_broker(&wire, NULL);
+	send_to_broker(&wire);
 }
 
 /* All of it, or nothing: a chain that is cut off would be judged otherwise. */

@@ -291,7 +291,7 @@ static bool send_text(const struct session *session, const struct policy *policy
 	wire_put(&wire, ATTR_QUESTION, text, len);
 	if (!wire_end(&wire))
 		return false;
-	send_to_broker(&wire, NULL);
+	send_to_broker(&wire);
 	return true;
 }
 

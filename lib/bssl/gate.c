@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The gate: BoringSSL's BIO during the handshake. It reads exactly one record at a time, so that
- * whatever follows the peer's last handshake record is still in the socket when the record path
- * takes over; it refuses what is not TLS before BoringSSL sees it, bounds the bytes of a handshake,
- * and holds a ServerHello back until its reader has decided to go on. The flow owns it; it must
- * never read past the record it is in.
+ * The gate: BoringSSL's BIO during the handshake. It reads no byte that may stand behind the peer's
+ * last handshake record, so that whatever follows that is still in the socket when the record path
+ * takes over, and up to there it reads as far as it can know; it refuses what is not TLS before
+ * BoringSSL sees it, bounds the bytes of a handshake, and holds a ServerHello back until its reader
+ * has decided to go on. The flow owns it.
  */
 #include "bssl/gate.h"
 
@@ -25,6 +25,14 @@
 #define SERVER_HELLO 2
 /* A ServerHello that needs more is not one that we can have asked for. */
 #define MAX_HELLO 16384
+/* What is read at once of a first flight. More than one record of it is unusual; many are an attack. */
+#define FIRST_FLIGHT 4096
+/*
+ * No record with a Finished is shorter: TLS 1.2 with ChaCha20 (RFC 7905) has the header, 16 bytes of message
+ * and 16 of tag; TLS 1.3 has longer ones.
+ */
+#define LEAST_FINISHED (RECORD_HEADER_LEN + 32)
+#define ROOM (RECORD_HEADER_LEN + RECORD_MAX_CIPHER_TLS13 + LEAST_FINISHED)
 
 static int gate_refuse(struct gate *gate, int code, int alert, const char *text)
 {
@@ -88,22 +96,55 @@ static int check_header(struct gate *gate)
 	if (len > RECORD_MAX_CIPHER_TLS13)
 		return gate_refuse(gate, SLUICE_E_RECORD_OVERFLOW, SLUICE_ALERT_RECORD_OVERFLOW,
 				   "a handshake record is longer than 2^14 + 256 bytes");
-	if (gate->bytes_in + len > gate->max_in)
+	/* @have is of this record and what came with it. */
+	if (gate->bytes_in - gate->have + RECORD_HEADER_LEN + len > gate->max_in)
 		return gate_refuse(gate, SLUICE_E_HANDSHAKE_TOO_LARGE,
 				   SLUICE_ALERT_HANDSHAKE_FAILURE,
 				   "the handshake exceeds max_handshake_size");
 	gate->need = RECORD_HEADER_LEN + len;
+	gate->ccs_seen |= header[0] == RECORD_CHANGE_CIPHER_SPEC;
 	return 0;
 }
 
-/* Receives up to the end of what is needed now. Returns 0 when it is there. */
+/*
+ * How much may be read, from the beginning of the record at hand: as far as what comes is certainly of the
+ * handshake. BoringSSL reads only until it has the peer's Finished, and that one is the last.
+ *
+ * - Who has not heard from us cannot have made his Finished: nothing that he has sent is behind it.
+ * - Behind a ChangeCipherSpec (RFC 5246, 7.1; RFC 8446, D.4) and behind messages in the clear, which stand
+ *   before any ChangeCipherSpec of TLS 1.2, there is a Finished still.
+ * - Any other record may be the last, and is read to its end.
+ */
+static size_t reach(const struct gate *gate)
+{
+	uint8_t type = gate->record[0];
+
+	if (gate->answers && !gate->bytes_out)
+		return gate->need > FIRST_FLIGHT ? gate->need : FIRST_FLIGHT;
+	if (gate->have < RECORD_HEADER_LEN)
+		return LEAST_FINISHED;
+	if (type == RECORD_CHANGE_CIPHER_SPEC || (type == RECORD_HANDSHAKE && !gate->ccs_seen))
+		return gate->need + LEAST_FINISHED;
+	return gate->need;
+}
+
+/*
+ * Receives what is needed now. Returns 0 when it is there. A receive that brought less than was asked for
+ * has emptied the socket (epoll(7), Q9): the next one waits for whoever is told that there is more.
+ */
 static int fill(struct gate *gate)
 {
 	while (gate->have < gate->need) {
-		struct iovec iov = { gate->record + gate->have, gate->need - gate->have };
+		struct iovec iov = { gate->record + gate->have, reach(gate) - gate->have };
 		struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-		ssize_t n = sys->recvmsg(gate->fd, &msg, MSG_DONTWAIT);
+		ssize_t n;
 
+		if (gate->drained) {
+			gate->drained = false;
+			gate->status = GATE_WANT_READ;
+			return -1;
+		}
+		n = sys->recvmsg(gate->fd, &msg, MSG_DONTWAIT);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
@@ -116,6 +157,7 @@ static int fill(struct gate *gate)
 			gate->status = GATE_EOF;
 			return -1;
 		}
+		gate->drained = (size_t)n < iov.iov_len;
 		gate->have += n;
 		gate->bytes_in += n;
 	}
@@ -126,12 +168,15 @@ static int fill(struct gate *gate)
 static int read_record(struct gate *gate)
 {
 	if (!gate->record) {
-		gate->record = malloc(RECORD_HEADER_LEN + RECORD_MAX_CIPHER_TLS13);
+		gate->record = malloc(ROOM);
 		if (!gate->record)
 			return gate_fail(gate, ENOMEM, "making room for a handshake record");
 	}
-	if (gate->served && gate->served == gate->need)
-		gate->have = gate->need = gate->served = 0;
+	if (gate->served && gate->served == gate->need) {
+		gate->have -= gate->need;
+		memmove(gate->record, gate->record + gate->need, gate->have);
+		gate->need = gate->served = 0;
+	}
 	if (!gate->need)
 		gate->need = RECORD_HEADER_LEN;
 	if (fill(gate))
@@ -253,6 +298,7 @@ static int gate_bio_write(BIO *bio, const char *in, int in_len)
 	} while (n < 0 && errno == EINTR);
 	if (n >= 0) {
 		gate->bytes_out += n;
+		gate->drained |= gate->told_again;
 		return n;
 	}
 	if (errno == EAGAIN) {
@@ -310,6 +356,11 @@ void gate_release(struct gate *gate)
 	gate->hello_len = 0;
 	if (gate->status == GATE_HELD)
 		gate->status = GATE_OPEN;
+}
+
+size_t gate_left(const struct gate *gate)
+{
+	return gate->have - gate->served;
 }
 
 void gate_deinit(struct gate *gate)

@@ -29,11 +29,16 @@ struct gate {
 	const char *text; /* static storage */
 	size_t max_in;    /* bytes in, at most */
 	size_t bytes_in, bytes_out;
-	bool hold_hello;   /* client: stop at the ServerHello */
-	bool stop_behind;  /* let nothing through behind the record that was held */
-	bool first_seen;   /* the first record's header was looked at */
-	uint8_t *record;   /* the record being read; NULL between flights */
-	size_t have, need; /* read so far, and the length it will have */
+	bool hold_hello;  /* client: stop at the ServerHello */
+	bool stop_behind; /* let nothing through behind the record that was held */
+	bool answers;     /* server: the peer speaks first */
+	bool told_again; /* who waits is told until it is read: no need to find out that nothing is there */
+	bool drained;    /* the socket was empty, in this run of the flow */
+	bool first_seen; /* the first record's header was looked at */
+	bool ccs_seen;   /* a ChangeCipherSpec of the peer's */
+	uint8_t *
+		record; /* the record being read, and the beginning of what follows; NULL: nothing was */
+	size_t have, need; /* read so far, and the length that the record will have */
 	size_t served;     /* given to BoringSSL */
 	uint8_t *hello;    /* the held handshake message, over all its records */
 	size_t hello_len;
@@ -45,6 +50,12 @@ BIO *gate_bio(struct gate *gate);
 
 /* gate_release() lets the held ServerHello through and holds nothing from then on. */
 void gate_release(struct gate *gate);
+
+/*
+ * gate_left() tells how many bytes were read and not given to BoringSSL. At the end of a handshake there are
+ * none, unless the peer has sent what its Finished stands behind, or should.
+ */
+size_t gate_left(const struct gate *gate);
 
 /* gate_deinit() frees what is held; may be called twice. The BIO must be gone. */
 void gate_deinit(struct gate *gate);

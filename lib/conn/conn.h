@@ -163,6 +163,7 @@ struct sluice_conn {
 	uint8_t store_key[STORE_KEY_LEN];
 
 	const struct suite *suite;
+	bool told_again; /* what waits for its descriptor is told until it has read: poll(2), not edges */
 	bool keep_keys;    /* INSTALL keeps all of both directions: the connection will be moved */
 	bool cannot_rekey; /* so says the process that has the secrets */
 	const struct home *home; /* where it was handed over from; NULL: made here */

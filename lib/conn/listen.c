@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,9 @@ static int bind_one(const struct addrinfo *addr, int *ret_fd)
 	fd = sys->socket(addr->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 	if (fd < 0)
 		return errno;
+	/* Accepted sockets inherit TCP_NODELAY. */
 	if (sys->setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+	    sys->setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) ||
 	    sys->bind(fd, addr->ai_addr, addr->ai_addrlen) || sys->listen(fd, BACKLOG)) {
 		err = errno;
 		sys->close(fd);
@@ -134,11 +137,7 @@ struct sluice_listener *sluice_listener_free(struct sluice_listener *listener)
 
 int rio_accepted(struct sluice_listener *listener, int fd, struct sluice_conn **ret_conn)
 {
-	int r = conn_new(ret_conn, listener->sluice, listener->profile, SLUICE_SERVER, fd);
-
-	if (r == 0)
-		conn_set_nodelay(fd);
-	return r;
+	return conn_new(ret_conn, listener->sluice, listener->profile, SLUICE_SERVER, fd);
 }
 
 /* accept(2): errors of a connection that is gone already; the next one may be there. */

@@ -72,6 +72,7 @@ int flow_begin(struct sluice_conn *conn, SSL_SESSION *offered)
 		return conn_fail(conn, SLUICE_E_NOMEM, -1, 0, "starting a handshake");
 	gate_init(&conn->hs->gate, conn->fd, conn->profile->max_handshake_size);
 	conn->hs->gate.hold_hello = conn->role == SLUICE_CLIENT;
+	conn->hs->gate.answers = conn->role == SLUICE_SERVER;
 	if (offered) {
 		SSL_SESSION_up_ref(offered);
 		conn->hs->offered = offered;
@@ -158,6 +159,11 @@ int flow_run(struct sluice_conn *conn)
 		return check_pause(conn);
 	if (!conn->hs && conn->stage < SLUICE_STAGE_LIVE)
 		return -SLUICE_E_STATE; /* accepted, and sluice_handshake() was not called */
+	if (conn->hs) {
+		/* What was the case in an earlier run may have changed, and an edge have been told of. */
+		conn->hs->gate.drained = false;
+		conn->hs->gate.told_again = conn->may_wait || conn->told_again;
+	}
 	while (conn->stage < SLUICE_STAGE_LIVE) {
 		r = stages[conn->stage].run(conn);
 		if (r < 0)

@@ -60,6 +60,15 @@ static int flush_tickets(struct sluice_conn *conn)
 			 conn->hs->gate.sys_errno, "sending the session tickets");
 }
 
+/* The record path finds the next record in the socket, or not at all. */
+static int check_left(struct sluice_conn *conn)
+{
+	if (!gate_left(&conn->hs->gate))
+		return 0;
+	return conn_fail(conn, SLUICE_E_PROTOCOL, SLUICE_ALERT_UNEXPECTED_MESSAGE, 0,
+			 "the peer sent records that cannot stand where they do");
+}
+
 static int take_early(struct sluice_conn *conn)
 {
 	int pending = SSL_pending(conn->ssl);
@@ -141,6 +150,9 @@ int stage_export(struct sluice_conn *conn)
 		return r;
 	r = flush_tickets(conn);
 	if (r != STAGE_DONE)
+		return r;
+	r = check_left(conn);
+	if (r < 0)
 		return r;
 	r = take_early(conn);
 	if (r < 0)

@@ -37,10 +37,10 @@ enum message_type {
 	MSG_DECIDED = 60,
 	/* handshaker -> broker */
 	MSG_READY = 64,
-	MSG_ESTABLISHED, /* with the socket, and the secrets */
+	MSG_ESTABLISHED, /* with the secrets */
 	MSG_FAILED,
 	MSG_PROXIED, /* whom its PROXY header names; it waits for the answer */
-	MSG_PLAIN,   /* with the socket: it does not begin with TLS */
+	MSG_PLAIN,   /* it does not begin with TLS */
 	MSG_TRACE,   /* an event of a session that is traced */
 	/* handshaker -> broker: about a peer, for its decision service */
 	MSG_QUESTION = 76,

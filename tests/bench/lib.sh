@@ -16,6 +16,14 @@ usage() {
   done | paste - - | awk '{ t += $1; c += $2 } END { print t, c }'
 }
 
+# times PID...: name and ticks of processor time in the program and in the kernel, of each.
+times() {
+  local pid
+  for pid; do
+    echo "$(cat "/proc/$pid/comm") $(sed 's/.*) //' "/proc/$pid/stat" | cut -d' ' -f12,13)"
+  done
+}
+
 # load PORT: how many handshakes a client of several processes made.
 load() {
   local i pid total=0 clients=()
@@ -30,18 +38,22 @@ load() {
   echo "$total"
 }
 
-# round NAME PORT PID...: a line "handshakes per second of processor time, context switches each".
+# round NAME PORT PID...: a line "handshakes per second of processor time, context switches each", and one of what each
+# process had of it.
 round() {
-  local name=$1 before after n
+  local name=$1 before after n then
   shift
   local port=$1
   shift
+  then=$(times "$@")
   read -r -a before <<<"$(usage "$@")"
   n=$(load "$port")
   sleep 0.2
   read -r -a after <<<"$(usage "$@")"
   awk -v n="$n" -v t="$((after[0] - before[0]))" -v c="$((after[1] - before[1]))" \
     'BEGIN { printf "%.0f %.2f\n", n * 100 / t, c / n }' >>"$work/$name"
+  paste -d' ' <(echo "$then") <(times "$@") | awk -v n="$n" 'BEGIN { printf "%d", n }
+    { printf " %s %d %d", $1, $5 - $2, $6 - $3 } END { print "" }' >>"$work/$name.shares"
 }
 
 median() { # FILE COLUMN

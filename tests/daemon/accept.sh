@@ -321,6 +321,7 @@ all_lies() {
   chmod 644 "$work/bin/false-handshaker.lie" 2>/dev/null || true
   lies proxied "$main" 'a PROXY header where there is none' || result=1
   lies established "$proxied" 'a session without the PROXY header that it needs' || result=1
+  lies socket "$main" 'it sent another number of descriptors than the message has' || result=1
   lies lines "$main" 'a question that is none' || result=1
   lies questions "$main" 'a second question about a peer' || result=1
   [ "${SLUICE_TEST_LONG:-}" ] || return "$result"

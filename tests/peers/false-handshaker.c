@@ -10,6 +10,7 @@
  *	plain	    that it does not begin with TLS, where there is no plain_pool
  *	headless    that it does not begin with TLS, before its PROXY header was read
  *	established	that its handshake is done, before its PROXY header was read
+ *	socket	    ... with a socket, which it has none to give
  *	lines	    a question about a peer that would be two
  *	questions   one question after the other
  */
@@ -75,8 +76,9 @@ static void lie(const char *what, const int *fd)
 		ask("{}");
 		ask("{}");
 	} else {
-		begin(strcmp(what, "established") ? MSG_PLAIN : MSG_ESTABLISHED);
-		say(fd);
+		begin(!strcmp(what, "plain") || !strcmp(what, "headless") ? MSG_PLAIN
+									  : MSG_ESTABLISHED);
+		say(strcmp(what, "socket") ? NULL : fd);
 	}
 }
 
