@@ -29,7 +29,7 @@ static void wait_for_request(struct peer *peer)
 	if (peer->rx_len)
 		app_http.data(peer); /* pipelined */
 	else
-		peer_receive(peer);
+		peer_await(peer);
 }
 
 static int http_start(struct peer *peer)

@@ -16,9 +16,8 @@
 /* One request and its response; there is none while the connection waits for a request. */
 struct exchange {
 	struct request request;
-	int fd;       /* the file, -1: none */
-	bool opening; /* the ring is opening it; else asking for its facts */
-	bool index;   /* the directory's index.html is being looked for */
+	int fd;     /* the file, -1: none */
+	bool index; /* the directory's index.html is being looked for */
 	struct open_how how;
 	struct statx stx;
 	char out[HTTP_OUT_MAX];

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +14,8 @@
 
 #define FIELD(name) offsetof(struct serve_settings, name)
 #define MS_MAX 86400000 /* a day */
+#define TRIM_THRESHOLD (4 << 20)
+#define MMAP_THRESHOLD (1 << 20)
 
 static const struct arg serve_args[] = {
 	{ "listen", 'l', ARG_LIST, FIELD(listen), "HOST:PORT",
@@ -164,6 +167,9 @@ static int serve_run(int argc, char **argv)
 	server.app = strcmp(settings.mode, "echo") == 0 ? &app_echo : &app_http;
 	r = make_profile(&server, &err);
 	if (r < 0) {
+	/* Buffers of a connection come and go with its data: not back to the kernel each time. */
+	mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
+	mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
 		complain("serve", &err);
 		return EXIT_USAGE;
 	}
