@@ -16,7 +16,7 @@
 
 static int set_up(void **state)
 {
-	*state = http_parser_new();
+	*state = http_parser_new(0);
 	return *state ? 0 : -1;
 }
 
