@@ -149,8 +149,10 @@ static void tell_directions(const struct sluice_conn *conn, struct sluice_conn_i
 	tell_direction(&conn->info.tx, conn->tx_traffic, &info->tx);
 	if (conn->rx)
 		info->rx.records = conn->rx->records;
-	if (conn->tx)
+	if (conn->tx) {
 		info->tx.records = conn->tx->records;
+		info->tx_max_payload = conn->tx->max_payload;
+	}
 }
 
 static void tell_control(const struct sluice_conn *conn, struct sluice_conn_info *info)

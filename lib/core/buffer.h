@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* As much as four TLS records of full length, sealed. */
-#define BUFFER_LEN ((size_t)4 * (16384 + 32))
+/* Five TLS records of full length, sealed: 64 KiB that a program reads at a time, and a head before them. */
+#define BUFFER_LEN ((size_t)5 * (16384 + 32))
 
 /*
  * buffer_take() returns @len bytes, uninitialized: BUFFER_LEN of them are one of the thread's own if it

@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	int r, status;
 
 	if (!parser)
-		parser = http_parser_new();
+		parser = http_parser_new(1 << 20);
 	if (size < 2)
 		return 0;
 	r = scan(data + 1, size - 1, size, &whole);

@@ -16,7 +16,7 @@
 
 static int set_up(void **state)
 {
-	*state = http_parser_new();
+	*state = http_parser_new(0);
 	return *state ? 0 : -1;
 }
 
@@ -155,6 +155,39 @@ static void bodies_are_measured_strictly(void **state)
 		     "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n");
 }
 
+/* Only with a limit of its own are bodies taken, and then no byte more. */
+static void uploads_have_their_limit(void **state)
+{
+	static const char post[] = "POST /x HTTP/1.1\r\n" HOST "Content-Length: 1000000\r\n\r\n";
+	static const char put[] = "PUT /x HTTP/1.1\r\n" HOST
+				  "Expect: 100-Continue\r\nContent-Length: 999999\r\n\r\n";
+	static const char more[] = "POST /x HTTP/1.1\r\n" HOST "Content-Length: 1000001\r\n\r\n";
+	static const char get[] = "GET /x HTTP/1.1\r\n" HOST "Content-Length: 16385\r\n\r\n";
+	static const char chunked[] = "POST /x HTTP/1.1\r\n" HOST
+				      "Transfer-Encoding: chunked\r\n\r\n";
+	static const char nowhere[] = "POST x HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n";
+	struct http_parser *parser = http_parser_new(1000000);
+	struct request request;
+
+	assert_non_null(parser);
+	assert_int_equal(parse(parser, post, strlen(post), 1, &request), 0);
+	assert_int_equal(request.method, METHOD_UPLOAD);
+	assert_int_equal(request.body_len, 1000000);
+	assert_false(request.expects_continue);
+	assert_int_equal(parse(parser, put, strlen(put), 1, &request), 0);
+	assert_int_equal(request.method, METHOD_UPLOAD);
+	assert_true(request.expects_continue);
+	assert_int_equal(parse(parser, more, strlen(more), 1, &request), 413);
+	assert_int_equal(parse(parser, get, strlen(get), 1, &request), 413);
+	assert_int_equal(parse(parser, chunked, strlen(chunked), 1, &request), 411);
+	assert_int_equal(parse(parser, nowhere, strlen(nowhere), 1, &request), 400);
+	http_parser_free(parser);
+	/* Without the limit they are methods like others. */
+	assert_int_equal(parse(*state, post, strlen(post), 1, &request), 413);
+	assert_int_equal(accepted("POST /x HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n").method,
+			 METHOD_OTHER);
+}
+
 static void paths_are_decoded_and_stay_below_the_root(void **state)
 {
 	assert_string_equal(accepted("GET /a%20b+c HTTP/1.1\r\n" HOST "\r\n").path, "/a b+c");
@@ -234,6 +267,7 @@ int main(void)
 		cmocka_unit_test(what_libhtp_would_read_leniently_is_refused),
 		cmocka_unit_test(hosts_that_are_missing_or_ambiguous_are_refused),
 		cmocka_unit_test(bodies_are_measured_strictly),
+		cmocka_unit_test(uploads_have_their_limit),
 		cmocka_unit_test(paths_are_decoded_and_stay_below_the_root),
 		cmocka_unit_test(a_path_too_long_is_refused_by_its_own_status),
 		cmocka_unit_test(ranges_and_conditions_are_taken_over),

@@ -224,6 +224,8 @@ static void OC_50_OC_51_OC_52_OC_53_remedies_for_tls_1_0(void **state)
 {
 	expect_no_option("padding_check", "false", "TLS 1.0");
 	expect_no_option("padding_check", "true", "TLS 1.0");
+	expect_no_option("max_fragment_length", "1024", "RFC 6066");
+	expect_no_option("record_size_limit", "16385", "RFC 8449");
 	expect_no_option("beast_mitigation", "one_n_minus_one", "TLS 1.0");
 	expect_no_option("beast_mitigation", "zero_n", "TLS 1.0");
 	expect_no_option("beast_mitigation", "disabled", "TLS 1.0");

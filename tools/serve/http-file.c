@@ -50,7 +50,6 @@ static void open_file(struct peer *peer, int dir_fd, const char *path)
 {
 	struct exchange *exchange = exchange_of(peer);
 
-	exchange->opening = true;
 	/* Non-blocking: opening a FIFO must not wait for its other end. */
 	exchange->how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
 	exchange->how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
@@ -65,17 +64,6 @@ void http_file_find(struct peer *peer)
 	const char *path = exchange_of(peer)->request.path + 1;
 
 	open_file(peer, peer->worker->server->root_fd, *path ? path : ".");
-}
-
-static void opened(struct peer *peer, struct exchange *exchange, int fd)
-{
-	close_file(exchange); /* the directory, when its index is what has been opened */
-	exchange->fd = fd;
-	exchange->opening = false;
-	if (loop_statx(&peer->worker->loop, &peer->io, fd, &exchange->stx) < 0) {
-		close_file(exchange);
-		http_respond_status(peer, 503);
-	}
 }
 
 static void open_failed(struct peer *peer, struct exchange *exchange, int err)
@@ -113,26 +101,34 @@ static void known(struct peer *peer, struct exchange *exchange)
 	}
 }
 
+static void opened(struct peer *peer, struct exchange *exchange, int fd)
+{
+	close_file(exchange); /* the directory, when its index is what has been opened */
+	exchange->fd = fd;
+	/* By a thread of the ring's it would cost more than all the rest; open has asked a remote disk already. */
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BASIC_STATS, &exchange->stx) <
+	    0) {
+		close_file(exchange);
+		http_respond_status(peer, 500);
+	} else {
+		known(peer, exchange);
+	}
+}
+
 void http_file_done(struct op *op, int res)
 {
 	struct peer *peer = owner_of(op, struct peer, io);
 	struct exchange *exchange = exchange_of(peer);
 
 	if (peer->state != PEER_LIVE) {
-		if (exchange && exchange->opening && res >= 0)
+		if (res >= 0)
 			close(res);
 		if (peer->state == PEER_DEAD)
 			peer_release(peer);
 		return;
 	}
-	if (exchange->opening && res >= 0) {
+	if (res >= 0)
 		opened(peer, exchange, res);
-	} else if (exchange->opening) {
+	else
 		open_failed(peer, exchange, -res);
-	} else if (res < 0) {
-		close_file(exchange);
-		http_respond_status(peer, 500);
-	} else {
-		known(peer, exchange);
-	}
 }

@@ -105,12 +105,20 @@ void http_respond_text(struct peer *peer, int status, const char *text)
 	finish_with_text(peer, &writer, text);
 }
 
+void http_respond_continue(struct peer *peer)
+{
+	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	peer_send(peer, text, sizeof(text) - 1);
+}
+
 void http_respond_status(struct peer *peer, int status)
 {
 	struct writer writer = begin(peer, status);
 
 	if (status == 405)
-		put(&writer, "Allow: GET, HEAD\r\n");
+		put(&writer, "Allow: GET, HEAD%s\r\n",
+		    peer->worker->server->settings->upload_max ? ", POST, PUT" : "");
 	finish_with_text(peer, &writer, reason(status));
 }
 

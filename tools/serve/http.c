@@ -29,7 +29,7 @@ static void wait_for_request(struct peer *peer)
 	if (peer->rx_len)
 		app_http.data(peer); /* pipelined */
 	else
-		peer_receive(peer);
+		peer_await(peer);
 }
 
 static int http_start(struct peer *peer)
@@ -92,6 +92,8 @@ static void answer(struct peer *peer)
 
 	if (request->method == METHOD_OTHER)
 		http_respond_status(peer, 405);
+	else if (request->method == METHOD_UPLOAD)
+		http_upload_begin(peer);
 	else if (peer->worker->server->settings->key_update_at_request &&
 		 strcmp(request->path, KEY_UPDATE_PATH) == 0)
 		update_keys(peer);
@@ -113,7 +115,8 @@ static void request_complete(struct peer *peer, struct http *http)
 		refuse(peer, status);
 		return;
 	}
-	http->discard = exchange->request.body_len;
+	if (exchange->request.method != METHOD_UPLOAD)
+		http->discard = exchange->request.body_len;
 	if (!exchange->request.keep_alive || peer->worker->draining)
 		http->close = true;
 	peer_deadline(peer, idle_timeout(peer));
@@ -125,6 +128,10 @@ static void http_data(struct peer *peer)
 	struct http *http = peer->app_data;
 	int r;
 
+	if (http->upload) {
+		http_upload_data(peer);
+		return;
+	}
 	/* A request that is completed while it is refused (408): the answer is on its way, then the end. */
 	if (http->exchange)
 		return;
@@ -140,7 +147,7 @@ static void http_data(struct peer *peer)
 		refuse(peer, -r);
 	else if (r == HEAD_DONE)
 		request_complete(peer, http);
-	else if (peer->rx_len == HTTP_HEAD_MAX)
+	else if (peer->rx_len >= HTTP_HEAD_MAX)
 		refuse(peer, head_too_long(&http->scan));
 	else
 		peer_receive(peer);
@@ -158,6 +165,8 @@ static void http_sent(struct peer *peer)
 {
 	struct http *http = peer->app_data;
 
+	if (http_upload_sent(peer))
+		return;
 	end_exchange(http);
 	if (http->close || peer->worker->draining)
 		peer_finish(peer);
@@ -200,6 +209,7 @@ static void http_free(struct peer *peer)
 	struct http *http = peer->app_data;
 
 	end_exchange(http);
+	http_upload_free(http);
 	free(http);
 }
 

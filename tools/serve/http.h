@@ -16,9 +16,8 @@
 /* One request and its response; there is none while the connection waits for a request. */
 struct exchange {
 	struct request request;
-	int fd;       /* the file, -1: none */
-	bool opening; /* the ring is opening it; else asking for its facts */
-	bool index;   /* the directory's index.html is being looked for */
+	int fd;     /* the file, -1: none */
+	bool index; /* the directory's index.html is being looked for */
 	struct open_how how;
 	struct statx stx;
 	char out[HTTP_OUT_MAX];
@@ -30,10 +29,22 @@ struct http {
 	bool started;     /* a request has begun to arrive */
 	bool close;       /* after this response */
 	struct exchange *exchange;
+	struct upload *upload; /* a body is coming; with it, the exchange it is part of */
 };
 
 /* http_file_find() looks for the request's file and answers with it, or with why not. */
 void http_file_find(struct peer *peer);
+
+/* http_upload_begin() takes the body of the request, and answers with its length and SHA-256. */
+void http_upload_begin(struct peer *peer);
+
+/* http_upload_data() takes what is in rx_buf of it. */
+void http_upload_data(struct peer *peer);
+
+/* http_upload_sent() is told that something was sent; true: it was 100 Continue, and the body is next. */
+bool http_upload_sent(struct peer *peer);
+
+void http_upload_free(struct http *http);
 
 /* http_file_done() is the completion of the ring's file operations. */
 void http_file_done(struct op *op, int res);
@@ -43,6 +54,9 @@ void http_respond_status(struct peer *peer, int status);
 
 /* http_respond_text() does so with another text, one line without its end. */
 void http_respond_text(struct peer *peer, int status, const char *text);
+
+/* http_respond_continue() asks for the body (RFC 9110, 15.2.1); the answer proper comes later. */
+void http_respond_continue(struct peer *peer);
 
 /* http_respond_redirect() sends the client to the request's path with a slash at its end. */
 void http_respond_redirect(struct peer *peer);

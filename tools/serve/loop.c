@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include <sluice/uring-send.h>
@@ -162,13 +161,13 @@ int loop_recvmsg(struct loop *loop, struct op *op, int fd, struct msghdr *msg)
 	return start(sqe, op);
 }
 
-int loop_sendmsg(struct loop *loop, struct op *op, int fd, const struct msghdr *msg)
+int loop_sendmsg(struct loop *loop, struct op *op, int fd, const struct msghdr *msg, bool more)
 {
 	struct io_uring_sqe *sqe = get_sqe(loop);
 
 	if (!sqe)
 		return -EBUSY;
-	sluice_uring_prep_sendmsg(sqe, fd, msg, false);
+	sluice_uring_prep_sendmsg(sqe, fd, msg, more);
 	return start(sqe, op);
 }
 
@@ -213,16 +212,6 @@ int loop_openat2(struct loop *loop, struct op *op, int dir_fd, const char *path,
 	if (!sqe)
 		return -EBUSY;
 	io_uring_prep_openat2(sqe, dir_fd, path, how);
-	return start(sqe, op);
-}
-
-int loop_statx(struct loop *loop, struct op *op, int fd, struct statx *ret_stx)
-{
-	struct io_uring_sqe *sqe = get_sqe(loop);
-
-	if (!sqe)
-		return -EBUSY;
-	io_uring_prep_statx(sqe, fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, ret_stx);
 	return start(sqe, op);
 }
 

@@ -48,13 +48,12 @@ int loop_run(struct loop *loop);
  */
 int loop_poll(struct loop *loop, struct op *op, int fd, unsigned int events);
 int loop_recvmsg(struct loop *loop, struct op *op, int fd, struct msghdr *msg);
-int loop_sendmsg(struct loop *loop, struct op *op, int fd, const struct msghdr *msg);
+int loop_sendmsg(struct loop *loop, struct op *op, int fd, const struct msghdr *msg, bool more);
 int loop_recv(struct loop *loop, struct op *op, int fd, void *buf, size_t buf_len);
 int loop_read(struct loop *loop, struct op *op, int fd, void *buf, size_t buf_len, uint64_t offset);
 int loop_accept(struct loop *loop, struct op *op, int fd, bool multishot);
 int loop_openat2(struct loop *loop, struct op *op, int dir_fd, const char *path,
 		 struct open_how *how);
-int loop_statx(struct loop *loop, struct op *op, int fd, struct statx *ret_stx);
 
 /* loop_splice() moves up to @len bytes; @offset is that of a file @from, -1 for a pipe. */
 int loop_splice(struct loop *loop, struct op *op, int from, int64_t offset, int to, size_t len,

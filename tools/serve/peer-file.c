@@ -1,25 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sending a file on one connection. On the kernel path its pages go from the page cache through a
- * pipe into the socket, and are encrypted there; small files, and on the user path all, are read
- * into a buffer.
- * Both sides of every step are non-blocking or run on the kernel's own workers. A file that turns
- * out shorter than was promised ends the connection: the peer must not take it for the whole.
+ * Sending a file on one connection. On the kernel path its pages go from the page cache into the socket,
+ * and are encrypted there; small files, and on the user path all, are read into a buffer. Nothing here waits
+ * for a disk: what is in memory goes by sendfile(2) at once, what is not goes through a pipe, by the ring's
+ * threads. A file that turns out shorter than was promised ends the connection: the peer must not take it for
+ * the whole.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-#include "conn/epoch.h"
 #include "conn/rio.h"
 #include "peer.h"
 
-#define FILE_BUF (64 << 10)
-#define PIPE_SIZE (256 << 10) /* fewer, larger splices; a smaller pipe works too */
-#define SPLICE_MIN (32 << 10) /* below, copying once costs less than a pipe and three steps */
+#define HEAD_MAX (8 << 10)
+#define FILE_BUF (HEAD_MAX + (64 << 10)) /* so that a file of 64 KiB is one read and one send */
+#define PIPE_SIZE (256 << 10)            /* fewer, larger splices; a smaller pipe works too */
+#define TURN_MAX (512 << 10)             /* by sendfile before others have their turn */
+#define DIRECT_MIN (32 << 10) /* below, copying once costs less than another system call */
 
 void peer_file_drop(struct peer *peer)
 {
@@ -39,10 +42,12 @@ void peer_file_drop(struct peer *peer)
 
 static bool open_pipe(struct peer_file *file)
 {
+	if (file->pipe[0] >= 0)
+		return true;
 	if (pipe2(file->pipe, O_CLOEXEC | O_NONBLOCK) < 0) {
 		file->pipe[0] = -1;
 		file->pipe[1] = -1;
-		return false; /* out of descriptors: reading needs none */
+		return false; /* out of descriptors */
 	}
 	fcntl(file->pipe[1], F_SETPIPE_SZ, PIPE_SIZE);
 	return true;
@@ -58,16 +63,19 @@ void peer_send_file(struct peer *peer, const void *head, size_t head_len, int fd
 	file->pipe[1] = -1;
 	file->offset = offset;
 	file->left = left;
+	file->direct = peer_kernel_tx(peer) && left >= DIRECT_MIN;
 	peer->sending = true;
-	if (peer_kernel_tx(peer) && left >= SPLICE_MIN && open_pipe(file)) {
+	if (file->direct) {
 		stats_add(&peer->worker->server->stats.files_spliced, 1);
 		peer->tx_buf = head;
 		peer->tx_len = head_len;
 		peer_tx_pump(peer);
 		return;
 	}
-	file->buf = malloc(FILE_BUF);
-	if (!file->buf || head_len >= FILE_BUF) {
+	/* No larger than the file needs: most are small. */
+	file->buf_len = left < FILE_BUF - head_len ? head_len + (size_t)left : FILE_BUF;
+	file->buf = head_len > HEAD_MAX ? NULL : malloc(file->buf_len);
+	if (!file->buf) {
 		peer_abort(peer, -SLUICE_E_NOMEM);
 		return;
 	}
@@ -77,33 +85,141 @@ void peer_send_file(struct peer *peer, const void *head, size_t head_len, int fd
 	peer_tx_pump(peer);
 }
 
+bool peer_file_follows(const struct peer *peer)
+{
+	return peer->file.fd >= 0 && peer->file.direct && peer->file.left &&
+	       rio_may_hold(peer->conn);
+}
+
 static size_t at_most(uint64_t left, size_t most)
 {
 	return left < most ? (size_t)left : most;
 }
 
-static int pump_read(struct peer *peer, struct peer_file *file)
+static void taken(struct peer_file *file, size_t n)
 {
-	peer->tx_step = TX_READ;
-	return loop_read(&peer->worker->loop, &peer->tx, file->fd, file->buf + file->head_len,
-			 at_most(file->left, FILE_BUF - file->head_len), file->offset);
+	file->offset += n;
+	file->left -= n;
 }
 
-static int pump_splice(struct peer *peer, struct peer_file *file)
+/* What has been read goes out, and the head before its first piece. */
+static void send_piece(struct peer *peer, struct peer_file *file, size_t n)
+{
+	taken(file, n);
+	peer->tx_buf = file->buf;
+	peer->tx_len = file->head_len + n;
+	file->head_len = 0;
+	peer_tx_pump(peer);
+}
+
+/* What is in memory is read at once, the rest by the ring. */
+static int pump_read(struct peer *peer, struct peer_file *file)
+{
+	struct iovec iov = { file->buf + file->head_len,
+			     at_most(file->left, file->buf_len - file->head_len) };
+	ssize_t n = preadv2(file->fd, &iov, 1, (off_t)file->offset, RWF_NOWAIT);
+
+	if (n > 0) {
+		send_piece(peer, file, (size_t)n);
+		return 0;
+	}
+	peer->tx_step = TX_READ;
+	return loop_read(&peer->worker->loop, &peer->tx, file->fd, iov.iov_base, iov.iov_len,
+			 file->offset);
+}
+
+static int pump_splice_in(struct peer *peer, struct peer_file *file)
+{
+	peer->tx_step = TX_SPLICE_IN;
+	return loop_splice(&peer->worker->loop, &peer->tx, file->fd, (int64_t)file->offset,
+			   file->pipe[1], at_most(file->left, PIPE_SIZE),
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+static int pump_splice_out(struct peer *peer, struct peer_file *file)
 {
 	unsigned int flags = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 
-	if (file->in_pipe == 0) {
-		peer->tx_step = TX_SPLICE_IN;
-		return loop_splice(&peer->worker->loop, &peer->tx, file->fd, (int64_t)file->offset,
-				   file->pipe[1], at_most(file->left, PIPE_SIZE), flags);
-	}
-	/* The last piece must close its record. */
-	if (file->left || file->room < file->in_pipe)
+	/* The last piece must close its record, and so must one that has the size of a record. */
+	if (rio_may_hold(peer->conn) && (file->left || file->room < file->in_pipe))
 		flags |= SPLICE_F_MORE;
 	peer->tx_step = TX_SPLICE_OUT;
 	return loop_splice(&peer->worker->loop, &peer->tx, file->pipe[0], -1, peer->fd, file->room,
 			   flags);
+}
+
+/*
+ * Whether what this turn sends is in memory: its last page tells, as files are read ahead and not back. A file
+ * system that cannot say is taken for slow.
+ */
+static bool is_cached(const struct peer_file *file)
+{
+	char byte;
+	struct iovec iov = { &byte, 1 };
+	off_t last = (off_t)(file->offset + at_most(file->left, TURN_MAX) - 1);
+
+	return preadv2(file->fd, &iov, 1, last, RWF_NOWAIT) == 1;
+}
+
+/* Others have their turn, or the socket is full: either way we go on when there is room. */
+static int yield(struct peer *peer)
+{
+	peer->tx_step = TX_POLL;
+	return loop_poll(&peer->worker->loop, &peer->tx, peer->fd, POLLOUT);
+}
+
+/* One sendfile(2). Returns bytes, 0 for a full socket, or an error of the connection's or the file's. */
+static ssize_t send_pages(struct peer *peer, struct peer_file *file, size_t len)
+{
+	off_t offset = (off_t)file->offset;
+	ssize_t n = sendfile(peer->fd, file->fd, &offset, len);
+
+	if (n < 0 && (errno == EIO || errno == EOVERFLOW))
+		return -SLUICE_E_IO; /* the disk's */
+	if (n < 0)
+		return rio_direct_failed(peer->conn, errno);
+	if (n == 0)
+		return -SLUICE_E_IO; /* shorter than it was */
+	taken(file, (size_t)n);
+	rio_sent_direct(peer->conn, (size_t)n);
+	peer_deadline(peer, peer->worker->server->settings->idle_timeout);
+	return n;
+}
+
+/* A turn of what is in memory. Returns 0, or -1 when the ring takes no more. */
+static int pump_pages(struct peer *peer, struct peer_file *file)
+{
+	size_t sent = 0, want, room;
+	ssize_t n;
+
+	do {
+		room = want = at_most(file->left, TURN_MAX - sent);
+		n = rio_direct_room(peer->conn, &room);
+		if (n == 0 && rio_send_pending(peer->conn)) {
+			peer_tx_pump(peer); /* a KeyUpdate goes first */
+			return 0;
+		}
+		if (n == 0)
+			n = send_pages(peer, file, room);
+		if (n < 0) {
+			peer_send_failed(peer, (int)n);
+			return 0;
+		}
+		sent += (size_t)n;
+	} while (file->left && (size_t)n == room && sent < TURN_MAX);
+	if (file->left)
+		return yield(peer);
+	peer_tx_pump(peer);
+	return 0;
+}
+
+static int pump_direct(struct peer *peer, struct peer_file *file)
+{
+	if (file->in_pipe)
+		return pump_splice_out(peer, file);
+	if (!is_cached(file) && open_pipe(file))
+		return pump_splice_in(peer, file);
+	return pump_pages(peer, file);
 }
 
 /* A KeyUpdate may have to go before what is in the pipe; it is queued then. */
@@ -112,7 +228,7 @@ bool peer_file_room(struct peer *peer)
 	int r;
 
 	peer->file.room = peer->file.in_pipe;
-	r = epoch_room(peer->conn, &peer->file.room);
+	r = rio_direct_room(peer->conn, &peer->file.room);
 	if (r < 0)
 		peer_fail(peer, r);
 	return r == 0;
@@ -128,23 +244,16 @@ bool peer_file_pump(struct peer *peer)
 		peer_file_drop(peer);
 		return false;
 	}
-	r = file->buf ? pump_read(peer, file) : pump_splice(peer, file);
+	r = file->direct ? pump_direct(peer, file) : pump_read(peer, file);
 	if (r < 0)
 		peer_abort(peer, -SLUICE_E_NOMEM);
 	return true;
 }
 
-static void taken(struct peer_file *file, size_t n)
-{
-	file->offset += n;
-	file->left -= n;
-}
-
 static void splice_out_done(struct peer *peer, struct peer_file *file, int res)
 {
 	if (res == -EAGAIN) {
-		peer->tx_step = TX_POLL;
-		if (loop_poll(&peer->worker->loop, &peer->tx, peer->fd, POLLOUT) < 0)
+		if (yield(peer) < 0)
 			peer_abort(peer, -SLUICE_E_NOMEM);
 		return;
 	}
@@ -175,13 +284,11 @@ void peer_file_done(struct peer *peer, int res)
 		peer_abort(peer, -SLUICE_E_IO);
 		return;
 	}
-	taken(file, (size_t)res);
-	if (peer->tx_step == TX_SPLICE_IN) {
-		file->in_pipe = (size_t)res;
-	} else {
-		peer->tx_buf = file->buf;
-		peer->tx_len = file->head_len + (size_t)res;
-		file->head_len = 0;
+	if (peer->tx_step == TX_READ) {
+		send_piece(peer, file, (size_t)res);
+		return;
 	}
+	taken(file, (size_t)res);
+	file->in_pipe = (size_t)res;
 	peer_tx_pump(peer);
 }

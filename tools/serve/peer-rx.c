@@ -14,7 +14,7 @@
 static bool ensure_buffer(struct peer *peer)
 {
 	if (!peer->rx_buf)
-		peer->rx_buf = malloc(peer->worker->server->app->rx_size);
+		peer->rx_buf = malloc(peer->rx_size);
 	return peer->rx_buf != NULL;
 }
 
@@ -76,7 +76,6 @@ static void result(struct peer *peer, ssize_t n)
 
 static void pump(struct peer *peer)
 {
-	size_t size = peer->worker->server->app->rx_size;
 	struct msghdr *msg = NULL;
 	ssize_t n;
 
@@ -85,8 +84,8 @@ static void pump(struct peer *peer)
 		return;
 	}
 	do
-		n = rio_recv_prep(peer->conn, peer->rx_buf + peer->rx_len, size - peer->rx_len,
-				  &msg);
+		n = rio_recv_prep(peer->conn, peer->rx_buf + peer->rx_len,
+				  peer->rx_size - peer->rx_len, &msg);
 	while (n == -SLUICE_E_AGAIN);
 	if (n != 0) {
 		result(peer, n);
@@ -125,8 +124,7 @@ static void raw_receive(struct peer *peer)
 		return;
 	}
 	peer->rx_step = RX_RAW;
-	if (loop_recv(&peer->worker->loop, &peer->rx, peer->fd, peer->rx_buf,
-		      peer->worker->server->app->rx_size) < 0)
+	if (loop_recv(&peer->worker->loop, &peer->rx, peer->fd, peer->rx_buf, peer->rx_size) < 0)
 		peer_abort(peer, 0);
 }
 
@@ -198,6 +196,43 @@ void peer_receive(struct peer *peer)
 	peer->rx_wanted = true;
 	if (!peer->rx.busy)
 		pump(peer);
+}
+
+/*
+ * The kernel path has to try: a record may have left the socket already. Of the user path's it is known that
+ * none has, and a try would be a system call for nothing.
+ */
+void peer_await(struct peer *peer)
+{
+	ssize_t n;
+
+	if (peer->state != PEER_LIVE || peer->rx.busy || peer->rx_ended || peer_kernel_tx(peer) ||
+	    !ensure_buffer(peer)) {
+		peer_receive(peer);
+		return;
+	}
+	peer->rx_wanted = true;
+	n = rio_recv_here(peer->conn, peer->rx_buf + peer->rx_len, peer->rx_size - peer->rx_len);
+	if (n != 0)
+		result(peer, n);
+	else
+		wait_readable(peer);
+}
+
+bool peer_rx_resize(struct peer *peer, size_t size)
+{
+	uint8_t *buf;
+
+	if (size < peer->rx_len)
+		return true;
+	if (peer->rx_buf) {
+		buf = realloc(peer->rx_buf, size);
+		if (!buf)
+			return false;
+		peer->rx_buf = buf;
+	}
+	peer->rx_size = size;
+	return true;
 }
 
 void peer_consume(struct peer *peer, size_t n)

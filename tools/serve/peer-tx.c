@@ -32,6 +32,7 @@ int peer_update_keys(struct peer *peer)
 static bool send_message(struct peer *peer)
 {
 	struct msghdr *msg = NULL;
+	bool more;
 	ssize_t n;
 
 	n = rio_send_prep(peer->conn, peer->tx_buf, peer->tx_len, &msg);
@@ -47,8 +48,10 @@ static bool send_message(struct peer *peer)
 			peer_abort(peer, -SLUICE_E_INTERNAL);
 		return peer->tx_len != 0;
 	}
+	/* A head and the file behind it share a record; a control record never waits. */
+	more = n > 0 && (size_t)n == peer->tx_len && peer_file_follows(peer);
 	peer->tx_step = TX_MESSAGE;
-	if (loop_sendmsg(&peer->worker->loop, &peer->tx, peer->fd, msg) < 0)
+	if (loop_sendmsg(&peer->worker->loop, &peer->tx, peer->fd, msg, more) < 0)
 		peer_abort(peer, -SLUICE_E_NOMEM);
 	return true;
 }

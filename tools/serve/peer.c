@@ -250,6 +250,7 @@ void peer_new(struct worker *worker, int fd)
 		return;
 	}
 	peer->worker = worker;
+	peer->rx_size = server->app->rx_size;
 	peer->file.fd = -1;
 	peer->rx.done = rx_done;
 	peer->tx.done = tx_done;

@@ -56,12 +56,14 @@ enum tx_step {
 /* The file being sent; fd < 0: none. */
 struct peer_file {
 	int fd;
+	bool direct; /* page cache to socket; else through @buf */
 	int pipe[2]; /* -1: not in use */
 	uint64_t offset;
 	uint64_t left;
 	size_t in_pipe;
 	size_t room;  /* how much of it the present key may seal */
-	uint8_t *buf; /* user path: what was read */
+	uint8_t *buf; /* what was read */
+	size_t buf_len;
 	size_t head_len;
 };
 
@@ -90,6 +92,7 @@ struct peer {
 	uint64_t deadline_ms;
 	uint8_t *rx_buf; /* only while there is something in it, or about to be */
 	size_t rx_len;
+	size_t rx_size;        /* of the buffer, when there is one */
 	const uint8_t *tx_buf; /* the application's; until sent() */
 	size_t tx_len;
 	struct peer_file file;
@@ -107,6 +110,15 @@ void peer_new(struct worker *worker, int fd);
 
 /* peer_receive() asks for more bytes: data() is called when rx_len has grown, or end(). */
 void peer_receive(struct peer *peer);
+
+/* peer_await() does so where nothing is likely to be there yet. */
+void peer_await(struct peer *peer);
+
+/*
+ * peer_rx_resize() makes the receive buffer @size bytes, or leaves one that holds more. Not while a receive is in
+ * flight: an application's data() may. Returns false without memory.
+ */
+bool peer_rx_resize(struct peer *peer, size_t size);
 
 /* peer_consume() drops the first @n bytes of rx_buf. */
 void peer_consume(struct peer *peer, size_t n);
@@ -153,6 +165,8 @@ void peer_release(struct peer *peer); /* frees a dead peer once the ring has let
 bool peer_kernel_tx(const struct peer *peer);
 bool peer_file_pump(struct peer *peer);
 bool peer_file_room(struct peer *peer);
+bool peer_file_follows(
+	const struct peer *peer); /* pages of a file, into the record that is begun */
 void peer_file_done(struct peer *peer, int res);
 void peer_file_drop(struct peer *peer);
 

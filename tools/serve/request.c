@@ -20,11 +20,13 @@
 
 struct http_parser {
 	htp_cfg_t *cfg;
+	uint64_t upload_max;
 };
 
 /* What one run of the parser fills. */
 struct result {
 	struct request *request;
+	uint64_t upload_max;
 	bool http11;
 	int status; /* 0: understood; -1: the head never ended */
 };
@@ -67,7 +69,7 @@ static bool is_repeated(const htp_tx_t *tx)
 }
 
 /* Returns 0 and the length of the body, or a status. */
-static int body_length(const htp_tx_t *tx, uint64_t *ret_len)
+static int body_length(const htp_tx_t *tx, uint64_t most, uint64_t *ret_len)
 {
 	char text[20];
 	size_t digits;
@@ -83,7 +85,7 @@ static int body_length(const htp_tx_t *tx, uint64_t *ret_len)
 	if (digits == 0 || text[digits])
 		return 400;
 	*ret_len = strtoull(text, NULL, 10);
-	return *ret_len > REQUEST_BODY_MAX ? 413 : 0;
+	return *ret_len > most ? 413 : 0;
 }
 
 static bool has_token(const char *list, const char *token)
@@ -133,35 +135,43 @@ static int take_path(const htp_tx_t *tx, struct request *request)
 
 static void take_conditions(const htp_tx_t *tx, struct request *request)
 {
-	char date[64];
+	char date[64], expect[16];
 
+	request->expects_continue = field(tx, "expect", expect, sizeof(expect)) &&
+				    strcasecmp(expect, "100-continue") == 0;
 	request->has_range = !find(tx, "if-range") &&
 			     field(tx, "range", request->range, sizeof(request->range));
 	request->has_if_modified_since = field(tx, "if-modified-since", date, sizeof(date)) &&
 					 http_date_parse(date, &request->if_modified_since);
 }
 
-static enum request_method method_of(const htp_tx_t *tx)
+static enum request_method method_of(const htp_tx_t *tx, uint64_t upload_max)
 {
 	switch (tx->request_method_number) {
 	case HTP_M_GET:
 		return METHOD_GET;
 	case HTP_M_HEAD:
 		return METHOD_HEAD;
+	case HTP_M_POST:
+	case HTP_M_PUT:
+		return upload_max ? METHOD_UPLOAD : METHOD_OTHER;
 	default:
 		return METHOD_OTHER;
 	}
 }
 
-static int understand(const htp_tx_t *tx, bool http11, struct request *request)
+static int understand(const htp_tx_t *tx, const struct result *result, struct request *request)
 {
+	uint64_t most = REQUEST_BODY_MAX;
 	int status;
 
 	if ((tx->flags & REFUSED_FLAGS) || is_repeated(tx))
 		return 400;
-	request->method = method_of(tx);
-	request->keep_alive = keeps_alive(tx, http11);
-	status = body_length(tx, &request->body_len);
+	request->method = method_of(tx, result->upload_max);
+	request->keep_alive = keeps_alive(tx, result->http11);
+	if (request->method == METHOD_UPLOAD)
+		most = result->upload_max;
+	status = body_length(tx, most, &request->body_len);
 	if (status)
 		return status;
 	status = take_path(tx, request);
@@ -176,11 +186,11 @@ static int on_headers(htp_tx_t *tx)
 	struct result *result = htp_connp_get_user_data(tx->connp);
 
 	if (result->status == -1)
-		result->status = understand(tx, result->http11, result->request);
+		result->status = understand(tx, result, result->request);
 	return HTP_OK;
 }
 
-struct http_parser *http_parser_new(void)
+struct http_parser *http_parser_new(uint64_t upload_max)
 {
 	struct http_parser *parser = calloc(1, sizeof(*parser));
 	htp_cfg_t *cfg;
@@ -200,6 +210,7 @@ struct http_parser *http_parser_new(void)
 	htp_config_set_log_level(cfg, HTP_LOG_NONE);
 	htp_config_register_request_headers(cfg, on_headers);
 	parser->cfg = cfg;
+	parser->upload_max = upload_max;
 	return parser;
 }
 
@@ -215,7 +226,12 @@ struct http_parser *http_parser_free(struct http_parser *parser)
 int request_parse(struct http_parser *parser, const uint8_t *head, size_t head_len, bool http11,
 		  struct request *ret_request)
 {
-	struct result result = { .request = ret_request, .http11 = http11, .status = -1 };
+	struct result result = {
+		.request = ret_request,
+		.upload_max = parser->upload_max,
+		.http11 = http11,
+		.status = -1,
+	};
 	htp_connp_t *connp;
 
 	/* One parser per request: libhtp would keep every transaction of a connection. */

@@ -14,6 +14,7 @@
 enum request_method {
 	METHOD_GET,
 	METHOD_HEAD,
+	METHOD_UPLOAD, /* POST or PUT, where bodies are taken */
 	METHOD_OTHER,
 };
 
@@ -22,7 +23,8 @@ struct request {
 	bool keep_alive;
 	bool has_range; /* and no If-Range: what that depends on is not kept here */
 	bool has_if_modified_since;
-	uint64_t body_len; /* to be discarded */
+	bool expects_continue; /* the body comes when it is asked for (RFC 9110, 10.1.1) */
+	uint64_t body_len;     /* to be discarded, unless it is an upload */
 	time_t if_modified_since;
 	char range[128];
 	char path[REQUEST_PATH_MAX]; /* decoded, dot segments resolved, begins with '/' */
@@ -30,8 +32,11 @@ struct request {
 
 struct http_parser;
 
-/* http_parser_new() makes the parser's configuration, one for all requests of a thread. */
-struct http_parser *http_parser_new(void);
+/*
+ * http_parser_new() makes the parser's configuration, one for all requests of a thread. Bodies of POST and PUT may
+ * have up to @upload_max bytes; 0: they are methods like others.
+ */
+struct http_parser *http_parser_new(uint64_t upload_max);
 struct http_parser *http_parser_free(struct http_parser *parser);
 
 /*

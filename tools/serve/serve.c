@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +14,8 @@
 
 #define FIELD(name) offsetof(struct serve_settings, name)
 #define MS_MAX 86400000 /* a day */
+#define TRIM_THRESHOLD (4 << 20)
+#define MMAP_THRESHOLD (1 << 20)
 
 static const struct arg serve_args[] = {
 	{ "listen", 'l', ARG_LIST, FIELD(listen), "HOST:PORT",
@@ -40,6 +43,9 @@ static const struct arg serve_args[] = {
 	{ "max-conns", 0, ARG_NUMBER, FIELD(max_conns), "N",
 	  "connections at most; others wait; shared out among the workers", .min = 1,
 	  .max = 10000000 },
+	{ "upload-max", 0, ARG_NUMBER, FIELD(upload_max), "BYTES",
+	  "take bodies of POST and PUT up to this, and answer with length and SHA-256; default 0: none",
+	  .min = 0, .max = INT64_MAX },
 	{ "once", 0, ARG_NUMBER, FIELD(once), "N", "end after N connections", .min = 1,
 	  .max = INT64_MAX },
 	{ "json-log", 0, ARG_FLAG, FIELD(json_log), NULL, "log connections as JSON" },
@@ -161,9 +167,15 @@ static int serve_run(int argc, char **argv)
 
 	if (parse(&settings, argc, argv) < 0)
 		return EXIT_USAGE;
+	/* Buffers of a connection come and go with its data: not back to the kernel each time. */
+	mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
+	mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
 	server.app = strcmp(settings.mode, "echo") == 0 ? &app_echo : &app_http;
 	r = make_profile(&server, &err);
 	if (r < 0) {
+	/* Buffers of a connection come and go with its data: not back to the kernel each time. */
+	mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
+	mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
 		complain("serve", &err);
 		return EXIT_USAGE;
 	}

@@ -33,8 +33,9 @@ struct serve_settings {
 	int64_t handshake_timeout;
 	int64_t idle_timeout;
 	int64_t workers;
-	int64_t max_conns; /* 0: no limit but the file descriptors */
-	int64_t once;      /* 0: for ever */
+	int64_t max_conns;  /* 0: no limit but the file descriptors */
+	int64_t once;       /* 0: for ever */
+	int64_t upload_max; /* bytes of a body that is taken; 0: none is */
 	bool key_update_at_request;
 	bool json_log;
 	bool quiet;

@@ -108,7 +108,7 @@ static int set_up(struct worker *worker)
 
 	if (r < 0)
 		return r;
-	worker->http = http_parser_new();
+	worker->http = http_parser_new((uint64_t)worker->server->settings->upload_max);
 	if (worker->http)
 		return 0;
 	loop_deinit(&worker->loop);
