@@ -186,6 +186,13 @@ static int take_echo(struct slot *slot, const uint8_t *data, size_t len)
 		n = len < PATTERN_LEN - at ? len : PATTERN_LEN - at;
 		if (memcmp(bench->pattern + at, data, n) != 0)
 			return -SLUICE_E_PROTOCOL;
+bool exchange_is_sending(const struct slot *slot)
+{
+	const void *data;
+
+	return !slot->complete && next_piece(slot, &data) > 0;
+}
+
 		slot->received += n;
 		data += n;
 		len -= n;

@@ -200,6 +200,9 @@ int exchange_run(struct slot *slot);
 const char *exchange_verdict(struct slot *slot, char *buf, size_t buf_len);
 
 /* exchange_setup() makes head, pattern and parser settings, exchange_free() drops them. Errors: NOMEM, INVALID. */
+/* exchange_is_sending() tells whether the exchange has bytes that the library has not taken yet. */
+bool exchange_is_sending(const struct slot *slot);
+
 int exchange_setup(struct bench *bench);
 void exchange_free(struct bench *bench);
 

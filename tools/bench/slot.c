@@ -38,6 +38,9 @@ static void watch(struct slot *slot)
 	events = sluice_conn_events(slot->conn);
 	if (slot->state == SLOT_FREE || slot->state == SLOT_EXCHANGE || slot->state == SLOT_TICKET)
 		events |= EPOLLIN;
+	/* What was held back may have left by a receive meanwhile: the library waits for nothing then. */
+	if (slot->state == SLOT_EXCHANGE && exchange_is_sending(slot))
+		events |= EPOLLOUT;
 	if (events == slot->watched)
 		return;
 	op = slot->watched < 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
