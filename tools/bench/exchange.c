@@ -10,7 +10,8 @@
 #include "load.h"
 
 #define CHUNK 65536
-#define ROUNDS 32 /* of one turn, so that other connections have theirs */
+#define HASHED_MAX (1 << 30) /* hashing more would take longer than many a load */
+#define ROUNDS 32            /* of one turn, so that other connections have theirs */
 
 static int on_line(htp_tx_t *tx)
 {
@@ -20,6 +21,17 @@ static int on_line(htp_tx_t *tx)
 	return HTP_OK;
 }
 
+static void keep_answer(struct slot *slot, const uint8_t *data, size_t len)
+{
+	size_t room = sizeof(slot->answer) - 1 - slot->answer_len;
+
+	if (len > room)
+		len = room;
+	memcpy(slot->answer + slot->answer_len, data, len);
+	slot->answer_len += len;
+	slot->answer[slot->answer_len] = '\0';
+}
+
 static int on_body(htp_tx_data_t *data)
 {
 	struct slot *slot = htp_connp_get_user_data(data->tx->connp);
@@ -27,6 +39,8 @@ static int on_body(htp_tx_data_t *data)
 	if (!data->data)
 		return HTP_OK;
 	slot->received += data->len;
+	if (slot->loader->bench->mode == MODE_UPLOAD)
+		keep_answer(slot, data->data, data->len);
 	if (slot->loader->bench->settings->verify_body)
 		SHA256_Update(&slot->sha, data->data, data->len);
 	return HTP_OK;
@@ -76,6 +90,24 @@ static int make_head(struct bench *bench)
 	return 0;
 }
 
+/* What a server must say that has got it all; once, as every upload is the same. */
+static void hash_upload(struct bench *bench)
+{
+	uint64_t left = (uint64_t)bench->settings->size;
+	uint8_t digest[SHA256_DIGEST_LENGTH];
+	SHA256_CTX sha;
+	size_t i, n;
+
+	SHA256_Init(&sha);
+	for (; left; left -= n) {
+		n = left < PATTERN_LEN ? left : PATTERN_LEN;
+		SHA256_Update(&sha, bench->pattern, n);
+	}
+	SHA256_Final(digest, &sha);
+	for (i = 0; i < sizeof(digest); i++)
+		snprintf(bench->sent_sha256 + 2 * i, 3, "%02x", digest[i]);
+}
+
 int exchange_setup(struct bench *bench)
 {
 	size_t i;
@@ -86,6 +118,8 @@ int exchange_setup(struct bench *bench)
 		return -SLUICE_E_NOMEM;
 	for (i = 0; i < PATTERN_LEN; i++)
 		bench->pattern[i] = pattern_byte(i);
+	if (bench->mode == MODE_UPLOAD && bench->settings->size <= HASHED_MAX)
+		hash_upload(bench);
 	htp_config_set_response_decompression(bench->http, 0);
 	htp_config_set_log_level(bench->http, HTP_LOG_NONE);
 	htp_config_set_tx_auto_destroy(bench->http, 1);
@@ -125,6 +159,8 @@ int exchange_begin(struct slot *slot)
 {
 	slot->sent = 0;
 	slot->received = 0;
+	slot->answer_len = 0;
+	slot->answer[0] = '\0';
 	slot->status = 0;
 	slot->complete = false;
 	slot->close_after = false;
@@ -148,6 +184,13 @@ static size_t next_piece(const struct slot *slot, const void **ret_data)
 	left = head + body - slot->sent;
 	*ret_data = bench->pattern + at;
 	return left < PATTERN_LEN - at ? left : PATTERN_LEN - at;
+}
+
+bool exchange_is_sending(const struct slot *slot)
+{
+	const void *data;
+
+	return !slot->complete && next_piece(slot, &data) > 0;
 }
 
 /* Returns 0, also when there is nothing more to send, or the error. */
@@ -186,13 +229,6 @@ static int take_echo(struct slot *slot, const uint8_t *data, size_t len)
 		n = len < PATTERN_LEN - at ? len : PATTERN_LEN - at;
 		if (memcmp(bench->pattern + at, data, n) != 0)
 			return -SLUICE_E_PROTOCOL;
-bool exchange_is_sending(const struct slot *slot)
-{
-	const void *data;
-
-	return !slot->complete && next_piece(slot, &data) > 0;
-}
-
 		slot->received += n;
 		data += n;
 		len -= n;
@@ -263,12 +299,25 @@ int exchange_run(struct slot *slot)
 	return r < 0 ? r : slot->complete;
 }
 
+/* A server that says what it has got (`sluice serve --upload-max`) must have got what was sent. */
+static const char *upload_verdict(const struct slot *slot)
+{
+	const struct bench *bench = slot->loader->bench;
+	const char *said = strstr(slot->answer, "\"sha256\": \"");
+	const void *data;
+
+	if (next_piece(slot, &data))
+		return "BODY_NOT_TAKEN";
+	if (said && bench->sent_sha256[0] && !strstr(said, bench->sent_sha256))
+		return "BODY_SHA256";
+	return NULL;
+}
+
 const char *exchange_verdict(struct slot *slot, char *buf, size_t buf_len)
 {
 	const struct bench *bench = slot->loader->bench;
 	const struct bench_settings *settings = bench->settings;
 	uint8_t digest[SHA256_DIGEST_LENGTH];
-	const void *data;
 
 	if (bench->mode == MODE_ECHO)
 		return NULL;
@@ -277,7 +326,7 @@ const char *exchange_verdict(struct slot *slot, char *buf, size_t buf_len)
 		return buf;
 	}
 	if (bench->mode == MODE_UPLOAD)
-		return next_piece(slot, &data) ? "BODY_NOT_TAKEN" : NULL;
+		return upload_verdict(slot);
 	if (settings->size >= 0 && slot->received != (uint64_t)settings->size)
 		return "BODY_LENGTH";
 	SHA256_Final(digest, &slot->sha);

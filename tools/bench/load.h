@@ -25,6 +25,7 @@
 #define SERIES_NS (100 * NS_PER_MS) /* of one entry of struct result's series */
 #define ERROR_KINDS 24              /* that are counted by name; what comes after is OTHER */
 #define HEAD_MAX 4096
+#define ANSWER_MAX 256
 #define PATTERN_LEN 262144 /* what is sent, over and over; no period of it is a record's */
 
 enum bench_mode {
@@ -69,12 +70,13 @@ struct bench {
 	htp_cfg_t *http;
 	char head[HEAD_MAX]; /* of a request */
 	size_t head_len;
-	uint8_t sha256[SHA256_DIGEST_LENGTH]; /* of --verify-body */
-	uint8_t *pattern;                     /* PATTERN_LEN bytes */
-	uint64_t start_ns, measure_ns;        /* measure: once warmed up */
-	uint64_t end_ns;                      /* 0: no duration */
-	atomic_uint_fast64_t claimed;         /* operations begun, of --count */
-	atomic_int running;                   /* threads */
+	uint8_t sha256[SHA256_DIGEST_LENGTH];           /* of --verify-body */
+	char sent_sha256[2 * SHA256_DIGEST_LENGTH + 1]; /* of what is uploaded, in hex */
+	uint8_t *pattern;                               /* PATTERN_LEN bytes */
+	uint64_t start_ns, measure_ns;                  /* measure: once warmed up */
+	uint64_t end_ns;                                /* 0: no duration */
+	atomic_uint_fast64_t claimed;                   /* operations begun, of --count */
+	atomic_int running;                             /* threads */
 	atomic_bool stop;
 };
 
@@ -131,6 +133,8 @@ struct slot {
 	uint64_t deadline; /* of progress; in SLOT_PAUSE: its end */
 	uint64_t sent, received;
 	SHA256_CTX sha;
+	char answer[ANSWER_MAX]; /* the beginning of what an upload is answered with */
+	size_t answer_len;
 	int watched; /* events in epoll; -1: not there */
 	int status;  /* of the response */
 	bool has_op, priming, failed;
@@ -196,13 +200,13 @@ int exchange_begin(struct slot *slot);
  */
 int exchange_run(struct slot *slot);
 
+/* exchange_is_sending() tells whether the exchange has bytes that the library has not taken yet. */
+bool exchange_is_sending(const struct slot *slot);
+
 /* exchange_verdict() returns what is wrong with a complete exchange, a name; NULL: nothing. */
 const char *exchange_verdict(struct slot *slot, char *buf, size_t buf_len);
 
 /* exchange_setup() makes head, pattern and parser settings, exchange_free() drops them. Errors: NOMEM, INVALID. */
-/* exchange_is_sending() tells whether the exchange has bytes that the library has not taken yet. */
-bool exchange_is_sending(const struct slot *slot);
-
 int exchange_setup(struct bench *bench);
 void exchange_free(struct bench *bench);
 
