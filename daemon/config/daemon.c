@@ -2,15 +2,17 @@
 /* The sections `limits`, `admin` and `log`: what is the whole daemon's. */
 #include "config/parse.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #define MAX_HANDSHAKERS 1024
 #define MAX_HANDSHAKES 1000000
 #define MAX_MEMORY 0x80000000u /* bytes */
 #define DEFAULT_RECHECK_MEMORY (64u << 20)
 #define MAX_RATE 1000000
-#define DEFAULT_ADMIN_SOCKET "/run/sluice/admin.sock"
+#define DEFAULT_DIRECTORY "/run/sluice"
 
 #define OFFSET(member) offsetof(struct config, member)
 
@@ -74,6 +76,29 @@ static const struct fields log_fields = {
 	.n = ARRAY_LEN(log_rows),
 };
 
+int socket_default(struct parse *p, const char *name, struct config_place place, char **ret_path)
+{
+	const char *directory = getenv("RUNTIME_DIRECTORY");
+	int n;
+
+	/* Of several, which colons separate, none is ours more than another. */
+	if (!directory || *directory != '/' || strchr(directory, ':'))
+		directory = DEFAULT_DIRECTORY;
+	n = asprintf(ret_path, "%s/%s.sock", directory, name);
+	if (n < 0) {
+		*ret_path = NULL;
+		return parse_nomem(p);
+	}
+	if ((size_t)n < sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return 0;
+	free(*ret_path);
+	*ret_path = NULL;
+	return parse_fail(p, SLUICE_E_OPTION_RANGE, place,
+			  "the socket %s.sock has no room for its directory's name; add the key "
+			  "\"socket\"",
+			  name);
+}
+
 int daemon_read_defaults(struct parse *p)
 {
 	struct config *config = p->config;
@@ -87,8 +112,7 @@ int daemon_read_defaults(struct parse *p)
 	config->log.target = CONFIG_LOG_STDERR;
 	config->log.level = CONFIG_LOG_INFO;
 	config->log.rate = 1000;
-	config->admin.socket = strdup(DEFAULT_ADMIN_SOCKET);
-	return config->admin.socket ? 0 : parse_nomem(p);
+	return socket_default(p, "admin", (struct config_place){ 0 }, &config->admin.socket);
 }
 
 int daemon_limits(struct parse *p, const struct field *field, const struct node *value,

@@ -179,6 +179,12 @@ void option_name_try(struct nearest *nearest);
 /* --- the sections -------------------------------------------------------------------------------- */
 
 int daemon_read_defaults(struct parse *p); /* daemon.c: limits, admin, log */
+
+/*
+ * socket_default() makes the path of @name's socket in the daemon's directory: RUNTIME_DIRECTORY as of
+ * systemd.exec(5), else /run/sluice. @place is for errors.
+ */
+int socket_default(struct parse *p, const char *name, struct config_place place, char **ret_path);
 field_read daemon_limits, daemon_admin, daemon_log;
 int pools_read(struct parse *p, const struct node *map);
 int services_read(struct parse *p, const struct node *map); /* after pools and profiles */

@@ -40,10 +40,7 @@ int field_groups(struct parse *p, const struct field *field, const struct node *
 }
 
 static const struct field rows[] = {
-	{ .name = "socket",
-	  .read = field_socket,
-	  .offset = offsetof(struct config_pool, socket),
-	  .required = true },
+	{ .name = "socket", .read = field_socket, .offset = offsetof(struct config_pool, socket) },
 	{ .name = "users", .read = field_users },
 	{ .name = "groups", .read = field_groups },
 	{ .name = "wait",
@@ -82,8 +79,18 @@ int pools_read(struct parse *p, const struct node *map)
 			return parse_nomem(p);
 		index_add(&p->pools, pool->name, NULL, key->place, i);
 		r = fields_read(p, &fields, map->items[2 * i + 1], pool);
+		if (!r && !pool->socket)
+			r = socket_default(p, pool->name, pool->place, &pool->socket);
 	}
 	return r < 0 ? r : index_sort(p, &p->pools, "the pool");
+}
+
+/* Where the socket of the pool or service stands; one that has the default, where its name does. */
+static struct config_place socket_place(const struct config_pool *pool, const struct node *map)
+{
+	const struct node *socket = node_get(map, "socket");
+
+	return socket ? socket->place : pool->place;
 }
 
 int sockets_check(struct parse *p, const struct node *pools, const struct node *services,
@@ -106,7 +113,8 @@ int sockets_check(struct parse *p, const struct node *pools, const struct node *
 	for (i = 0; i < config->n_pools; i++) {
 		map = i < n_pools ? pools->items[2 * i + 1]
 				  : services->items[2 * (i - n_pools) + 1];
-		index_add(&index, config->pools[i].socket, NULL, node_get(map, "socket")->place, i);
+		index_add(&index, config->pools[i].socket, NULL,
+			  socket_place(&config->pools[i], map), i);
 	}
 	r = index_sort(p, &index, "the socket");
 	index_free(&index);

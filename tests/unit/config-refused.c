@@ -332,7 +332,6 @@ static const struct mistake {
 	  "f:3:8: pools: takes keys with values" },
 	{ LISTENERS PROFILES "pools: {w: /s}\n", SLUICE_E_OPTION, "f:3:12: a pool: takes keys " },
 	{ LISTENERS PROFILES "pools: {'': {}}\n", SLUICE_E_OPTION, "f:3:9: pools: has no value; " },
-	{ POOL("wait: 1"), SLUICE_E_OPTION, "f:3:12: a pool needs the key \"socket\"; add it" },
 	{ POOL("socket: s"), SLUICE_E_OPTION,
 	  "f:3:21: socket: takes an absolute path, not \"s\"; begin it with \"/\"" },
 	{ POOL("socket: /" FORTY_A FORTY_A FORTY_A), SLUICE_E_OPTION_RANGE,

@@ -263,6 +263,52 @@ static void defaults_are_those_of_the_example(void **state)
 }
 
 /* A host begins with all options of its profile, and sections refer to each other in any order. */
+/* Where systemd says, or where it would; not in one of several directories, and never cut off. */
+static void sockets_lie_in_the_directory_of_the_daemon(void **state)
+{
+	static const char three_lines[] =
+		"listeners: [{name: a, address: ':443', profile: p, pool: w}]\n"
+		"profiles: {p: {certfile: /c}}\n"
+		"pools: {w: {users: [root]}}\n";
+	static const char taken[] = "profiles: {p: {certfile: /c}}\n"
+				    "pools: {admin: {wait: 1}}\n"
+				    "services: {s: {socket: /s, profiles: [p]}}\n";
+	static const char path[] =
+		"/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		"aaaaaaaaaaaaaaaaaaaaaaa";
+	static const struct {
+		const char *directory, *pool, *admin;
+	} cases[] = {
+		{ NULL, "/run/sluice/w.sock", "/run/sluice/admin.sock" },
+		{ "/run/user/7/x", "/run/user/7/x/w.sock", "/run/user/7/x/admin.sock" },
+		{ "/run/a:/run/b", "/run/sluice/w.sock", "/run/sluice/admin.sock" },
+		{ "here", "/run/sluice/w.sock", "/run/sluice/admin.sock" },
+	};
+	struct config_error err;
+	struct config *config;
+	size_t i;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unsetenv("RUNTIME_DIRECTORY");
+		if (cases[i].directory)
+			setenv("RUNTIME_DIRECTORY", cases[i].directory, 1);
+		config = parse(three_lines);
+		assert_string_equal(config->pools[0].socket, cases[i].pool);
+		assert_string_equal(config->admin.socket, cases[i].admin);
+		config_free(config);
+	}
+	setenv("RUNTIME_DIRECTORY", path, 1); /* room for w.sock, none for admin.sock */
+	assert_int_equal(config_parse(&config, "f", three_lines, strlen(three_lines), &err),
+			 -SLUICE_E_OPTION_RANGE);
+	assert_string_equal(err.text, "f: the socket admin.sock has no room for its directory's "
+				      "name; add the key \"socket\"");
+	unsetenv("RUNTIME_DIRECTORY");
+	assert_int_equal(config_parse(&config, "f", taken, strlen(taken), &err),
+			 -SLUICE_E_OPTION_CONFLICT);
+	assert_string_equal(err.text, "f:2:9: the socket \"/run/sluice/admin.sock\" is taken by "
+				      "default; choose another");
+}
+
 static void the_order_is_free(void **state)
 {
 	struct config *config = parse(
@@ -529,6 +575,7 @@ int main(void)
 		cmocka_unit_test(proxies_are_found_by_their_prefixes),
 		cmocka_unit_test(defaults_are_those_of_the_example),
 		cmocka_unit_test(a_daemon_of_services_needs_no_listener),
+		cmocka_unit_test(sockets_lie_in_the_directory_of_the_daemon),
 		cmocka_unit_test(the_order_is_free),
 		cmocka_unit_test(no_type_is_guessed),
 		cmocka_unit_test(a_byte_order_mark_is_skipped),
