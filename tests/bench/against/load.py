@@ -59,6 +59,12 @@ class Client:
             raise Broken(f"status {status}, {report['operations']['ok']} ok, {errors}: {self.command}: {tail(log)}")
         return report
 
+    def fail(self):
+        """A load of nobody: what a client does without one."""
+        self.run([self.build / "tools/sluice", "bench", "127.0.0.1:1", "--count", self.threads, "--threads",
+                  self.threads, "--connections", self.threads, "--record-path", "user", "--insecure", "--quiet"],
+                 self.timeout)
+
     def s_time(self, cell, port, seconds):
         """Full handshakes by another library; how many, or Broken."""
         logs = [self.material.work / f"s_time.{i}" for i in range(2 * self.threads)]

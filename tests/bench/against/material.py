@@ -80,6 +80,11 @@ NGINX_FILES = """\
   keepalive_timeout 600s;
   open_file_cache max=100;
   default_type application/octet-stream;
+  client_body_temp_path body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
 """
 
 BACKEND = """\

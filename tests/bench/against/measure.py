@@ -9,7 +9,7 @@ from pathlib import Path
 from . import servers
 from .load import Client, Idle
 from .material import Material
-from .processes import Broken, processor_ns, pss, tls_counters
+from .processes import Broken, processor_ns, pss, ticks, tls_counters
 
 SETTLE = 0.1  # seconds for what a server does behind a load: closing connections
 TX_COUNTERS = ("TlsTxSw", "TlsTxDevice")
@@ -32,6 +32,7 @@ class World:
     only: tuple  # names of servers; (): all
     progress: object
     setups: dict = field(default_factory=dict)
+    probes: list = None  # sockets that a client gives the kernel's TLS by itself: sending, receiving
 
     def cores(self, n):
         return self.server_cores[:n]
@@ -75,6 +76,13 @@ def tls_of(before, after):
             for names in (TX_COUNTERS, RX_COUNTERS)]
 
 
+def probes(world):
+    """What a client by itself moves these counters: it looks at its start what the kernel can."""
+    before = tls_counters()
+    world.client.fail()
+    return tls_of(before, tls_counters())
+
+
 def units_of(cell, report):
     if cell.client != "sluice bench":
         return report["operations"]
@@ -94,7 +102,7 @@ def load(world, cell, port, **how):
 def one_round(world, cell, server, entry):
     """A line of the report: what the server used for how much."""
     before, counters = server.pids(), tls_counters()
-    used = processor_ns(before)
+    used, (user, kernel) = processor_ns(before), ticks(before)
     began = time.monotonic()
     report = load(world, cell, server.setting.port, **entry["how"])
     seconds = time.monotonic() - began
@@ -103,9 +111,11 @@ def one_round(world, cell, server, entry):
     if server.pids() != before:
         raise Broken(f"{server.name}: processes came or went: {sorted(before)}, {sorted(server.pids())}")
     used = processor_ns(before) - used
+    user, kernel = (after - was for after, was in zip(ticks(before), (user, kernel)))
     units = units_of(cell, report)
     line = {"units": units, "processor_ns": used, "seconds": round(report.get("seconds", seconds), 4),
-            "ktls_sockets": tls_of(counters, tls_counters())}
+            "kernel_share": round(kernel / max(1, user + kernel), 3),
+            "ktls_sockets": [n - probe for n, probe in zip(tls_of(counters, tls_counters()), world.probes)]}
     if "client" in report:
         line["client_limited"] = report["client"]["limited"]
         line["p50_ns"], line["p99_ns"] = (report["latency_ns"][p] for p in ("p50", "p99"))
@@ -123,10 +133,10 @@ def prepare(world, cell, server, entry):
         entry["how"] = {"seconds": world.seconds}
         return
     # Counts, not times: everything that is begun is whole and checked, and paid by somebody.
-    count = WARM_UP[cell.unit]
+    count = least = min(WARM_UP[cell.unit], world.connections)
     for seconds in (min(0.3, world.seconds), world.seconds):
         report = load(world, cell, server.setting.port, count=count)
-        count = max(count, round(report["operations"]["per_second"] * seconds))
+        count = max(least, round(report["operations"]["per_second"] * seconds))
     entry["how"] = {"count": count}
 
 
@@ -146,6 +156,7 @@ def summary(entry):
     each = [line["processor_ns"] / line["units"] for line in entry["rounds"]]
     rate = [line["units"] / line["seconds"] for line in entry["rounds"]]
     entry["ns_per_unit"] = {"median": statistics.median(each), "min": min(each), "max": max(each)}
+    entry["kernel_share"] = statistics.median(line["kernel_share"] for line in entry["rounds"])
     entry["units_per_second"] = {"median": statistics.median(rate), "min": min(rate), "max": max(rate)}
 
 

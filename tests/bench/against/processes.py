@@ -68,6 +68,15 @@ def processor_ns(pids):
     return sum(time.clock_gettime_ns((~pid << 3) | 2) for pid in pids)
 
 
+def ticks(pids):
+    """Ticks of processor time of these processes, by samples: in programs and in the kernel."""
+    user = kernel = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        user, kernel = user + int(fields[11]), kernel + int(fields[12])
+    return user, kernel
+
+
 def pss(pids):
     """Bytes of memory of these processes, shared pages shared out."""
     total = 0
