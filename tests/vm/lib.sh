@@ -12,7 +12,7 @@ VM_TREE=$(cd -- "$VM_HERE/../.." && pwd -P)
 VM_CACHE=${SLUICE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice}
 
 # shellcheck disable=SC2034 # read by the scripts that source this file
-VM_KINDS=(uml-7.2 uml-6.12 qemu)
+VM_KINDS=(uml-7.2 uml-6.12 qemu qemu-icount)
 
 # Exit codes of our own: as timeout(1) has them.
 # shellcheck disable=SC2034
@@ -62,7 +62,7 @@ vm_need_amd64() {
 vm_family() {
 	case $1 in
 	uml-7.2 | uml-6.12) echo uml ;;
-	qemu) echo qemu ;;
+	qemu | qemu-icount) echo qemu ;;
 	*) vm_die "unknown kind '$1': one of ${VM_KINDS[*]}" ;;
 	esac
 }
@@ -70,7 +70,7 @@ vm_family() {
 # vm_components KIND: the directories of the cache this kind is made of.
 vm_components() {
 	case $1 in
-	qemu) echo guest qemu cloud ;;
+	qemu | qemu-icount) echo guest qemu cloud ;;
 	*) echo guest "$1" ;;
 	esac
 }
@@ -123,7 +123,7 @@ vm_version() {
 vm_release() {
 	local dir=$VM_CACHE/$1
 
-	[[ $1 != qemu ]] || dir=$VM_CACHE/cloud
+	[[ $1 != qemu* ]] || dir=$VM_CACHE/cloud
 	(cd "$dir/modules" && echo *)
 }
 

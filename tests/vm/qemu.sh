@@ -5,6 +5,13 @@
 # boots that kernel for stage. Emulator and file server run from a Debian 13 directory of
 # their own, so one version serves every host. Emulation only: KVM is never used, because
 # where the tests run it cannot be counted on.
+#
+# The kind qemu-icount is the same guest with a clock that counts instructions: virtual time
+# goes on by 1 ns with each and by nothing else, and an idle guest jumps to its next timer. So
+# whatever the kernel knows about processor time is a number of instructions. It has one CPU,
+# as QEMU runs several in turns then, and one that spins would count. Its CPU has no fast
+# "rep movsb": counted are its iterations, so that each byte that is copied would cost as much
+# as an instruction of the AEAD. Without it kernel and libraries copy in words and vectors.
 
 QEMU_KERNEL_SUITE=$VM_SUITE-backports
 
@@ -61,7 +68,7 @@ cloud_depmod() {
 # qemu_boot KIND ROOT: the guest's root, with all that is mounted below it, is served by
 # virtiofsd from inside the emulator's directory.
 qemu_boot() {
-	local root=$2 tools=${2%/*}/tools mem=${SLUICE_VM_MEM:-2G} append args server
+	local kind=$1 root=$2 tools=${2%/*}/tools mem=${SLUICE_VM_MEM:-2G} append args server cpu
 
 	vm_mount_root "$VM_CACHE/qemu/root" "$tools"
 	vm_bind "$VM_CACHE/cloud" "$tools/kernel" ro
@@ -83,9 +90,17 @@ qemu_boot() {
 init=/src/tests/vm/guest-init printk.time=1 log_buf_len=4M loglevel=5 oops=panic panic=-1 \
 mitigations=off nowatchdog rcupdate.rcu_cpu_stall_suppress=1 tsc=reliable"
 	# shellcheck disable=SC2054 # the commas are QEMU's
+	if [[ $kind == qemu-icount ]]; then
+		# nothing is calibrated: the counter has 1 GHz
+		append+=" tsc_early_khz=1000000 sluice.icount=1"
+		cpu=(-accel tcg,thread=single -icount shift=0,sleep=off,align=off
+			-cpu max,erms=off,fsrm=off -smp 1)
+	else
+		cpu=(-accel tcg,thread=multi -cpu max -smp "${SLUICE_VM_CPUS:-4}")
+	fi
+	# shellcheck disable=SC2054
 	args=(-nodefaults -no-user-config -no-reboot -display none
-		-machine q35,memory-backend=mem -accel tcg,thread=multi -cpu max
-		-smp "${SLUICE_VM_CPUS:-4}" -m "$mem"
+		-machine q35,memory-backend=mem "${cpu[@]}" -m "$mem"
 		-object "memory-backend-memfd,id=mem,size=$mem,share=on"
 		-chardev socket,id=fs,path=/tmp/fs
 		-device vhost-user-fs-pci,chardev=fs,tag=root,queue-size=1024
