@@ -143,12 +143,14 @@ class Sluiced(Server):
         daemon = s.run("sluiced", [s.build / "daemon/sluiced", "--config", s.write("sluiced.conf", self.config)])
         self.processes.append(daemon)
         daemon.until_listening(s.port)
-        as_nobody = ["--as", "nobody"] if os.geteuid() == 0 else []
-        for i in range(s.workers):
-            relay = s.run(f"relay-{i}", [s.build / "daemon/sluice-relay", "--pool", s.home / "app.sock",
-                                         "--backend", f"127.0.0.1:{s.backend}", *as_nobody])
-            self.processes.append(relay)
-            relay.until_said("connecting what comes")
+        relay = [s.build / "daemon/sluice-relay", "--pool", s.home / "app.sock",
+                 "--backend", f"127.0.0.1:{s.backend}", *(["--as", "nobody"] if os.geteuid() == 0 else [])]
+        one_has_workers = "--workers" in subprocess.run([relay[0], "--help"], capture_output=True, text=True).stdout
+        if one_has_workers:
+            relay += ["--workers", s.workers]
+        for i in range(1 if one_has_workers else s.workers):
+            self.processes.append(s.run(f"relay-{i}", relay))
+            self.processes[-1].until_said("connecting what comes")
 
 
 CONF_SLUICED = """\

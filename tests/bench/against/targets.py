@@ -48,10 +48,31 @@ def growth(report):
                     yield f"{name}, {cores} cores", ratio
 
 
+def bulk(report, way, figure, ends=("send", "receive")):
+    """(end, figure) of a way of bench_bulk."""
+    for row in report and report.get("bulk") or []:
+        if row["way"] == way and row["end"] in ends and row[figure] is not None:
+            yield row["end"], row[figure]
+
+
+def handshake(report, what):
+    return next((row["ratio"] for row in report and report.get("handshakes") or [] if row["what"] == what), None)
+
+
+def calls(reports, end, bound):
+    values = [(f"{way} path", value) for name, way in (("kernel", "kernel"), ("instructions", "kernel"), ("native", "user"))
+              for _, value in bulk(reports.get(name), way, "calls_per_16_kib", (end,))]
+    return row(f"system calls of each 16 KiB, {end}", f"≤ {bound:g}",
+               ", ".join(f"{TWO_DIGITS(value)} {way}" for way, value in values),
+               all(value <= bound for _, value in values) if values else None)
+
+
 def table(reports):
     """reports: by name, those that are there: native, kernel (a guest), instructions (a guest that counts)."""
     native, kernel = reports.get("native"), reports.get("instructions") or reports.get("kernel")
     rows = [
+        at_least("bulk, kernel path: the library of a bare loop over the kernel's TLS", 0.97,
+                 list(bulk(kernel, "kernel", "ratio"))),
         at_least("100 MB from a file, kernel path: nginx with kTLS and `sendfile`, of ours", 1.1,
                  [("", times(kernel, "file-big", "nginx-ktls"))]),
         at_least("terminator, kernel path, 100 MB, of ours", 1.5,
@@ -60,6 +81,9 @@ def table(reports):
                  [("HAProxy", times(kernel, "pass-64k", "haproxy")), ("hitch", times(kernel, "pass-64k", "hitch"))]),
         at_least("100 MB from a file, user path: nginx without kTLS, of ours", 1.0,
                  [("", times(native, "file-big", "nginx"))]),
+        at_least("bulk, user path: the library of a bare loop over EVP_AEAD and sockets", 0.9,
+                 list(bulk(native, "user", "ratio"))),
+        at_most("full handshake: the library of a bare loop over BoringSSL", 1.1, handshake(native, "TLS 1.3, P-256")),
         row("handshakes: hitch and HAProxy, of ours", "reported",
             ", ".join(f"{TWO_DIGITS(v)} {name}" for name, v in (
                 ("hitch", times(native, "pass-handshake", "hitch")),
@@ -67,6 +91,8 @@ def table(reports):
                 ("HAProxy without a backend, against `sluice serve`", times(native, "handshake", "haproxy"))) if v), None),
         at_most("memory of an idle connection, kernel path, all our processes", 1,
                 memory(reports.get("kernel") or reports.get("instructions")), " KiB"),
+        calls(reports, "send", 1),
+        calls(reports, "receive", 0.25),
         at_least("throughput with more cores, for each core", 0.9, list(growth(native))),
     ]
     return markdown(["", "target", "measured", ""], rows)
