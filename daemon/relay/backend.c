@@ -217,7 +217,19 @@ static int try_one(struct dial *dial)
 static bool is_ours(int error)
 {
 	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS ||
-	       error == -EADDRNOTAVAIL;
+	       error == -EADDRNOTAVAIL || error == -ETOOMANYREFS;
+}
+
+/* That is nobody's fault but ours, and does not last. */
+static void wait_for_more(struct dial *dial, int error)
+{
+	struct backends *backends = &dial->relay->backends;
+
+	if (!backends->is_short)
+		log_line("backend %s: %s; connections wait", dial->backend->name, strerror(-error));
+	backends->is_short = true;
+	dial->tried &= ~(UINT64_C(1) << (dial->backend - backends->list));
+	dial->waits = true;
 }
 
 static void failed(struct dial *dial)
@@ -233,15 +245,17 @@ static void try_next(struct dial *dial)
 
 	while ((dial->backend = choose(&relay->backends, dial->tried, relay->loop.now_ms))) {
 		r = try_one(dial);
-		if (r == 0)
+		if (r == 0) {
+			relay->backends.is_short = false;
 			return;
+		}
 		if (r == -EPIPE) { /* backend_tick() sees to it */
 			dial->deadline_ms = relay->loop.now_ms + relay->backends.connect_ms;
 			return;
 		}
 		if (is_ours(r)) {
-			log_line("backend %s: %s", dial->backend->name, strerror(-r));
-			break;
+			wait_for_more(dial, r);
+			return;
 		}
 		went_down(relay, dial->backend, strerror(-r));
 	}
@@ -275,19 +289,39 @@ void dial_start(struct relay *relay, struct dial *dial,
 		void (*done)(struct dial *dial, struct backend *backend, int fd))
 {
 	*dial = (struct dial){ .relay = relay, .done = done, .watch.fd = -1, .active = true };
+	dial->wait_until_ms = relay->loop.now_ms + relay->wait_ms;
 	TAILQ_INSERT_TAIL(&relay->backends.dials, dial, entry);
 	try_next(dial);
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
 
+/* The first that has to wait on says that the others would, too. */
+static void try_again(struct dial *dial)
+{
+	struct relay *relay = dial->relay;
+
+	if (relay->loop.now_ms >= dial->wait_until_ms) {
+		failed(dial);
+	} else if (!relay->backends.tick_short) {
+		dial->waits = false;
+		try_next(dial);
+		relay->backends.tick_short = relay->backends.is_short;
+	}
+}
+
 /* Each end of a try may free its dial, and no other. */
 void dial_tick(struct relay *relay)
 {
 	struct dial *dial, *next;
 
+	relay->backends.tick_short = false;
 	for (dial = TAILQ_FIRST(&relay->backends.dials); dial; dial = next) {
 		next = TAILQ_NEXT(dial, entry);
+		if (dial->waits) {
+			try_again(dial);
+			continue;
+		}
 		if (relay->loop.now_ms < dial->deadline_ms)
 			continue;
 		if (dial->watch.fd < 0) {

@@ -39,6 +39,8 @@ struct backends {
 	int connector;  /* -1: it is gone */
 	uint64_t connect_ms, rest_ms; /* for a try; how long one that failed comes last */
 	uint64_t idle_ms, look_ms; /* 0: they may be idle for ever; when that is looked at next */
+	bool is_short;             /* the last try had no descriptor, port or memory; said once */
+	bool tick_short;           /* the same, at this tick */
 	TAILQ_HEAD(, dial) dials;
 };
 
@@ -52,6 +54,8 @@ struct dial {
 	uint64_t tried; /* bits */
 	uint64_t deadline_ms;
 	bool active;
+	bool waits; /* no try is under way: we are short of something, and try again at the next tick */
+	uint64_t wait_until_ms;
 };
 
 /*
@@ -65,7 +69,8 @@ void backends_free(struct backends *backends);
 
 /*
  * dial_start() connects to the backend that has the least connections, and then to others. @done is told a
- * connected socket, which becomes its owner's, or -1: none was to be had. It may be called at once.
+ * connected socket, which becomes its owner's, or -1: none was to be had. It may be called at once. Where this
+ * process is short of descriptors it waits for them, as long as a connection may wait for a backend.
  */
 void dial_start(struct relay *relay, struct dial *dial,
 		void (*done)(struct dial *dial, struct backend *backend, int fd));

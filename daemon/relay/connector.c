@@ -60,7 +60,7 @@ static int begin(const struct backend *backend)
 	return fd;
 }
 
-static void answer(int channel, int fd)
+static int try_answer(int channel, int fd)
 {
 	struct pollfd pfd = { .fd = channel, .events = POLLOUT };
 	uint8_t buf[SMALL_LEN];
@@ -74,6 +74,19 @@ static void answer(int channel, int fd)
 		poll(&pfd, 1, -1);
 	if (fd >= 0)
 		close(fd);
+	return r;
+}
+
+/*
+ * Descriptors on their way are counted for a user, over all its processes, against the limit of who sends
+ * (unix(7), ETOOMANYREFS): others may be the cause, and the relay tries again.
+ */
+static void answer(int channel, int fd)
+{
+	int r = try_answer(channel, fd);
+
+	if (r == -ETOOMANYREFS)
+		r = try_answer(channel, r);
 	if (r < 0)
 		_exit(0); /* the relay is gone */
 }

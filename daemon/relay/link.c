@@ -401,9 +401,12 @@ static void tick_one(struct link *link, uint64_t now_ms)
 	}
 }
 
+/* Where the relay is what was short of something, its connections go back: another one may have it. */
 static void close_unserved(struct link *link)
 {
-	if (link->dial.active)
+	if (link->dial.active && link->dial.waits && !link->relay->upstream.gone)
+		upstream_leave(link->relay);
+	else if (link->dial.active)
 		no_backend(link, "no backend could be reached in time");
 	else
 		link_close(link, "no plain worker had room in time");

@@ -108,8 +108,8 @@ static void tick(struct loop *loop, void *arg)
 {
 	struct relay *relay = arg;
 
-	dial_tick(relay);
 	link_tick(relay);
+	dial_tick(relay);
 	backend_tick(relay);
 	join_tick(relay);
 	plain_tick(relay);
