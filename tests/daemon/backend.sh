@@ -29,7 +29,7 @@ relay() {
   local name=$1
   shift
   : >"$work/$name.log"
-  ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 "${under[@]}" "$RELAY" --pool "$work/app.sock" "${as[@]}" "${io[@]}" "$@" \
+  ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 "${under[@]}" "$RELAY" --pool "$work/app.sock" --workers "${workers:-1}" "${as[@]}" "${io[@]}" "$@" \
     >"$work/$name.log" 2>&1 &
   relay=$!
   pids+=("$relay")
