@@ -77,8 +77,12 @@ become_worker(struct supervisor *supervisor, unsigned int place, int fd)
 
 static void worker_ready(struct watch *watch, uint32_t events);
 
-static void start_later(struct supervisor *supervisor, struct place *place)
+/* @gone: what it had; NULL: nothing was started. */
+static void start_later(struct supervisor *supervisor, struct place *place,
+			const struct worker *gone)
 {
+	if (gone && supervisor->loop.now_ms - gone->since_ms >= STEADY_MS)
+		place->back_off_ms = 0;
 	place->back_off_ms = place->back_off_ms ? place->back_off_ms * 2 : BACK_OFF_MIN_MS;
 	if (place->back_off_ms > BACK_OFF_MAX_MS)
 		place->back_off_ms = BACK_OFF_MAX_MS;
@@ -103,7 +107,7 @@ static void start_one(struct supervisor *supervisor, unsigned int at)
 	if (r < 0) {
 		log_line("worker %u: %s", at + 1, strerror(-r));
 		free(worker);
-		start_later(supervisor, place);
+		start_later(supervisor, place, NULL);
 		return;
 	}
 	worker->supervisor = supervisor;
@@ -113,7 +117,10 @@ static void start_one(struct supervisor *supervisor, unsigned int at)
 	worker->since_ms = supervisor->loop.now_ms;
 	place->starting = worker;
 	LIST_INSERT_HEAD(&supervisor->workers, worker, entry);
-	loop_watch(&supervisor->loop, &worker->watch, EPOLLIN);
+	if (loop_watch(&supervisor->loop, &worker->watch, EPOLLIN) < 0) {
+		close(worker->watch.fd); /* it takes that for our end, and ends */
+		worker->watch.fd = -1;
+	}
 }
 
 static void tell(struct worker *worker, enum word word)
@@ -122,14 +129,6 @@ static void tell(struct worker *worker, enum word word)
 
 	if (worker->watch.fd >= 0)
 		send(worker->watch.fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
-static void tell_all(struct supervisor *supervisor, enum word word)
-{
-	struct worker *worker;
-
-	LIST_FOREACH(worker, &supervisor->workers, entry)
-	tell(worker, word);
 }
 
 static void close_listeners(struct supervisor *supervisor)
@@ -146,9 +145,32 @@ static void close_listeners(struct supervisor *supervisor)
 /* Who comes from now on is refused, and does not wait in vain. */
 static void end_all(struct supervisor *supervisor)
 {
-	supervisor->ending = true;
+	struct worker *worker;
+
 	close_listeners(supervisor);
-	tell_all(supervisor, WORD_END);
+	LIST_FOREACH(worker, &supervisor->workers, entry)
+	{
+		if (supervisor->ending || !worker->has_limit)
+			tell(worker, WORD_END);
+		worker->has_limit = true;
+	}
+	supervisor->ending = true;
+}
+
+/* Its connections have the time that they want, but those of names that have changed a second time since. */
+static void retire(struct supervisor *supervisor, struct worker *old)
+{
+	struct worker *worker;
+
+	tell(old, WORD_RETIRE);
+	LIST_FOREACH(worker, &supervisor->workers, entry)
+	{
+		if (worker->place != old->place || worker->generation >= old->generation ||
+		    worker->has_limit)
+			continue;
+		tell(worker, WORD_END);
+		worker->has_limit = true;
+	}
 }
 
 /* --- what workers say ------------------------------------------------------------------------- */
@@ -170,7 +192,7 @@ static void serves(struct supervisor *supervisor, struct worker *worker)
 	if (place->starting != worker)
 		return;
 	if (place->serving)
-		tell(place->serving, WORD_RETIRE);
+		retire(supervisor, place->serving);
 	place->starting = NULL;
 	place->serving = worker;
 	if (supervisor->serving) {
@@ -186,8 +208,10 @@ static void leaves(struct supervisor *supervisor, struct worker *worker)
 {
 	struct place *place = &supervisor->places[worker->place];
 
-	if (place->serving == worker)
-		place->serving = NULL;
+	if (place->serving != worker)
+		return;
+	place->serving = NULL;
+	start_later(supervisor, place, worker);
 }
 
 static void worker_ready(struct watch *watch, uint32_t events)
@@ -232,10 +256,8 @@ static void ended(struct supervisor *supervisor, struct worker *worker, int stat
 		place->serving = NULL;
 	if (place->starting == worker)
 		place->starting = NULL;
-	if (had_place && supervisor->loop.now_ms - worker->since_ms >= STEADY_MS)
-		place->back_off_ms = 0;
 	if (had_place)
-		start_later(supervisor, place);
+		start_later(supervisor, place, worker);
 	if (status && supervisor->ending)
 		supervisor->failed = true;
 	if (had_place && !supervisor->serving && !supervisor->ending) {
@@ -267,6 +289,14 @@ static void reap(struct supervisor *supervisor)
 	}
 }
 
+static void ask_figures(struct supervisor *supervisor)
+{
+	struct worker *worker;
+
+	LIST_FOREACH(worker, &supervisor->workers, entry)
+	tell(worker, WORD_FIGURES);
+}
+
 static void signals_ready(struct watch *watch, uint32_t events)
 {
 	struct supervisor *supervisor = owner_of(watch, struct supervisor, signals);
@@ -276,7 +306,7 @@ static void signals_ready(struct watch *watch, uint32_t events)
 		if (info.ssi_signo == SIGCHLD)
 			reap(supervisor);
 		else if (info.ssi_signo == SIGUSR1)
-			tell_all(supervisor, WORD_FIGURES);
+			ask_figures(supervisor);
 		else if (info.ssi_signo == SIGHUP)
 			resolver_begin(supervisor);
 		else

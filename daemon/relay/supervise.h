@@ -37,6 +37,7 @@ struct worker {
 	pid_t pid;
 	unsigned int place;
 	unsigned int generation; /* of the backends */
+	bool has_limit;          /* it was told to end, in --drain at most */
 	uint64_t since_ms;
 };
 

@@ -273,7 +273,8 @@ check_header() {
   return "$result"
 }
 
-# Names are looked up at SIGHUP: what is open goes on where it is. Who has none now keeps what it had.
+# Names are looked up at SIGHUP: what is open goes on where it is, until they change a second time: then it has as
+# long as at an end. Who has no address now keeps what it had.
 names() {
   local relay server result=0 servers
   backend old echo && servers=("$server") || return 1
@@ -284,7 +285,7 @@ names() {
   echo "127.0.0.1 backend.test" >"$work/hosts"
   # shellcheck disable=SC2016 # for the inner shell
   before=(unshare -m sh -c 'mount --bind "$0" /etc/hosts && exec "$@"' "$work/hosts")
-  relay --workers 2 --backend "backend.test:$at" || result=1
+  relay --workers 2 --backend "backend.test:$at" --drain 300 || result=1
   before=()
   hold 4 && answered 4 0 || result=1
   echo "127.0.0.2 backend.test" >"$work/hosts"
@@ -292,12 +293,18 @@ names() {
   await_log "$work/relay.log" "backend backend.test:$at (127.0.0.2) is new" && await_log "$work/relay.log" "ending: " 2 || result=1
   many 6 || result=1
   [ "$(grep -c accepted "$work/old.log") $(grep -c accepted "$work/new.log")" = "4 6" ] || { say "the old address and the new one have $(grep -c accepted "$work/old.log") and $(grep -c accepted "$work/new.log")"; result=1; }
+  sleep 0.5
   answered 4 0 || result=1
+  echo "127.0.0.1 backend.test" >"$work/hosts"
+  kill -HUP "$relay"
+  await_log "$work/relay.log" "backend backend.test:$at (127.0.0.1) is new" && await_log "$work/relay.log" "ending: " 4 || result=1
+  sleep 0.5
+  answered 0 4 || result=1
+  stop "$holder"
   : >"$work/hosts"
   kill -HUP "$relay"
   await_log "$work/relay.log" "backend backend.test:$at: .*; its addresses stay" || result=1
   many 2 || result=1
-  let_go || result=1
   stop_all "$relay" "${servers[@]}"
   return "$result"
 }
