@@ -260,24 +260,33 @@ static int drop_user(uid_t uid, gid_t gid)
 	return 0;
 }
 
-int process_confine(enum confinement confinement, uid_t uid, gid_t gid)
+int process_become(uid_t uid, gid_t gid)
 {
 	const struct rlimit none = { 0, 0 };
+	int r = geteuid() == 0 ? drop_user(uid, gid) : 0;
+
+	if (r < 0)
+		return r;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0) ||
+	    setrlimit(RLIMIT_CORE, &none))
+		return -errno;
+	return 0;
+}
+
+int process_confine(enum confinement confinement, uid_t uid, gid_t gid)
+{
 	bool is_child = confinement != CONFINE_RELAY;
 	int r = 0;
 
 	tzset(); /* opens a file; gmtime_r(3) would, when a certificate's dates are looked at */
 	if (is_child && confinement != CONFINE_CONNECTOR && geteuid() == 0)
 		r = empty_root();
-	if (r == 0 && geteuid() == 0)
-		r = drop_user(uid, gid);
+	if (r == 0)
+		r = process_become(uid, gid);
 	if (r == 0 && is_child)
 		r = limit_memory(confinement);
 	if (r < 0)
 		return r;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_DUMPABLE, 0) ||
-	    setrlimit(RLIMIT_CORE, &none))
-		return -errno;
 	/* Nobody would talk to it any more. */
 	if (is_child && prctl(PR_SET_PDEATHSIG, SIGKILL))
 		return -errno;

@@ -41,4 +41,7 @@ enum confinement {
  */
 int process_confine(enum confinement confinement, uid_t uid, gid_t gid);
 
+/* process_become() is the part of it that a process needs whose children are to be confined: user, privileges, core. */
+int process_become(uid_t uid, gid_t gid);
+
 #endif

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "relay/relay.h"
+#include "relay/supervise.h"
 
 #define UNIX_PREFIX "unix:"
 #define FORM "it is not HOST:PORT, [ADDRESS]:PORT or unix:PATH"
@@ -22,7 +23,8 @@
 
 /* --- addresses -------------------------------------------------------------------------------- */
 
-static const char *add(struct backends *backends, const char *name, const void *addr, socklen_t len)
+const char *backend_put(struct backends *backends, uint32_t of, const char *name, const void *addr,
+			socklen_t len)
 {
 	struct backend *list;
 
@@ -37,7 +39,16 @@ static const char *add(struct backends *backends, const char *name, const void *
 	snprintf(list->name, sizeof(list->name), "%s", name);
 	memcpy(&list->addr, addr, len);
 	list->addr_len = len;
+	list->of = of;
+	list->is_backup = backends->texts[of].is_backup;
+	list->check.watch.fd = -1;
 	return NULL;
+}
+
+/* Of the text that was told last. */
+static const char *add(struct backends *backends, const char *name, const void *addr, socklen_t len)
+{
+	return backend_put(backends, (uint32_t)backends->n_texts - 1, name, addr, len);
 }
 
 static const char *add_unix(struct backends *backends, const char *text)
@@ -109,12 +120,21 @@ const char *address_split(const char *text, char *host, size_t host_size, char *
 	return NULL;
 }
 
-const char *backend_add(struct backends *backends, const char *text)
+bool backend_is_local(const char *text)
+{
+	return strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
+}
+
+const char *backend_add(struct backends *backends, const char *text, bool is_backup)
 {
 	char host[MAX_TEXT + 1], *port;
 	const char *wrong;
 
-	if (strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0)
+	if (backends->n_texts == MAX_BACKENDS)
+		return "there are more than 64";
+	backends->texts[backends->n_texts++] =
+		(struct backend_text){ .text = text, .is_backup = is_backup };
+	if (backend_is_local(text))
 		return add_unix(backends, text);
 	wrong = address_split(text, host, sizeof(host), &port);
 	return wrong ? wrong : look_up(backends, text, host, port);
@@ -132,13 +152,23 @@ void backends_free(struct backends *backends)
 
 /* --- which one -------------------------------------------------------------------------------- */
 
-/* One that is down comes last: better it than nothing, and so it is found to be back. */
+/*
+ * What is down comes last: better it than nothing, and so it is found to be back. Backups come before others that
+ * are down.
+ */
+static int rank(const struct backend *backend, uint64_t now_ms)
+{
+	bool rests = backend->down && now_ms < backend->again_ms;
+
+	return (backend->check.is_failing ? 4 : rests ? 2 : 0) + backend->is_backup;
+}
+
 static bool is_better(const struct backend *a, const struct backend *b, uint64_t now_ms)
 {
-	bool rests_a = a->down && now_ms < a->again_ms, rests_b = b->down && now_ms < b->again_ms;
+	int rank_a = rank(a, now_ms), rank_b = rank(b, now_ms);
 
-	if (rests_a != rests_b)
-		return rests_b;
+	if (rank_a != rank_b)
+		return rank_a < rank_b;
 	return a->n_links < b->n_links;
 }
 
@@ -163,6 +193,7 @@ static void went_down(struct relay *relay, struct backend *backend, const char *
 		log_line("backend %s: %s; others first for %llu ms", backend->name, why,
 			 (unsigned long long)relay->backends.rest_ms);
 	backend->down = true;
+	backend->refused++;
 	backend->again_ms = relay->loop.now_ms + relay->backends.rest_ms;
 }
 
@@ -214,10 +245,22 @@ static int try_one(struct dial *dial)
 	return r;
 }
 
-static bool is_ours(int error)
+bool dial_is_ours(int error)
 {
 	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS ||
-	       error == -EADDRNOTAVAIL;
+	       error == -EADDRNOTAVAIL || error == -ETOOMANYREFS;
+}
+
+/* That is nobody's fault but ours, and does not last. */
+static void wait_for_more(struct dial *dial, int error)
+{
+	struct backends *backends = &dial->relay->backends;
+
+	if (!backends->is_short)
+		log_line("backend %s: %s; connections wait", dial->backend->name, strerror(-error));
+	backends->is_short = true;
+	dial->tried &= ~(UINT64_C(1) << (dial->backend - backends->list));
+	dial->waits = true;
 }
 
 static void failed(struct dial *dial)
@@ -233,15 +276,17 @@ static void try_next(struct dial *dial)
 
 	while ((dial->backend = choose(&relay->backends, dial->tried, relay->loop.now_ms))) {
 		r = try_one(dial);
-		if (r == 0)
+		if (r == 0) {
+			relay->backends.is_short = false;
 			return;
+		}
 		if (r == -EPIPE) { /* backend_tick() sees to it */
 			dial->deadline_ms = relay->loop.now_ms + relay->backends.connect_ms;
 			return;
 		}
-		if (is_ours(r)) {
-			log_line("backend %s: %s", dial->backend->name, strerror(-r));
-			break;
+		if (dial_is_ours(r)) {
+			wait_for_more(dial, r);
+			return;
 		}
 		went_down(relay, dial->backend, strerror(-r));
 	}
@@ -263,6 +308,7 @@ static void try_ready(struct watch *watch, uint32_t events)
 		return;
 	}
 	is_up(dial->backend);
+	dial->backend->taken++;
 	loop_forget(&relay->loop, watch);
 	watch->fd = -1;
 	dial_stop(dial);
@@ -275,19 +321,39 @@ void dial_start(struct relay *relay, struct dial *dial,
 		void (*done)(struct dial *dial, struct backend *backend, int fd))
 {
 	*dial = (struct dial){ .relay = relay, .done = done, .watch.fd = -1, .active = true };
+	dial->wait_until_ms = relay->loop.now_ms + relay->wait_ms;
 	TAILQ_INSERT_TAIL(&relay->backends.dials, dial, entry);
 	try_next(dial);
 }
 
 /* --- time ------------------------------------------------------------------------------------- */
 
+/* The first that has to wait on says that the others would, too. */
+static void try_again(struct dial *dial)
+{
+	struct relay *relay = dial->relay;
+
+	if (relay->loop.now_ms >= dial->wait_until_ms) {
+		failed(dial);
+	} else if (!relay->backends.tick_short) {
+		dial->waits = false;
+		try_next(dial);
+		relay->backends.tick_short = relay->backends.is_short;
+	}
+}
+
 /* Each end of a try may free its dial, and no other. */
 void dial_tick(struct relay *relay)
 {
 	struct dial *dial, *next;
 
+	relay->backends.tick_short = false;
 	for (dial = TAILQ_FIRST(&relay->backends.dials); dial; dial = next) {
 		next = TAILQ_NEXT(dial, entry);
+		if (dial->waits) {
+			try_again(dial);
+			continue;
+		}
 		if (relay->loop.now_ms < dial->deadline_ms)
 			continue;
 		if (dial->watch.fd < 0) {
@@ -323,6 +389,31 @@ static void lose_connector(struct relay *relay)
 	relay->failed = true;
 	relay_drain(relay);
 	upstream_leave(relay);
+	relay_tell_boss(relay, WORD_LEAVING);
+}
+
+static const char *state_of(const struct backend *backend, uint64_t now_ms)
+{
+	static const char *const words[] = { "up", "resting", "failing" };
+
+	return words[rank(backend, now_ms) / 2];
+}
+
+void backend_figures(const struct relay *relay)
+{
+	const struct backend *backend;
+	size_t i;
+
+	for (i = 0; i < relay->backends.n; i++) {
+		backend = &relay->backends.list[i];
+		log_line(
+			"backend %s: %s%s, open %zu, taken %llu, refused %llu, checks good %llu bad %llu",
+			backend->name, state_of(backend, relay->loop.now_ms),
+			backend->is_backup ? " backup" : "", backend->n_links,
+			(unsigned long long)backend->taken, (unsigned long long)backend->refused,
+			(unsigned long long)backend->check.good,
+			(unsigned long long)backend->check.bad);
+	}
 }
 
 void backend_tick(struct relay *relay)
@@ -331,6 +422,7 @@ void backend_tick(struct relay *relay)
 
 	if (relay->backends.n && relay->backends.connector < 0 && !relay->failed)
 		lose_connector(relay);
+	check_tick(relay);
 	if (!relay->backends.idle_ms || relay->loop.now_ms < relay->backends.look_ms)
 		return;
 	relay->backends.look_ms = relay->loop.now_ms + IDLE_LOOK_MS;

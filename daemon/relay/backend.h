@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the relay connects to: its backends, which are told at the start and never change. The relay itself
- * makes no sockets of the network: a process of its own, the connector, makes them, to these addresses and no
+ * Where the relay connects to: its backends, which are told at the start and never change; when names have other
+ * addresses other workers take over (supervise.h). The relay itself makes no sockets of the network: a process of its own, the connector, makes them, to these addresses and no
  * others.
  */
 #ifndef SLUICE_RELAY_BACKEND_H
@@ -22,9 +22,28 @@
 struct link;
 struct relay;
 
+enum check_kind { CHECK_NONE, CHECK_TCP, CHECK_HTTP };
+
+/* struct check - whether a backend is well: one try at a time. */
+struct check {
+	struct watch watch; /* fd -1: none is under way */
+	struct relay *relay;
+	uint64_t next_ms, deadline_ms;
+	bool is_asked;       /* HTTP: the answer is waited for */
+	bool is_failing;     /* it is not well, and is a last resort */
+	unsigned int in_row; /* results that say the opposite */
+	uint64_t good, bad;
+	char head[13]; /* of the answer: "HTTP/1.1 200" */
+	size_t head_len;
+};
+
 /* struct backend - one address. A name with several is as many of them. */
 struct backend {
 	char name[BACKEND_NAME]; /* as told, with the address where a name was told */
+	uint32_t of;             /* backends->texts: whose address it is */
+	bool is_backup;          /* only where no other is well */
+	struct check check;
+	uint64_t taken, refused; /* connections, since the start */
 	struct sockaddr_storage addr;
 	socklen_t addr_len;
 	bool down;         /* the last try failed */
@@ -33,13 +52,30 @@ struct backend {
 	size_t n_links;
 };
 
+/* struct backend_text - a backend as it was told. */
+struct backend_text {
+	const char *text;
+	bool is_backup;
+};
+
 struct backends {
 	struct backend *list;
-	size_t n, next; /* next: where the search begins, so that all get their turn */
-	int connector;  /* -1: it is gone */
+	struct backend_text texts[MAX_BACKENDS];
+	size_t n_texts;
+	size_t n, next;             /* next: where the search begins, so that all get their turn */
+	int connector;              /* -1: it is gone */
+	struct watch connector_end; /* tells that at once */
 	uint64_t connect_ms, rest_ms; /* for a try; how long one that failed comes last */
 	uint64_t idle_ms, look_ms; /* 0: they may be idle for ever; when that is looked at next */
+	bool is_short;             /* the last try had no descriptor, port or memory; said once */
+	bool tick_short;           /* the same, at this tick */
 	TAILQ_HEAD(, dial) dials;
+	enum check_kind check;
+	const char *check_path;
+	uint64_t check_ms, check_wait_ms; /* from one to the next; how long one may take */
+	uint64_t rise, fall;              /* so many good ones in a row: well; bad ones: not */
+	uint64_t keep_idle_s, keep_interval_s, keep_count; /* TCP keep-alive; idle 0: not told */
+	uint64_t user_timeout_ms;                          /* TCP_USER_TIMEOUT; 0: the kernel's */
 };
 
 /* struct dial - connecting to one backend after the other; embedded in what wants the connection. */
@@ -52,23 +88,36 @@ struct dial {
 	uint64_t tried; /* bits */
 	uint64_t deadline_ms;
 	bool active;
+	bool waits; /* no try is under way: we are short of something, and try again at the next tick */
+	uint64_t wait_until_ms;
 };
 
 /*
- * backend_add() adds what "HOST:PORT", "[ADDRESS]:PORT" or "unix:PATH" stands for; names are looked up here, and
- * not again. Returns NULL, or what is wrong.
+ * backend_add() adds what "HOST:PORT", "[ADDRESS]:PORT" or "unix:PATH" stands for; names are looked up here. The
+ * text is borrowed. Returns NULL, or what is wrong.
  */
-const char *backend_add(struct backends *backends, const char *text);
+const char *backend_add(struct backends *backends, const char *text, bool is_backup);
+
+/* backend_put() adds one address of text @of. Returns NULL, or what is wrong. */
+const char *backend_put(struct backends *backends, uint32_t of, const char *name, const void *addr,
+			socklen_t len);
+
+/* backend_is_local() is whether it is "unix:PATH". */
+bool backend_is_local(const char *text);
 /* address_split() cuts such a text, but unix:, at its last colon. Returns NULL, or what is wrong. */
 const char *address_split(const char *text, char *host, size_t host_size, char **ret_port);
 void backends_free(struct backends *backends);
 
 /*
  * dial_start() connects to the backend that has the least connections, and then to others. @done is told a
- * connected socket, which becomes its owner's, or -1: none was to be had. It may be called at once.
+ * connected socket, which becomes its owner's, or -1: none was to be had. It may be called at once. Where this
+ * process is short of descriptors it waits for them, as long as a connection may wait for a backend.
  */
 void dial_start(struct relay *relay, struct dial *dial,
 		void (*done)(struct dial *dial, struct backend *backend, int fd));
+
+/* dial_is_ours() is whether an error of -errno says nothing of a backend: this machine is short of something. */
+bool dial_is_ours(int error);
 
 /* dial_stop() ends one that is under way; nothing is told. dial_tick() is for those that take too long. */
 void dial_stop(struct dial *dial);
@@ -76,6 +125,17 @@ void dial_tick(struct relay *relay);
 
 /* backend_tick() ends connections on which nothing has moved for too long. */
 void backend_tick(struct relay *relay);
+
+/* backend_figures() logs what became of connections and checks. */
+void backend_figures(const struct relay *relay);
+
+/* --- whether they are well (check.c) ----------------------------------------------------------- */
+
+/* check_tick() begins those that are due, and ends those that take too long. */
+void check_tick(struct relay *relay);
+
+/* backend_tune() says of a TCP socket what was told of keep-alive and of data that nobody acknowledges. */
+void backend_tune(const struct backends *backends, int fd);
 
 /* --- the connector (connector.c) -------------------------------------------------------------- */
 
@@ -90,5 +150,8 @@ int connector_start(struct backends *backends, uid_t uid, gid_t gid);
  * writable when it is connected, or -errno; -EPIPE: there is no connector any more.
  */
 int connector_socket(struct backends *backends, size_t i);
+
+/* connector_watch() has its end noticed when it comes, and not at the next connection. Returns 0 or -errno. */
+int connector_watch(struct backends *backends, struct loop *loop);
 
 #endif

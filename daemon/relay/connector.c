@@ -21,6 +21,8 @@
 #include "handover/messages.h"
 #include "handover/wire.h"
 #include "relay/backend.h"
+#include "relay/relay.h"
+#include "relay/supervise.h"
 
 #define SMALL_LEN 512
 #define ANSWER_MS 2000 /* far more than it ever takes: it is stuck, or gone */
@@ -30,27 +32,48 @@
 
 /* --- its process ------------------------------------------------------------------------------ */
 
-/* Small writes go at once, as the peer's did; a backend whose machine is gone is noticed. */
-static void tune(int fd)
+static void keep_alive(int fd, uint64_t idle_s, uint64_t interval_s, uint64_t n)
 {
-	const int on = 1, idle = KEEP_IDLE_S, interval = KEEP_INTERVAL_S, count = KEEP_COUNT;
+	const int on = 1, idle = (int)idle_s, interval = (int)interval_s, count = (int)n;
 
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
-static int begin(const struct backend *backend)
+void backend_tune(const struct backends *backends, int fd)
 {
+	const unsigned int timeout = (unsigned int)backends->user_timeout_ms;
+
+	if (backends->keep_idle_s)
+		keep_alive(fd, backends->keep_idle_s, backends->keep_interval_s,
+			   backends->keep_count);
+	if (timeout)
+		setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof(timeout));
+}
+
+/* Small writes go at once, as the peer's did; a backend whose machine is gone is noticed. */
+static void tune(const struct backends *backends, int fd)
+{
+	const int on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (!backends->keep_idle_s)
+		keep_alive(fd, KEEP_IDLE_S, KEEP_INTERVAL_S, KEEP_COUNT);
+	backend_tune(backends, fd);
+}
+
+static int begin(const struct backends *backends, size_t i)
+{
+	const struct backend *backend = &backends->list[i];
 	int fd, family = backend->addr.ss_family;
 
 	fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	if (family != AF_UNIX)
-		tune(fd);
+		tune(backends, fd);
 	if (connect(fd, (const struct sockaddr *)&backend->addr, backend->addr_len) &&
 	    errno != EINPROGRESS) {
 		family = -errno;
@@ -60,7 +83,7 @@ static int begin(const struct backend *backend)
 	return fd;
 }
 
-static void answer(int channel, int fd)
+static int try_answer(int channel, int fd)
 {
 	struct pollfd pfd = { .fd = channel, .events = POLLOUT };
 	uint8_t buf[SMALL_LEN];
@@ -74,6 +97,19 @@ static void answer(int channel, int fd)
 		poll(&pfd, 1, -1);
 	if (fd >= 0)
 		close(fd);
+	return r;
+}
+
+/*
+ * Descriptors on their way are counted for a user, over all its processes, against the limit of who sends
+ * (unix(7), ETOOMANYREFS): others may be the cause, and the relay tries again.
+ */
+static void answer(int channel, int fd)
+{
+	int r = try_answer(channel, fd);
+
+	if (r == -ETOOMANYREFS)
+		r = try_answer(channel, r);
 	if (r < 0)
 		_exit(0); /* the relay is gone */
 }
@@ -98,7 +134,7 @@ static void __attribute__((noreturn)) serve(const struct backends *backends, int
 			       &head) ||
 		    head.id >= backends->n)
 			_exit(0);
-		answer(channel, begin(&backends->list[head.id]));
+		answer(channel, begin(backends, head.id));
 	}
 }
 
@@ -109,6 +145,8 @@ run(const struct backends *backends, int channel, uid_t uid, gid_t gid)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
 	prctl(PR_SET_NAME, "sluice-connect");
 	if (process_confine(CONFINE_CONNECTOR, uid, gid) < 0)
 		_exit(1);
@@ -125,7 +163,7 @@ int connector_start(struct backends *backends, uid_t uid, gid_t gid)
 	pid = fork();
 	r = -errno;
 	if (pid == 0) {
-		close(pair[0]);
+		close_others(pair[1], -1);
 		run(backends, pair[1], uid, gid);
 	}
 	close(pair[1]);
@@ -188,4 +226,22 @@ int connector_socket(struct backends *backends, size_t i)
 		backends->connector = -1;
 	}
 	return r;
+}
+
+static void connector_ended(struct watch *watch, uint32_t events)
+{
+	struct backends *backends = owner_of(watch, struct backends, connector_end);
+
+	if (backends->connector >= 0)
+		close(backends->connector);
+	backends->connector = -1;
+}
+
+int connector_watch(struct backends *backends, struct loop *loop)
+{
+	if (backends->connector < 0)
+		return 0;
+	backends->connector_end =
+		(struct watch){ .fd = backends->connector, .ready = connector_ended };
+	return loop_watch(loop, &backends->connector_end, 0);
 }

@@ -176,6 +176,7 @@ static bool accept_one(struct relay *relay)
 		reset_plain(fd);
 		return false;
 	}
+	backend_tune(&relay->backends, fd);
 	join->relay = relay;
 	join->plain = fd;
 	join->fd = -1;
@@ -200,7 +201,11 @@ static void listener_ready(struct watch *watch, uint32_t events)
 	}
 }
 
-static int listen_at(const struct addrinfo *info)
+/*
+ * Sockets that share an address all say so before they are bound. The first says it after that, so that an address
+ * of somebody else's is still an error.
+ */
+static int listen_at(const struct addrinfo *info, enum join_share share)
 {
 	const int on = 1;
 	int r, fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -208,14 +213,19 @@ static int listen_at(const struct addrinfo *info)
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0)
+	if (share == JOIN_NEXT)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	r = bind(fd, info->ai_addr, info->ai_addrlen);
+	if (r == 0 && share == JOIN_FIRST)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+	if (r == 0 && listen(fd, BACKLOG) == 0)
 		return fd;
 	r = -errno;
 	close(fd);
 	return r;
 }
 
-const char *join_listen(struct joiner *joiner, const char *text)
+const char *join_bind(const char *text, enum join_share share, int *ret_fd)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 					.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE };
@@ -229,11 +239,11 @@ const char *join_listen(struct joiner *joiner, const char *text)
 	r = getaddrinfo(host, port, &hints, &info);
 	if (r)
 		return gai_strerror(r);
-	fd = listen_at(info);
+	fd = listen_at(info, share);
 	freeaddrinfo(info);
 	if (fd < 0)
 		return strerror(-fd);
-	joiner->listener = (struct watch){ .fd = fd, .ready = listener_ready };
+	*ret_fd = fd;
 	return NULL;
 }
 
@@ -256,6 +266,7 @@ static int attach(struct relay *relay, struct sluice_error *ret_err)
 
 int join_open(struct relay *relay, struct sluice_error *ret_err)
 {
+	relay->joiner.listener.ready = listener_ready;
 	return attach(relay, ret_err);
 }
 

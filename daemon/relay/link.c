@@ -105,6 +105,7 @@ static void init(struct link *link, struct relay *relay, struct sluice_conn *con
 	link->tls = (struct watch){ .fd = sluice_conn_fd(conn), .ready = tls_ready };
 	link->pair = (struct watch){ .fd = -1, .ready = pair_ready };
 	link->their_end = -1;
+	relay->n_taken++;
 }
 
 struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id,
@@ -115,6 +116,7 @@ struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id
 	if (!link)
 		return NULL;
 	init(link, relay, conn);
+	backend_tune(&relay->backends, link->tls.fd);
 	link->id = id;
 	if (!relay->backends.n && make_message(link, message, len) < 0) {
 		free(link);
@@ -401,9 +403,12 @@ static void tick_one(struct link *link, uint64_t now_ms)
 	}
 }
 
+/* Where the relay is what was short of something, its connections go back: another one may have it. */
 static void close_unserved(struct link *link)
 {
-	if (link->dial.active)
+	if (link->dial.active && link->dial.waits && !link->relay->upstream.gone)
+		upstream_leave(link->relay);
+	else if (link->dial.active)
 		no_backend(link, "no backend could be reached in time");
 	else
 		link_close(link, "no plain worker had room in time");

@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/process.h"
@@ -20,6 +21,9 @@
 #define CONNECT_MS 2000
 #define REST_MS 10000
 #define IDLE_MS 600000
+#define CHECK_MS 2000
+#define CHECK_RISE 2
+#define CHECK_FALL 3
 #define LINES_PER_SECOND 100
 #define FILES_FOR_US 32 /* the loop, channels, attaching again */
 #define FILES_OF_LINK 3 /* the TLS socket, the pair: one end is on its way to a plain worker */
@@ -40,9 +44,16 @@ static bool may_log(void)
 	return ++n <= LINES_PER_SECOND;
 }
 
+static unsigned int log_number;
+
+void log_as(unsigned int number)
+{
+	log_number = number;
+}
+
 void log_line(const char *format, ...)
 {
-	char line[300];
+	char line[300], who[32] = "";
 	va_list args;
 
 	if (!may_log())
@@ -50,10 +61,12 @@ void log_line(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
-	fprintf(stderr, "sluice-relay: %s\n", line);
+	if (log_number)
+		snprintf(who, sizeof(who), "worker %u: ", log_number);
+	fprintf(stderr, "sluice-relay: %s%s\n", who, line);
 }
 
-/* --- signals and time ------------------------------------------------------------------------- */
+/* --- signals ------------------------------------------------------------------------- */
 
 void relay_drain(struct relay *relay)
 {
@@ -67,16 +80,48 @@ void relay_drain(struct relay *relay)
 	log_line("ending: %zu connections are open", relay->n_links);
 }
 
+/* Twice: at once. */
+static void asked_to_end(struct relay *relay)
+{
+	if (relay->draining && relay->drained_ms == RELAY_NEVER)
+		relay->drained_ms = relay->loop.now_ms + relay->drain_ms;
+	else if (relay->draining)
+		relay->loop.stop = true;
+	relay_drain(relay);
+}
+
+static void tell_figures(const struct relay *relay)
+{
+	log_line("connections: open %zu, of these waiting %zu; since the start %llu",
+		 relay->n_links, relay->n_waiting, (unsigned long long)relay->n_taken);
+	backend_figures(relay);
+}
+
 static void signals_ready(struct watch *watch, uint32_t events)
 {
 	struct relay *relay = owner_of(watch, struct relay, signals);
 	struct signalfd_siginfo info;
 
 	while (read(watch->fd, &info, sizeof(info)) == sizeof(info)) {
-		if (relay->draining)
-			relay->loop.stop = true; /* asked twice */
-		relay_drain(relay);
+		if (info.ssi_signo == SIGUSR1)
+			tell_figures(relay);
+		else
+			asked_to_end(relay);
 	}
+}
+
+/* Of a worker only SIGTERM counts: at a terminal SIGINT is everybody's, and the supervisor passes it on. */
+static void choose_signals(const struct relay *relay, sigset_t *ret_set)
+{
+	sigemptyset(ret_set);
+	sigaddset(ret_set, SIGTERM);
+	sigaddset(ret_set, SIGUSR1);
+	if (!relay->number)
+		sigaddset(ret_set, SIGINT);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	if (relay->number)
+		signal(SIGINT, SIG_IGN);
 }
 
 static int open_signals(struct relay *relay)
@@ -84,11 +129,8 @@ static int open_signals(struct relay *relay)
 	sigset_t set;
 	int fd;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
+	choose_signals(relay, &set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return -errno;
@@ -96,9 +138,64 @@ static int open_signals(struct relay *relay)
 	return loop_watch(&relay->loop, &relay->signals, EPOLLIN);
 }
 
+/* --- its supervisor --------------------------------------------------------------------------- */
+
+void relay_tell_boss(const struct relay *relay, enum word word)
+{
+	uint8_t byte = (uint8_t)word;
+
+	if (relay->boss.fd >= 0)
+		send(relay->boss.fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void retire(struct relay *relay)
+{
+	if (relay->draining)
+		return;
+	relay_drain(relay);
+	relay->drained_ms = RELAY_NEVER;
+}
+
+static void boss_ready(struct watch *watch, uint32_t events)
+{
+	struct relay *relay = owner_of(watch, struct relay, boss);
+	uint8_t byte;
+	ssize_t n = recv(watch->fd, &byte, 1, MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		log_line("the supervisor is gone");
+		loop_forget(&relay->loop, watch);
+		close(watch->fd);
+		watch->fd = -1;
+		relay->failed = true;
+		relay_drain(relay);
+	} else if (byte == WORD_END) {
+		asked_to_end(relay);
+	} else if (byte == WORD_RETIRE) {
+		retire(relay);
+	} else if (byte == WORD_FIGURES) {
+		tell_figures(relay);
+	}
+}
+
+static int watch_boss(struct relay *relay)
+{
+	if (relay->boss.fd < 0)
+		return 0;
+	relay->boss.ready = boss_ready;
+	return loop_watch(&relay->loop, &relay->boss, EPOLLIN);
+}
+
+/* --- time ------------------------------------------------------------------------------------- */
+
 uint64_t relay_room(const struct relay *relay)
 {
 	uint64_t used = FILES_FOR_US + relay->n_plains + FILES_OF_LINK * relay->n_links;
+
+	if (relay->backends.check != CHECK_NONE)
+		used += relay->backends.n;
 
 	return used < relay->max_files ? (relay->max_files - used) / FILES_OF_LINK : 0;
 }
@@ -108,8 +205,8 @@ static void tick(struct loop *loop, void *arg)
 {
 	struct relay *relay = arg;
 
-	dial_tick(relay);
 	link_tick(relay);
+	dial_tick(relay);
 	backend_tick(relay);
 	join_tick(relay);
 	plain_tick(relay);
@@ -143,7 +240,6 @@ static int prepare(struct relay *relay)
 {
 	int r;
 
-	close_range(STDERR_FILENO + 1, ~0u, 0); /* whatever its parent left open */
 	raise_files(relay);
 	relay->buf = wire_buffer_new();
 	relay->scratch = malloc(RELAY_CHUNK);
@@ -151,7 +247,11 @@ static int prepare(struct relay *relay)
 	if (r < 0)
 		return r;
 	r = relay->buf && relay->scratch ? loop_init(&relay->loop, tick, relay) : -ENOMEM;
-	return r < 0 ? r : open_signals(relay);
+	if (r == 0)
+		r = connector_watch(&relay->backends, &relay->loop);
+	if (r == 0)
+		r = open_signals(relay);
+	return r < 0 ? r : watch_boss(relay);
 }
 
 /* Without one data goes by epoll: a ring is compiled out or forbidden in many places. */
@@ -161,6 +261,7 @@ static void open_ring(struct relay *relay)
 
 	if (r < 0)
 		log_line("no io_uring (%s), going on by epoll", strerror(-r));
+	relay->by_epoll = !relay->ring.on;
 }
 
 /*
@@ -184,7 +285,9 @@ static int start(struct relay *relay)
 		log_line("%s", text);
 		return r;
 	}
-	wrong = relay->listen_text ? join_listen(&relay->joiner, relay->listen_text) : NULL;
+	wrong = relay->listen_text && relay->joiner.listener.fd < 0
+			? join_bind(relay->listen_text, JOIN_ALONE, &relay->joiner.listener.fd)
+			: NULL;
 	if (wrong) {
 		log_line("%s: %s", relay->listen_text, wrong);
 		return -EINVAL;
@@ -225,9 +328,9 @@ static void end(struct relay *relay)
 	free(relay->scratch);
 }
 
-static void tell_start(const struct relay *relay)
+void relay_tell_start(const struct relay *relay)
 {
-	const char *io = relay->ring.on ? "io_uring" : "epoll";
+	const char *io = relay->by_epoll ? "epoll" : "io_uring";
 	size_t i;
 
 	if (relay->offer_path)
@@ -238,6 +341,23 @@ static void tell_start(const struct relay *relay)
 			 io);
 }
 
+int relay_run(struct relay *relay)
+{
+	int r;
+
+	log_as(relay->number);
+	worker_pin(relay);
+	r = start(relay);
+	if (r == 0 && !relay->number)
+		relay_tell_start(relay);
+	if (r == 0) {
+		relay_tell_boss(relay, WORD_READY);
+		r = relay->ring.on ? ring_run(&relay->ring, &relay->loop) : loop_run(&relay->loop);
+	}
+	end(relay);
+	return r < 0 || relay->failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 int main(int argc, char **argv)
 {
 	static struct relay relay = {
@@ -246,9 +366,14 @@ int main(int argc, char **argv)
 		.backends = { .connector = -1,
 			      .connect_ms = CONNECT_MS,
 			      .rest_ms = REST_MS,
-			      .idle_ms = IDLE_MS },
+			      .idle_ms = IDLE_MS,
+			      .check_ms = CHECK_MS,
+			      .check_wait_ms = CHECK_MS,
+			      .rise = CHECK_RISE,
+			      .fall = CHECK_FALL },
+		.boss.fd = -1,
 	};
-	int r, status = relay_options(&relay, argc, argv);
+	int status = relay_options(&relay, argc, argv);
 
 	if (status >= 0)
 		return status;
@@ -256,11 +381,6 @@ int main(int argc, char **argv)
 	relay.upstream.gone = true;
 	TAILQ_INIT(&relay.waiting);
 	TAILQ_INIT(&relay.backends.dials);
-	r = start(&relay);
-	if (r == 0) {
-		tell_start(&relay);
-		r = relay.ring.on ? ring_run(&relay.ring, &relay.loop) : loop_run(&relay.loop);
-	}
-	end(&relay);
-	return r < 0 || relay.failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	close_others(-1, -1); /* whatever its parent left open */
+	return relay.n_workers > 1 || relay.resolve_s ? supervise(&relay) : relay_run(&relay);
 }

@@ -22,6 +22,7 @@
 #include "handover/worker.h"
 #include "relay/backend.h"
 #include "relay/ring.h"
+#include "relay/supervise.h"
 
 #define RELAY_CHUNK 65536 /* bytes that wait in one direction of a connection, at most */
 
@@ -241,8 +242,11 @@ struct joiner {
 	size_t n;
 };
 
-/* join_listen() listens at "ADDRESS:PORT". Returns NULL, or what is wrong. */
-const char *join_listen(struct joiner *joiner, const char *text);
+/* One of several sockets at an address is the first, and finds out whether it is another's. */
+enum join_share { JOIN_ALONE, JOIN_FIRST, JOIN_NEXT };
+
+/* join_bind() listens at "ADDRESS:PORT". Returns NULL, or what is wrong. */
+const char *join_bind(const char *text, enum join_share share, int *ret_fd);
 
 /* join_open() attaches to the service; join_tick() does so again, and accepts. */
 int join_open(struct relay *relay, struct sluice_error *ret_err);
@@ -280,8 +284,14 @@ struct relay {
 	struct backends backends;
 	enum preamble preamble;
 	struct joiner joiner;
+	unsigned int n_workers; /* 1: this process is the only one */
+	unsigned int number;    /* of several: which worker; 0: none of them */
+	unsigned int cpus[MAX_WORKERS], n_cpus;
+	uint64_t resolve_s; /* names are looked up so often; 0: when told */
+	struct watch boss;  /* fd -1: there is none */
 	bool draining, failed;
-	uint64_t drained_ms; /* when what is left ends too */
+	uint64_t drained_ms; /* when what is left ends too; RELAY_NEVER */
+	uint64_t n_taken;    /* connections, since the start */
 	uint8_t *buf;        /* WIRE_MAX bytes; secret memory */
 	uint8_t *scratch;    /* RELAY_CHUNK bytes */
 };
@@ -291,10 +301,24 @@ struct relay {
 /* relay_options() returns -1: go on, or the exit status (options.c). */
 int relay_options(struct relay *relay, int argc, char **argv);
 
+#define RELAY_NEVER UINT64_MAX
+
+/* relay_run() is one worker, from its start to its end. Returns the exit status. */
+int relay_run(struct relay *relay);
+
+/* relay_tell_start() logs what goes where. */
+void relay_tell_start(const struct relay *relay);
+
+/* relay_tell_boss() tells the supervisor, if there is one. */
+void relay_tell_boss(const struct relay *relay, enum word word);
+
 void relay_drain(struct relay *relay);
 
 /* relay_room() is how many more connections there are descriptors for. */
 uint64_t relay_room(const struct relay *relay);
+
+/* log_line() is for people. log_as() has worker @number in front of its lines from now on. */
+void log_as(unsigned int number);
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 # A server without TLS, for sluice-relay to connect to.
-# Usage: backend-server.py PORT|unix:PATH MODE LOG
+# Usage: backend-server.py PORT|unix:PATH MODE LOG [ADDRESS]
 #   echo    what comes goes back
 #   count   reads to the end, then tells how many bytes came
 #   first   ends its direction at once, with a word, and then counts into the log
 #   reset   sends 100000 bytes and resets
 #   flood   20 MB
 #   full    accepts nobody, and has no room for more
+#   http    answers each request with its port; the status is 200, or what LOG.status has; tells the request's lines
 #   proxy   a PROXY header, told in the log as JSON, then as echo
 import asyncio, json, socket, struct, sys
 
 where, mode, log = sys.argv[1:4]
+address = sys.argv[4] if len(sys.argv) > 4 else "127.0.0.1"
 
 
 def tell(text):
@@ -56,6 +58,18 @@ async def echo(reader, writer):
         await writer.drain()
 
 
+async def answer_http(reader, writer):
+    head = await reader.readuntil(b"\r\n\r\n")
+    tell(head.decode("latin-1").replace("\r\n", "|"))
+    try:
+        status = open(log + ".status").read().strip()
+    except FileNotFoundError:
+        status = "200"
+    body = where.encode()
+    writer.write(b"HTTP/1.1 %s x\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+                 % (status.encode(), len(body), body))
+
+
 async def serve(reader, writer):
     tell("accepted")
     try:
@@ -79,12 +93,14 @@ async def serve(reader, writer):
                 writer.write(b"x" * 100000)
                 await writer.drain()
                 tell("sent")
+        elif mode == "http":
+            await answer_http(reader, writer)
         else:
             if mode == "proxy":
                 await read_header(reader, writer)
             await echo(reader, writer)
         await writer.drain()
-    except (ConnectionError, OSError) as error:
+    except (ConnectionError, OSError, asyncio.IncompleteReadError) as error:
         tell(f"failed: {error!r}")
     finally:
         writer.close()
@@ -94,7 +110,7 @@ async def main():
     if where.startswith("unix:"):
         server = await asyncio.start_unix_server(serve, where[5:])
     else:
-        server = await asyncio.start_server(serve, "127.0.0.1", int(where), backlog=1000)
+        server = await asyncio.start_server(serve, address, int(where), backlog=1000)
     tell("listening")
     await server.serve_forever()
 

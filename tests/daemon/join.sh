@@ -70,7 +70,7 @@ relay() {
   local name=$1
   shift
   : >"$work/$name.log"
-  ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 "$RELAY" "${as[@]}" "$@" >"$work/$name.log" 2>&1 &
+  ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 "$RELAY" --workers 1 "${as[@]}" "$@" >"$work/$name.log" 2>&1 &
   relay=$!
   pids+=("$relay")
   await_log "$work/$name.log" connecting
@@ -87,11 +87,15 @@ joined() {
 # plain PORT: what comes from standard input goes there, and what comes back to standard output, to its end.
 plain() {
   timeout "$LIMIT" "$PYTHON" -c '
-import socket, sys, threading
+import os, socket, sys, threading
 s = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=20)
 def send():
-    while data := sys.stdin.buffer.read1(65536):
-        s.sendall(data)
+    try:
+        while data := sys.stdin.buffer.read1(65536):
+            s.sendall(data)
+    except OSError as error: # whoever asks first is told of a reset, and nobody else
+        print(repr(error), file=sys.stderr)
+        os._exit(1)
     s.shutdown(socket.SHUT_WR)
 threading.Thread(target=send, daemon=True).start()
 while data := s.recv(65536):
@@ -140,6 +144,33 @@ many_at_once() {
 	        sys.exit(f"# connection {i}: other bytes")
 	END
   stop "$relay"
+}
+
+# Several workers listen at one address, each at a socket of its own, which outlives it with who waits in it. Nobody
+# else may listen there, whoever he is.
+several_workers() {
+  local result=0 supervisor n victim
+  joined out "$listen" outgoing --host localhost --workers 3 || return 1
+  supervisor=$relay
+  [ "$(ss -Htln "sport = :$here_port" | wc -l)" = 3 ] || { say "$(ss -Htln "sport = :$here_port")"; result=1; }
+  for n in {1..12}; do
+    echo "word $n" | plain "$here_port" >"$work/out.$n" || result=1
+    [ "$(cat "$work/out.$n")" = "word $n" ] || { say "$n: $(tail -n 1 "$work/plain.err")"; result=1; }
+  done
+  kill -USR1 "$supervisor"
+  await_log "$work/out.log" "since the start [1-9]" 2 || result=1 # three, but for one in a hundred runs
+  victim=$(grep -lsE "^PPid:[[:space:]]+$supervisor\$" /proc/[0-9]*/status | head -n 1)
+  victim=${victim#/proc/}
+  kill -KILL "${victim%/status}"
+  for n in {1..12}; do
+    echo "word $n" | plain "$here_port" >"$work/out.$n" || result=1
+    [ "$(cat "$work/out.$n")" = "word $n" ] || { say "$n: $(tail -n 1 "$work/plain.err")"; result=1; }
+  done
+  ! timeout 20 "$RELAY" "${as[@]}" --listen "127.0.0.1:$here_port" --to "127.0.0.1:$listen" --service "$work/tls.sock" \
+    --profile outgoing --workers 2 >"$work/second.log" 2>&1 || { say "another one listens there"; result=1; }
+  grep -q "Address already in use" "$work/second.log" || { say "$(cat "$work/second.log")"; result=1; }
+  stop "$supervisor"
+  return "$result"
 }
 
 # refused NAME PORT PROFILE HOST PATTERN: the client is reset, the log says why, and no server saw anything.
@@ -201,10 +232,11 @@ head -c 50000 "$work/www/data" >"$work/www/page"
 chmod 711 "$work"
 start_both
 server far proxy && relay far-relay --pool "$work/app.sock" --backend "127.0.0.1:$at" --send-proxy v2
-ktap_plan 8
+ktap_plan 9
 attempt "a plain client reaches a plain server by mutual TLS" both_ways
 attempt "the server is told whom the client's certificate names" who
 attempt "60 at once" many_at_once
+attempt "several workers listen at one address" several_workers
 attempt "a server with a certificate of another CA is refused" refused alien "$alien" outgoing localhost "unknown_ca\|issuer\|SLUICE_E_VERIFY"
 attempt "a server with another name is refused" refused name "$listen" outgoing other.test "SLUICE_E_HOSTNAME\|not for"
 attempt "without a certificate nothing gets through" without_certificate

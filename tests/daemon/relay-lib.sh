@@ -47,7 +47,7 @@ start_daemon() {
 	  app:
 	    socket: $work/app.sock
 	    users: [nobody]
-	    wait: 10000
+	    wait: 30000
 	limits:
 	  handshakers: 2
 	  per_source: 100000
