@@ -138,6 +138,7 @@ struct conn_info {
 	uint32_t handshake_us, handshake_bytes_in, handshake_bytes_out;
 	uint16_t version, suite, group, signature;
 	uint8_t role, stage, resumed, hello_retried, peer_verified, ocsp;
+	uint8_t tx_max_payload_len, tx_zerocopy_ro, rx_expect_no_pad; /* enum sluice_ktls_use */
 };
 
 struct sluice_conn {

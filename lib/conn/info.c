@@ -132,6 +132,9 @@ static void tell_handshake(const struct conn_info *own, struct sluice_conn_info 
 	info->x509_error = own->x509_error;
 	info->bad_certs = own->bad_certs;
 	info->ocsp = own->ocsp;
+	info->tx_max_payload_len = own->tx_max_payload_len;
+	info->tx_zerocopy_ro = own->tx_zerocopy_ro;
+	info->rx_expect_no_pad = own->rx_expect_no_pad;
 }
 
 static void tell_direction(const struct conn_direction *own, const struct traffic *traffic,

@@ -108,7 +108,7 @@ static void set_options(struct sluice_conn *conn)
 {
 	const struct sluice_capabilities *caps = &conn->sluice->caps;
 	const struct sluice_profile *profile = conn->profile;
-	struct sluice_conn_info *info = &conn->info;
+	struct conn_info *info = &conn->info;
 
 	if (profile->tx_max_payload_len < RECORD_MAX_PLAIN || profile->dynamic_record_size)
 		info->tx_max_payload_len = set_option(conn, KTLS_MAX_PAYLOAD,
