@@ -2,17 +2,18 @@
 #include "core/buffer.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #define SPARES 2
 
 static __thread uint8_t *spares[SPARES];
 static __thread int n_spares;
-static __thread int is_freed_at_end; /* the thread will free them: nothing is kept otherwise */
+static __thread bool is_freed_at_end; /* the thread will free them: nothing is kept otherwise */
 
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int has_key;
+static bool has_key;
 
 void buffer_trim(void)
 {
@@ -22,7 +23,7 @@ void buffer_trim(void)
 
 static void at_thread_end(void *unused)
 {
-	is_freed_at_end = 0;
+	is_freed_at_end = false;
 	buffer_trim();
 }
 
@@ -31,10 +32,10 @@ static void make_key(void)
 	has_key = pthread_key_create(&key, at_thread_end) == 0;
 }
 
-static int may_keep(void)
+static bool may_keep(void)
 {
 	if (is_freed_at_end)
-		return 1;
+		return true;
 	pthread_once(&once, make_key);
 	is_freed_at_end = has_key && pthread_setspecific(key, spares) == 0;
 	return is_freed_at_end;

@@ -175,8 +175,8 @@ static void choose_clock(void)
 }
 
 /* Functions of their own: profilers are told to look at them only. */
-__attribute__((noinline, noclone)) void bulk_measured_send(struct lane *lane, uint64_t n);
-__attribute__((noinline, noclone)) void bulk_measured_receive(struct lane *lane, uint64_t n);
+__attribute__((noinline)) void bulk_measured_send(struct lane *lane, uint64_t n);
+__attribute__((noinline)) void bulk_measured_receive(struct lane *lane, uint64_t n);
 
 void bulk_measured_send(struct lane *lane, uint64_t n)
 {
