@@ -2,16 +2,18 @@
 #include "core/buffer.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #define SPARES 2
 
 static __thread uint8_t *spares[SPARES];
 static __thread int n_spares;
+static __thread bool is_freed_at_end; /* the thread will free them: nothing is kept otherwise */
 
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int has_key;
+static bool has_key;
 
 void buffer_trim(void)
 {
@@ -21,6 +23,7 @@ void buffer_trim(void)
 
 static void at_thread_end(void *unused)
 {
+	is_freed_at_end = false;
 	buffer_trim();
 }
 
@@ -29,11 +32,13 @@ static void make_key(void)
 	has_key = pthread_key_create(&key, at_thread_end) == 0;
 }
 
-/* Whether the end of this thread will free what it keeps: nothing is kept otherwise. */
-static int is_freed_at_end(void)
+static bool may_keep(void)
 {
+	if (is_freed_at_end)
+		return true;
 	pthread_once(&once, make_key);
-	return has_key && pthread_setspecific(key, spares) == 0;
+	is_freed_at_end = has_key && pthread_setspecific(key, spares) == 0;
+	return is_freed_at_end;
 }
 
 uint8_t *buffer_take(size_t len)
@@ -43,7 +48,7 @@ uint8_t *buffer_take(size_t len)
 
 void buffer_give(uint8_t *buf, size_t len)
 {
-	if (buf != NULL && len == BUFFER_LEN && n_spares < SPARES && is_freed_at_end())
+	if (buf != NULL && len == BUFFER_LEN && n_spares < SPARES && may_keep())
 		spares[n_spares++] = buf;
 	else
 		free(buf);

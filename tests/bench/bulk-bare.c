@@ -119,8 +119,9 @@ struct bare {
 	bool tls13;
 	size_t head, overhead; /* before the plaintext, and altogether */
 	struct half tx, rx;
-	uint8_t *wire; /* sealed records */
-	uint8_t *file; /* BATCH plain ones */
+	uint8_t *wire;    /* what was sealed */
+	uint8_t *rx_wire; /* what is to be opened: the same where there is no socket */
+	uint8_t *file;    /* BATCH plain ones */
 	size_t wire_len;
 };
 
@@ -145,6 +146,7 @@ static void alone_open(struct lane *lane)
 	half_init(&bare->tx, traffic);
 	half_init(&bare->rx, traffic);
 	bare->wire = malloc(ALL * (RECORD_MAX_PLAIN + OVERHEAD_MAX));
+	bare->rx_wire = bare->wire;
 	bare->file = malloc(BATCH * RECORD_MAX_PLAIN);
 	bulk_need(bare->wire && bare->file, "memory");
 	lane->own = bare;
@@ -164,13 +166,21 @@ static void alone_close(struct lane *lane)
 
 static void aead_open(struct lane *lane)
 {
+	struct bare *bare;
+
 	alone_open(lane);
+	bare = lane->own;
+	bare->rx_wire = malloc(BATCH * (RECORD_MAX_PLAIN + OVERHEAD_MAX));
+	bulk_need(bare->rx_wire != NULL, "memory");
 	bulk_connect(lane);
 }
 
 static void aead_close(struct lane *lane)
 {
+	struct bare *bare = lane->own;
+
 	bulk_ktls_close(lane);
+	free(bare->rx_wire);
 	alone_close(lane);
 }
 
@@ -299,7 +309,7 @@ static void open_batch(struct lane *lane, size_t len)
 	size_t done, at = 0;
 
 	for (done = 0; done < len; done += RECORD_MAX_PLAIN) {
-		open_record(bare, bare->wire + at, lane->in + done, RECORD_MAX_PLAIN);
+		open_record(bare, bare->rx_wire + at, lane->in + done, RECORD_MAX_PLAIN);
 		at += RECORD_MAX_PLAIN + bare->overhead;
 	}
 	bulk_arrived(lane, len);
@@ -315,7 +325,7 @@ static void aead_receive(struct lane *lane, uint64_t n)
 	while (lane->received < end) {
 		len = batch_len(lane, end - lane->received);
 		wire_len = len / RECORD_MAX_PLAIN * (RECORD_MAX_PLAIN + bare->overhead);
-		r = bulk_call(recv(lane->rx_fd, bare->wire, wire_len, MSG_WAITALL));
+		r = bulk_call(recv(lane->rx_fd, bare->rx_wire, wire_len, MSG_WAITALL));
 		bulk_need(r == (ssize_t)wire_len, "recv");
 		open_batch(lane, len);
 	}

@@ -162,6 +162,41 @@ static void no_plaintext_is_left_on_the_heap(void **state)
 	traffic_free(traffic);
 }
 
+/* The same where only the second of two records is opened in place, behind the first. */
+static void no_plaintext_is_left_of_one_of_several(void **state)
+{
+	struct traffic *traffic = make_traffic(0x1301);
+	uint8_t inverted[16], wire[512 + HANDMADE_OVERHEAD_MAX], inner[512], dest[512];
+	struct mem_link link;
+	struct record record;
+
+	if (!search_finds_the_heap()) {
+		print_message("skipped: malloc() does not use [heap] here\n");
+		traffic_free(traffic);
+		skip();
+	}
+	assert_int_equal(mem_link_open(&link, traffic), 0);
+	for (size_t k = 0; k < sizeof(inverted); k++)
+		inverted[k] = (uint8_t)(0xd3 * (k + 1));
+	for (uint64_t n = 0; n < 2; n++) {
+		memset(inner, 1, sizeof(inner));
+		for (size_t k = 0; n == 1 && k < sizeof(inner); k++)
+			inner[k] = inverted[k % sizeof(inverted)] ^ 0xff;
+		inner[sizeof(inner) - 1] = RECORD_DATA;
+		mem_link_put(&link, wire,
+			     handmade_record(wire, traffic, n, RECORD_DATA, inner, sizeof(inner)));
+	}
+	secret_wipe(inner, sizeof(inner));
+	assert_int_equal(mem_link_recv(&link, dest, sizeof(dest), &record), RECORD_READY);
+	assert_ptr_equal(record.data, dest);
+	assert_int_equal(mem_link_recv(&link, NULL, 0, &record), RECORD_READY);
+	assert_true(count_outside(inverted, sizeof(inverted)) > 0);
+	link.rx->ops->used(link.rx);
+	assert_int_equal(count_outside(inverted, sizeof(inverted)), 0);
+	mem_link_close(&link);
+	traffic_free(traffic);
+}
+
 /* Without what the thread keeps, which is of no connection. */
 static size_t heap_used(void)
 {
@@ -269,6 +304,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(no_key_on_heap_or_stack, teardown),
 		cmocka_unit_test_teardown(no_plaintext_is_left_on_the_heap, teardown),
+		cmocka_unit_test_teardown(no_plaintext_is_left_of_one_of_several, teardown),
 		cmocka_unit_test_teardown(an_idle_connection_holds_no_buffer, teardown),
 		cmocka_unit_test_teardown(what_waits_holds_no_large_buffer, teardown),
 	};
