@@ -228,8 +228,8 @@ static bool tx_pending(const struct record_tx *head)
 }
 
 /*
- * Kernels since 7.0 keep the limit themselves. EBUSY: a record is open; the next call is in time. Whatever
- * else it says, the length of a send does as well, at a system call for each record.
+ * Some kernels keep the limit themselves (7.2 does, 6.12 does not). EBUSY: a record is open; the next call is in time.
+ * Whatever else it says, the length of a send does as well, at a system call for each record.
  */
 static void tx_limit(struct record_tx *head, uint16_t max_payload)
 {

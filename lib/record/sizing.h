@@ -20,7 +20,8 @@
 #define SIZING_SEGMENT 1369
 #define SIZING_MIDDLE 4229
 #define SIZING_STEP 40
-#define SIZING_IDLE_US 1000000 /* RFC 6298: TCP's first RTO, after which its window may be small */
+#define SIZING_IDLE_US \
+	1000000 /* RFC 5681, 4.1: idle for an RTO, whose first value is 1 s, a window is small */
 
 struct sizing {
 	uint16_t most; /* plaintext bytes, whatever else */

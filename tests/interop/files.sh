@@ -108,9 +108,10 @@ resets() {
 cut_short() {
   local status=0 reader
   truncate -s 16000000 "$work/www/cut"
+  rm -f "$work/cut"
   fetch "$work/cut" cut --limit-rate 5M &
   reader=$!
-  sleep 0.5
+  await_size "$work/cut" 1 "$reader"
   truncate -s "$1" "$work/www/cut"
   wait "$reader" || status=$?
   # 18: fewer bytes than promised; 56: the connection ended without close_notify.
@@ -127,7 +128,7 @@ changes() {
   # One that grows: what was promised, and no more; the next request sees the rest.
   truncate -s 9000000 "$work/www/grow"
   fetch "$work/grow" grow --limit-rate 9M &
-  sleep 0.3
+  await_size "$work/grow" 1 "$!"
   truncate -s 10000000 "$work/www/grow"
   wait "$!" || result=1
   [ "$(stat -c %s "$work/grow")" = 9000000 ] || { say "grew: $(stat -c %s "$work/grow")"; result=1; }

@@ -12,8 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
+#include <sys/statfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include <linux/magic.h>
 
 #include "conn/rio.h"
 #include "peer.h"
@@ -148,17 +151,27 @@ static int pump_splice_out(struct peer *peer, struct peer_file *file)
 			   flags);
 }
 
+static bool is_memory_fs(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
+}
+
 /*
  * Whether what this turn sends is in memory: its last page tells, as files are read ahead and not back. A file
- * system that cannot say is taken for slow.
+ * system that cannot say is taken for slow, unless it is nowhere but in memory.
  */
-static bool is_cached(const struct peer_file *file)
+static bool is_cached(struct peer_file *file)
 {
 	char byte;
 	struct iovec iov = { &byte, 1 };
 	off_t last = (off_t)(file->offset + at_most(file->left, TURN_MAX) - 1);
 
-	return preadv2(file->fd, &iov, 1, last, RWF_NOWAIT) == 1;
+	if (file->in_memory || preadv2(file->fd, &iov, 1, last, RWF_NOWAIT) == 1)
+		return true;
+	file->in_memory = errno == EOPNOTSUPP && is_memory_fs(file->fd);
+	return file->in_memory;
 }
 
 /* Others have their turn, or the socket is full: either way we go on when there is room. */

@@ -56,8 +56,9 @@ enum tx_step {
 /* The file being sent; fd < 0: none. */
 struct peer_file {
 	int fd;
-	bool direct; /* page cache to socket; else through @buf */
-	int pipe[2]; /* -1: not in use */
+	bool direct;    /* page cache to socket; else through @buf */
+	bool in_memory; /* its file system is tmpfs: never a disk to wait for */
+	int pipe[2];    /* -1: not in use */
 	uint64_t offset;
 	uint64_t left;
 	size_t in_pipe;
