@@ -93,6 +93,20 @@ static struct json_object *describe_direction(const struct sluice_direction *dir
 	return object;
 }
 
+/* What was asked of the kernel's TLS besides keys, and what became of it. */
+static void describe_ktls(struct json_object *object, const struct sluice_conn_info *info)
+{
+	if (info->tx_max_payload && info->tx_max_payload_len != SLUICE_KTLS_NOT_ASKED)
+		add_number(object, "tx_max_payload", info->tx_max_payload);
+	if (info->tx_max_payload_len != SLUICE_KTLS_NOT_ASKED)
+		add_text(object, "tx_max_payload_len",
+			 sluice_ktls_use_name(info->tx_max_payload_len));
+	if (info->tx_zerocopy_ro != SLUICE_KTLS_NOT_ASKED)
+		add_text(object, "tx_zerocopy_ro", sluice_ktls_use_name(info->tx_zerocopy_ro));
+	if (info->rx_expect_no_pad != SLUICE_KTLS_NOT_ASKED)
+		add_text(object, "rx_expect_no_pad", sluice_ktls_use_name(info->rx_expect_no_pad));
+}
+
 /* Why the keys of our sending direction changed, and how often. */
 static struct json_object *describe_rekeys(const struct sluice_conn_info *info)
 {
@@ -131,6 +145,7 @@ struct json_object *describe_conn(const struct sluice_conn_info *info)
 	add_text(object, "alpn", info->alpn[0] ? word(info->alpn, text, sizeof(text)) : NULL);
 	json_object_object_add(object, "tx", describe_direction(&info->tx));
 	json_object_object_add(object, "rx", describe_direction(&info->rx));
+	describe_ktls(object, info);
 	json_object_object_add(object, "can_rekey", json_object_new_boolean(info->can_rekey));
 	json_object_object_add(object, "rekeys", describe_rekeys(info));
 	if (info->role == SLUICE_CLIENT)

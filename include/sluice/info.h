@@ -45,6 +45,20 @@ const char *sluice_path_reason_name(int reason);
 /* sluice_path_reason_text(): one sentence with what to do about it. */
 const char *sluice_path_reason_text(int reason);
 
+/* Whether an option of the kernel's TLS is in force on a connection, or why not. */
+enum sluice_ktls_use {
+	SLUICE_KTLS_NOT_ASKED, /* the option is off */
+	SLUICE_KTLS_IN_FORCE,  /* the socket has it */
+	SLUICE_KTLS_USER_PATH, /* this direction is not on the kernel path */
+	SLUICE_KTLS_VERSION,   /* it is for TLS 1.3 only */
+	SLUICE_KTLS_MISSING,   /* this kernel does not have it */
+	SLUICE_KTLS_REFUSED,   /* the kernel has it and refused */
+	SLUICE_KTLS_USES
+};
+
+/* sluice_ktls_use_name() returns one word, as in JSON; static storage. */
+const char *sluice_ktls_use_name(int use);
+
 #define SLUICE_MAX_SUITES 24
 
 /* What the start-up probe found for one suite. The errno values are positive, 0 means it works. */
@@ -149,6 +163,12 @@ struct sluice_conn_info {
 		[256]; /* what a decision service says of the peer, in its own words; "": nothing */
 	int ocsp;      /* enum sluice_ocsp: what the server has stapled */
 	unsigned int warnings; /* SLUICE_W_*: what the options ask for and the connection lacks */
+	/*
+	 * Options of the kernel's TLS, enum sluice_ktls_use. Without tx_max_payload_len in the kernel records
+	 * are as small all the same, at a system call each. Not known of a connection that was handed over.
+	 */
+	int tx_max_payload_len, tx_zerocopy_ro, rx_expect_no_pad;
+	unsigned int tx_max_payload; /* bytes of plaintext in a record of ours now, at most */
 };
 
 /*

@@ -20,6 +20,7 @@
 #include "options/profile.h"
 #include "record/ktls.h"
 #include "record/record.h"
+#include "record/sizing.h"
 #include "tls/control.h"
 #include "verify/hook.h"
 
@@ -144,6 +145,7 @@ struct sluice_conn {
 	struct traffic *rx_traffic, *tx_traffic;
 	struct record_rx *rx;
 	struct record_tx *tx;
+	struct sizing sizing; /* of the records of tx */
 	struct control control;
 
 	uint8_t *early; /* plaintext that BoringSSL had already opened */
@@ -244,6 +246,14 @@ int conn_dismiss(struct sluice_conn *conn);
 
 /* conn_flush() sends what is queued and pending, without waiting. Returns 0, AGAIN or an error. */
 int conn_flush(struct sluice_conn *conn);
+
+/*
+ * conn_room() cuts @len to what may be sent now, before a KeyUpdate is due or records change their size.
+ * Returns 0, also where something must be sent first (rio_send_pending()), or an error. conn_sent() is told
+ * of application data that was accepted.
+ */
+int conn_room(struct sluice_conn *conn, size_t *len);
+void conn_sent(struct sluice_conn *conn, size_t n);
 
 /* live_start() begins LIVE: the record paths are in place. */
 void live_start(struct sluice_conn *conn);

@@ -207,7 +207,7 @@ static ssize_t sendfile_deadline(struct sluice_conn *conn, int file_fd, off_t *o
 		return r;
 	while (sent < count || rio_send_pending(conn)) {
 		room = count - sent;
-		r = room ? epoch_room(conn, &room) : 0;
+		r = room ? rio_direct_room(conn, &room) : 0;
 		if (r < 0)
 			return sent ? (ssize_t)sent : r;
 		pending = rio_send_pending(conn);

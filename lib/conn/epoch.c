@@ -205,7 +205,7 @@ int epoch_room(struct sluice_conn *conn, size_t *len)
 		return epoch_update(conn, false, SLUICE_REKEY_BYTES);
 	if (can_change && *len > profile->key_update_at - bytes)
 		*len = profile->key_update_at - bytes;
-	if (*len / RECORD_MAX_PLAIN >= limit - records)
-		*len = (limit - records) * RECORD_MAX_PLAIN;
+	if (*len / conn->tx->max_payload >= limit - records)
+		*len = (limit - records) * conn->tx->max_payload;
 	return 0;
 }

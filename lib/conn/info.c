@@ -91,8 +91,10 @@ static void snapshot_directions(const struct sluice_conn *conn, struct sluice_co
 {
 	if (conn->rx)
 		info->rx.records = conn->rx->records;
-	if (conn->tx)
+	if (conn->tx) {
 		info->tx.records = conn->tx->records;
+		info->tx_max_payload = conn->tx->max_payload;
+	}
 	if (conn->rx_traffic)
 		info->rx.epoch = conn->rx_traffic->epoch;
 	if (conn->tx_traffic)

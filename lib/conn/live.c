@@ -16,6 +16,8 @@ void live_start(struct sluice_conn *conn)
 	control_init(&conn->control, conn->suite->version, conn->role == SLUICE_SERVER);
 	conn->control.max_requests = conn->profile->limit_key_updates;
 	conn->control.max_messages = conn->profile->limit_control_records;
+	sizing_start(&conn->sizing, conn->profile->tx_max_payload_len,
+		     conn->profile->dynamic_record_size);
 }
 
 static int fail_control(struct sluice_conn *conn, int code)

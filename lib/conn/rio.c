@@ -176,7 +176,7 @@ ssize_t rio_send_prep(struct sluice_conn *conn, const void *buf, size_t buf_len,
 	if (!conn->tx)
 		return conn->dead ? -conn->err.code : -SLUICE_E_NOT_ESTABLISHED;
 	if (buf_len && !conn->dead && !conn->write_closed) {
-		n = epoch_room(conn, &buf_len);
+		n = conn_room(conn, &buf_len);
 		if (n < 0)
 			return n;
 	}
@@ -243,7 +243,7 @@ ssize_t rio_send_done(struct sluice_conn *conn, ssize_t res)
 	if (n < 0)
 		return fail_sending(conn, -n, res < 0 ? (int)-res : 0);
 	if (in_flight == SEND_DATA) {
-		conn->info.tx.bytes += n;
+		conn_sent(conn, n);
 		return n;
 	}
 	if (in_flight == SEND_CONTROL && n > 0)
@@ -265,8 +265,18 @@ int rio_direct_failed(struct sluice_conn *conn, int err)
 
 void rio_sent_direct(struct sluice_conn *conn, size_t n)
 {
-	conn->info.tx.bytes += n;
-	conn->tx->records += (n + RECORD_MAX_PLAIN - 1) / RECORD_MAX_PLAIN;
+	conn_sent(conn, n);
+	conn->tx->records += (n + conn->tx->max_payload - 1) / conn->tx->max_payload;
+}
+
+int rio_direct_room(struct sluice_conn *conn, size_t *len)
+{
+	return conn_room(conn, len);
+}
+
+bool rio_may_hold(const struct sluice_conn *conn)
+{
+	return rio_sendfile_direct(conn) && !conn->tx->by_length;
 }
 
 int rio_close_notify(struct sluice_conn *conn)

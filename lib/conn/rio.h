@@ -36,6 +36,18 @@ bool rio_send_pending(const struct sluice_conn *conn);
 /* rio_sendfile_direct() tells whether plaintext may be spliced into the socket (kernel path). */
 bool rio_sendfile_direct(const struct sluice_conn *conn);
 
+/*
+ * rio_direct_room() cuts @len to what the next splice or sendfile may move: until keys change, or records
+ * another size. Returns 0, with something to send first if rio_send_pending(), or an error.
+ */
+int rio_direct_room(struct sluice_conn *conn, size_t *len);
+
+/*
+ * rio_may_hold() tells whether a send may leave its record open for what follows (MSG_MORE): on the kernel
+ * path, unless the end of a send is what keeps records small.
+ */
+bool rio_may_hold(const struct sluice_conn *conn);
+
 /* rio_sent_direct() counts @n bytes that went into the socket by splice or sendfile. */
 void rio_sent_direct(struct sluice_conn *conn, size_t n);
 

@@ -84,6 +84,44 @@ static int use_kernel_path(struct sluice_conn *conn)
 	return 0;
 }
 
+/* One of the kernel's own options, for a socket with keys. The connection goes on without it. */
+static enum sluice_ktls_use set_option(const struct sluice_conn *conn, enum ktls_option option,
+				       uint16_t value, int probed_errno)
+{
+	int err;
+
+	if (conn->info.tx.path != SLUICE_PATH_KERNEL)
+		return SLUICE_KTLS_USER_PATH;
+	if (option == KTLS_NO_PAD && conn->suite->version != TLS13)
+		return SLUICE_KTLS_VERSION;
+	if (probed_errno)
+		return SLUICE_KTLS_MISSING;
+	err = ktls_set_option(conn->fd, option, value);
+	return err ? SLUICE_KTLS_REFUSED : SLUICE_KTLS_IN_FORCE;
+}
+
+/*
+ * What the profile wants of the kernel's TLS besides keys. The limit stays with the socket wherever it goes, to
+ * programs that know nothing of it too; dynamic sizes are for whoever sends by this library.
+ */
+static void set_options(struct sluice_conn *conn)
+{
+	const struct sluice_capabilities *caps = &conn->sluice->caps;
+	const struct sluice_profile *profile = conn->profile;
+	struct sluice_conn_info *info = &conn->info;
+
+	if (profile->tx_max_payload_len < RECORD_MAX_PLAIN || profile->dynamic_record_size)
+		info->tx_max_payload_len = set_option(conn, KTLS_MAX_PAYLOAD,
+						      profile->tx_max_payload_len,
+						      caps->max_payload_errno);
+	if (info->tx_max_payload_len == SLUICE_KTLS_IN_FORCE)
+		conn->tx->max_payload = profile->tx_max_payload_len;
+	if (profile->tx_zerocopy_ro)
+		info->tx_zerocopy_ro = set_option(conn, KTLS_ZEROCOPY_RO, 1, caps->zerocopy_errno);
+	if (profile->rx_expect_no_pad)
+		info->rx_expect_no_pad = set_option(conn, KTLS_NO_PAD, 1, caps->no_pad_errno);
+}
+
 /* From here on only the next epoch's secret is needed, and under TLS 1.2 nothing is. */
 static void keep_secrets(struct sluice_conn *conn)
 {
@@ -104,6 +142,7 @@ int stage_install(struct sluice_conn *conn)
 	r = reason == SLUICE_REASON_NONE ? use_kernel_path(conn) : use_user_path(conn, reason, 0);
 	if (r < 0)
 		return r;
+	set_options(conn);
 	keep_secrets(conn);
 	live_start(conn);
 	return STAGE_DONE;

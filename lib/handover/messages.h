@@ -139,6 +139,8 @@ enum attr_type {
 	ATTR_LIMIT_KEY_UPDATES,
 	ATTR_LIMIT_CONTROL_RECORDS,
 	ATTR_ALERT_TIMEOUT,
+	ATTR_TX_MAX_PAYLOAD_LEN,
+	ATTR_DYNAMIC_RECORD_SIZE,
 
 	/* a private key operation */
 	ATTR_KEY_ID = 128, /* SHA-256 of the SubjectPublicKeyInfo */

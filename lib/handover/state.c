@@ -110,13 +110,16 @@ static const struct number info_numbers[] = {
 	INFO(ATTR_HANDSHAKE_OUT, handshake_bytes_out),
 };
 
-/* What counts after the handshake. */
+/* What counts after the handshake; the first of them are always told. */
+#define REQUIRED_LIMITS 5
 static const struct number limit_numbers[] = {
 	LIMIT(ATTR_KEY_UPDATE_AT, key_update_at),
 	LIMIT(ATTR_KEY_UPDATE_RECORDS, key_update_records),
 	LIMIT(ATTR_LIMIT_KEY_UPDATES, limit_key_updates),
 	LIMIT(ATTR_LIMIT_CONTROL_RECORDS, limit_control_records),
 	LIMIT(ATTR_ALERT_TIMEOUT, alert_timeout_ms),
+	LIMIT(ATTR_TX_MAX_PAYLOAD_LEN, tx_max_payload_len),
+	LIMIT(ATTR_DYNAMIC_RECORD_SIZE, dynamic_record_size),
 };
 
 static void write_numbers(struct wire *wire, const struct number *numbers, size_t n,
@@ -349,7 +352,8 @@ struct terms {
 
 static int read_terms(struct terms *terms, struct wire_reader reader)
 {
-	unsigned int missing = (1u << ARRAY_SIZE(limit_numbers)) - 1;
+	unsigned int missing = (1u << REQUIRED_LIMITS) - 1;
+	const struct sluice_profile *limits = &terms->limits;
 	uint64_t role = UINT64_MAX;
 	struct attr attr;
 	int i;
@@ -364,6 +368,8 @@ static int read_terms(struct terms *terms, struct wire_reader reader)
 			missing &= ~(1u << (i - 1));
 	}
 	terms->role = (enum sluice_role)role;
+	if (limits->tx_max_payload_len < 64 || limits->tx_max_payload_len > RECORD_MAX_PLAIN)
+		return -SLUICE_E_PROTOCOL;
 	return missing || (role != SLUICE_CLIENT && role != SLUICE_SERVER) ? -SLUICE_E_PROTOCOL : 0;
 }
 
@@ -415,7 +421,7 @@ static int choose_profile(struct sluice_profile **last, const struct terms *term
 int state_read(struct sluice_conn **ret_conn, struct sluice *sluice, struct sluice_profile **last,
 	       struct wire_reader *reader, int fd)
 {
-	struct terms terms = { 0 };
+	struct terms terms = { .limits.tx_max_payload_len = RECORD_MAX_PLAIN };
 	struct sluice_conn *conn;
 	int r = read_terms(&terms, *reader);
 

@@ -49,6 +49,11 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 	profile->rekey_user_path = option_number(opts, SLUICE_OPT_REKEY_UNSUPPORTED, role);
 	profile->key_update_at = option_number(opts, SLUICE_OPT_KEY_UPDATE_AT, role);
 	profile->key_update_records = option_number(opts, SLUICE_OPT_KEY_UPDATE_RECORDS, role);
+	profile->tx_max_payload_len =
+		(uint16_t)option_number(opts, SLUICE_OPT_TX_MAX_PAYLOAD_LEN, role);
+	profile->dynamic_record_size = option_number(opts, SLUICE_OPT_DYNAMIC_RECORD_SIZE, role);
+	profile->tx_zerocopy_ro = option_number(opts, SLUICE_OPT_TX_ZEROCOPY_RO, role);
+	profile->rx_expect_no_pad = option_number(opts, SLUICE_OPT_RX_EXPECT_NO_PAD, role);
 	profile->limit_key_updates = option_number(opts, SLUICE_OPT_LIMIT_KEY_UPDATES, role);
 	profile->limit_control_records =
 		option_number(opts, SLUICE_OPT_LIMIT_CONTROL_RECORDS, role);

@@ -64,6 +64,10 @@ struct sluice_profile {
 	bool rekey_user_path; /* TLS 1.3 on kernels that cannot change keys takes the user path */
 	uint64_t key_update_at;
 	uint64_t key_update_records;
+	uint16_t tx_max_payload_len;
+	uint8_t dynamic_record_size; /* a flag that other processes tell as a number */
+	bool tx_zerocopy_ro;
+	bool rx_expect_no_pad;
 	unsigned int limit_key_updates;
 	unsigned int limit_control_records;
 	bool pause_hello;

@@ -462,6 +462,43 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.late = BOTH,
 		.help = "function that may name one of the peer's certificates as trusted",
 	},
+	[SLUICE_OPT_TX_MAX_PAYLOAD_LEN] = {
+		.name = "tx_max_payload_len",
+		.type = SLUICE_TYPE_INT,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "16384",
+		.min = 64,
+		.max = 16384,
+		.help = "most bytes of plaintext in a record that is sent",
+	},
+	[SLUICE_OPT_DYNAMIC_RECORD_SIZE] = {
+		.name = "dynamic_record_size",
+		.type = SLUICE_TYPE_BOOL,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "false",
+		.help = "small records first, and after a second of silence: the first byte comes "
+			"sooner over slow links",
+	},
+	[SLUICE_OPT_TX_ZEROCOPY_RO] = {
+		.name = "tx_zerocopy_ro",
+		.type = SLUICE_TYPE_BOOL,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "false",
+		.help = "files that are sent do not change meanwhile: a device that encrypts need "
+			"not have copies of them",
+	},
+	[SLUICE_OPT_RX_EXPECT_NO_PAD] = {
+		.name = "rx_expect_no_pad",
+		.type = SLUICE_TYPE_BOOL,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "false",
+		.help = "TLS 1.3, kernel path: trusted peers do not pad; saves a copy, and whoever "
+			"pads all the same is decrypted twice",
+	},
 };
 
 const struct option_row *option_row(int id)
@@ -491,6 +528,10 @@ static const struct {
 	{ "srp_identity", "BoringSSL has no SRP" },
 	{ "beast_mitigation", "TLS 1.0 is not spoken" },
 	{ "padding_check", "TLS 1.0 is not spoken" },
+	{ "max_fragment_length",
+	  "BoringSSL does not negotiate it (RFC 6066, 4); tx_max_payload_len limits what is sent" },
+	{ "record_size_limit",
+	  "BoringSSL does not negotiate it (RFC 8449); tx_max_payload_len limits what is sent" },
 };
 
 const char *option_refused(const char *name, size_t name_len)

@@ -178,6 +178,8 @@ static ssize_t tx_prep(struct record_tx *head, uint8_t type, const void *buf, si
 {
 	struct kernel_tx *tx = (struct kernel_tx *)head;
 
+	if (head->by_length && type == RECORD_DATA && len > head->max_payload)
+		len = head->max_payload;
 	tx->iov = (struct iovec){ (void *)buf, len };
 	*msg = (struct msghdr){ .msg_iov = &tx->iov, .msg_iovlen = 1 };
 	if (type != RECORD_DATA)
@@ -209,7 +211,7 @@ static ssize_t tx_done(struct record_tx *head, ssize_t res)
 
 	if (res < 0)
 		return tx_failed(tx, (int)-res);
-	head->records += ((uint64_t)res + RECORD_MAX_PLAIN - 1) / RECORD_MAX_PLAIN;
+	head->records += ((uint64_t)res + head->max_payload - 1) / head->max_payload;
 	return res;
 }
 
@@ -217,6 +219,21 @@ static ssize_t tx_done(struct record_tx *head, ssize_t res)
 static bool tx_pending(const struct record_tx *head)
 {
 	return false;
+}
+
+/*
+ * Kernels since 7.0 keep the limit themselves. EBUSY: a record is open; the next call is in time. Whatever
+ * else it says, the length of a send does as well, at a system call for each record.
+ */
+static void tx_limit(struct record_tx *head, uint16_t max_payload)
+{
+	struct kernel_tx *tx = (struct kernel_tx *)head;
+	int err = ktls_set_option(tx->fd, KTLS_MAX_PAYLOAD, max_payload);
+
+	if (err == EBUSY)
+		return;
+	head->by_length = err && max_payload < RECORD_MAX_PLAIN;
+	head->max_payload = max_payload;
 }
 
 static int tx_rekey(struct record_tx *head, const struct traffic *next)
@@ -240,6 +257,7 @@ static const struct record_tx_ops tx_ops = {
 	.prep = tx_prep,
 	.done = tx_done,
 	.pending = tx_pending,
+	.limit = tx_limit,
 	.rekey = tx_rekey,
 	.free = tx_free,
 };
@@ -251,6 +269,7 @@ int record_kernel_tx_new(struct record_tx **ret_tx, int fd, const struct traffic
 	if (!tx)
 		return -SLUICE_E_NOMEM;
 	tx->head.ops = &tx_ops;
+	tx->head.max_payload = RECORD_MAX_PLAIN;
 	tx->head.records = traffic->seq;
 	tx->fd = fd;
 	*ret_tx = &tx->head;

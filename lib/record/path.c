@@ -46,3 +46,14 @@ const char *sluice_path_reason_text(int reason)
 {
 	return reason >= 0 && reason < SLUICE_REASONS ? reasons[reason].text : "unknown reason";
 }
+
+const char *sluice_ktls_use_name(int use)
+{
+	static const char *const names[SLUICE_KTLS_USES] = {
+		[SLUICE_KTLS_NOT_ASKED] = "not-asked", [SLUICE_KTLS_IN_FORCE] = "in-force",
+		[SLUICE_KTLS_USER_PATH] = "user-path", [SLUICE_KTLS_VERSION] = "version",
+		[SLUICE_KTLS_MISSING] = "missing",     [SLUICE_KTLS_REFUSED] = "refused",
+	};
+
+	return use >= 0 && use < SLUICE_KTLS_USES ? names[use] : "unknown";
+}

@@ -97,6 +97,13 @@ struct record_tx_ops {
 	/* pending() tells whether sealed bytes wait for room in the socket. */
 	bool (*pending)(const struct record_tx *tx);
 
+	/*
+	 * limit() lets records that follow have up to @max_payload bytes of plaintext. Where the kernel
+	 * cannot be told, one send is one record, and prep() takes no more than that; @max_payload
+	 * of the head is what is in force, and stays what it was while a record is open (MSG_MORE).
+	 */
+	void (*limit)(struct record_tx *tx, uint16_t max_payload);
+
 	int (*rekey)(struct record_tx *tx, const struct traffic *next);
 
 	struct record_tx *(*free)(struct record_tx *tx);
@@ -110,7 +117,9 @@ struct record_rx {
 
 struct record_tx {
 	const struct record_tx_ops *ops;
-	uint64_t records; /* of this epoch; the kernel path estimates by size */
+	uint64_t records;     /* of this epoch; the kernel path estimates by size */
+	uint16_t max_payload; /* plaintext bytes of a record of data, at most */
+	bool by_length;       /* each send must be one record, and not longer than that */
 };
 
 /*

@@ -4,7 +4,7 @@
  * connection calls it through record.h and makes the system calls. It must never use a record
  * number twice, show a byte that was not authenticated, or let a record overtake another.
  *
- * What it costs. Sending: one system call for up to SEAL_MAX_RECORDS records; the plaintext is
+ * What it costs. Sending: one system call for up to SEAL_MAX_PLAIN bytes; the plaintext is
  * encrypted from the caller's buffer into the wire buffer, without a copy. Receiving: one system
  * call reads to the end of the buffer, that is one record of full length or many short ones; a
  * record is opened in place, or straight into the buffer given to prep() if that has room for its
@@ -32,7 +32,8 @@
 
 #define NONCE_LEN 12
 #define TLS12_AAD_LEN 13
-#define SEAL_MAX_RECORDS 4
+/* Of one send: 64 KiB that a program reads at a time, and a head before them. */
+#define SEAL_MAX_PLAIN (5 * RECORD_MAX_PLAIN)
 
 /* The keys of one epoch, in memory of secret_new(). */
 struct user_keys {
@@ -436,15 +437,15 @@ static int tx_seal(struct user_tx *tx, uint8_t type, const uint8_t *in, size_t l
 static ssize_t tx_fill(struct user_tx *tx, uint8_t type, const uint8_t *in, size_t len)
 {
 	uint64_t left = UINT64_MAX - tx->cipher.seq;
-	size_t n_records, taken = 0;
+	size_t max = tx->base.max_payload, n_records, taken = 0;
 
-	if (len > SEAL_MAX_RECORDS * RECORD_MAX_PLAIN)
-		len = SEAL_MAX_RECORDS * RECORD_MAX_PLAIN;
-	n_records = (len + RECORD_MAX_PLAIN - 1) / RECORD_MAX_PLAIN;
+	if (len > SEAL_MAX_PLAIN)
+		len = SEAL_MAX_PLAIN;
+	n_records = (len + max - 1) / max;
 	/* RFC 8446, 5.3: the number must not wrap. A new epoch should have begun long ago. */
 	if (left < n_records) {
 		n_records = (size_t)left;
-		len = n_records * RECORD_MAX_PLAIN;
+		len = n_records * max;
 	}
 	if (n_records == 0)
 		return -SLUICE_E_REKEY;
@@ -452,7 +453,7 @@ static ssize_t tx_fill(struct user_tx *tx, uint8_t type, const uint8_t *in, size
 	if (tx->buf == NULL)
 		return -SLUICE_E_NOMEM;
 	while (taken < len) {
-		size_t part = len - taken < RECORD_MAX_PLAIN ? len - taken : RECORD_MAX_PLAIN;
+		size_t part = len - taken < max ? len - taken : max;
 		int r = tx_seal(tx, type, in + taken, part);
 
 		if (r < 0) {
@@ -520,6 +521,11 @@ static ssize_t user_tx_done(struct record_tx *base, ssize_t res)
 	return (ssize_t)taken;
 }
 
+static void user_tx_limit(struct record_tx *base, uint16_t max_payload)
+{
+	base->max_payload = max_payload;
+}
+
 /* What waits was sealed in the old epoch and is sent before the first record of the new one. */
 static int user_tx_rekey(struct record_tx *base, const struct traffic *next)
 {
@@ -549,6 +555,7 @@ static const struct record_tx_ops user_tx_ops = {
 	.prep = user_tx_prep,
 	.done = user_tx_done,
 	.pending = user_tx_pending,
+	.limit = user_tx_limit,
 	.rekey = user_tx_rekey,
 	.free = user_tx_free,
 };
@@ -561,6 +568,7 @@ int record_user_tx_new(struct record_tx **ret_tx, const struct traffic *traffic)
 	if (tx == NULL)
 		return -SLUICE_E_NOMEM;
 	tx->base.ops = &user_tx_ops;
+	tx->base.max_payload = RECORD_MAX_PLAIN;
 	r = user_tx_rekey(&tx->base, traffic);
 	if (r < 0) {
 		user_tx_free(&tx->base);

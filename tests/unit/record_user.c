@@ -353,9 +353,9 @@ static void one_send_carries_a_bounded_amount(void **state)
 
 	open_link(&link, 0x1301);
 	assert_int_equal(link.tx->ops->prep(link.tx, RECORD_DATA, plain, MAX_SIZE, &msg),
-			 4 * RECORD_MAX_PLAIN);
-	assert_int_equal(msg.msg_iov[0].iov_len, 4 * (RECORD_MAX_PLAIN + 5 + 1 + 16));
-	assert_int_equal(link.tx->ops->done(link.tx, 0), 4 * RECORD_MAX_PLAIN);
+			 5 * RECORD_MAX_PLAIN);
+	assert_int_equal(msg.msg_iov[0].iov_len, 5 * (RECORD_MAX_PLAIN + 5 + 1 + 16));
+	assert_int_equal(link.tx->ops->done(link.tx, 0), 5 * RECORD_MAX_PLAIN);
 	assert_true(link.tx->ops->pending(link.tx));
 	/* With nothing to send there is nothing to hand to the kernel. */
 	mem_link_close(&link);
