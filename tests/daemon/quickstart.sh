@@ -26,7 +26,7 @@ three_lines() {
     return 1
   }
   path=$(path_of TLS_AES_128_GCM_SHA256 auto)
-  has 'a page of a server that knows nothing of TLS' && has 'HTTP 200 by HTTPS, certificate verified: 0' &&
+  has 'a page of a server that knows nothing of TLS' && has 'status 200, certificate verified: 0 ' &&
     has '"GET / HTTP/1.1" 200' && has "live .* web .* TLSv1.3 *$path"
 }
 

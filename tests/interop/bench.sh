@@ -27,7 +27,8 @@ import json, sys
 FORM = {
     "schema": str, "seconds": float, "versions": {"sluice": str, "boringssl": str, "kernel": str},
     "settings": {"target": str, "address": str, "mode": str, "loop": str, "rate": int,
-                 "connections": int, "threads": int, "keep_alive": bool, "ramp": int, "warm_up": int},
+                 "connections": int, "threads": int, "keep_alive": bool, "read_rate": int, "ramp": int,
+                 "warm_up": int},
     "operations": {"ok": int, "failed": int, "unfinished": int, "unsent": int, "warm_up": int,
                    "per_second": float},
     "handshakes": {"full": int, "resumed": int},
@@ -40,7 +41,7 @@ FORM = {
     "client": {"cpu_seconds": float, "busiest_thread": float, "limited": bool,
                "instructions_scope": (str, type(None)), "instructions": (int, type(None)),
                "instructions_per_operation": (float, type(None)),
-               "instructions_per_byte": (float, type(None))},
+               "instructions_per_byte": (float, type(None)), "memory_per_connection": (int, type(None))},
     "series": {"interval": float, "operations": list, "bytes": list},
     "connection": (dict, type(None)),
 }
@@ -117,6 +118,24 @@ schedule() {
       'lat["corrected_for_coordinated_omission"]' 'lat["from"] == "intended_start"' &&
     bench 0 "localhost:$web" --mode request --path /small --keep-alive --rate 400 --count 150 -t 3 &&
     finds 'ops["ok"] == 150' 'r["seconds"] >= 149 / 400'
+}
+
+# Nothing is said for the duration, then each connection has its request; its latency is the request's.
+idle() {
+  bench 0 "localhost:$web" --mode idle -c 50 -t 3 -d 1 --ramp 1 --path /data --verify-body "$sum" &&
+    finds 'ops["ok"] == 50' 'r["handshakes"] == {"full": 50, "resumed": 0}' 'r["seconds"] >= 1' \
+      'lat["min"] < 1e9' 'r["client"]["memory_per_connection"] > 500' &&
+    bench 1 "localhost:$web" --mode idle --count 3 && bench 1 "localhost:$web" --mode idle --rate 3
+}
+
+# A rate holds for each connection, and what comes is whole.
+slow_reader() {
+  local path
+  for path in user auto; do
+    bench 0 "localhost:$web" --mode download --path /data --verify-body "$sum" --count 3 -c 3 \
+      --read-rate "$((SIZE * 2))" --record-path "$path" || return 1
+    finds 'ops["ok"] == 3' 'r["seconds"] >= 0.45' 'lat["min"] > 450e6' || return 1
+  done
 }
 
 page() {
@@ -299,7 +318,44 @@ python_server() {
     finds 'ops["ok"] == 6' 'r["handshakes"]["full"] == 2'
 }
 
-ktap_plan 15
+# A head that came before is not parsed again: what follows it counts all the same.
+cat >"$work/heads.py" <<'END'
+import socket, ssl, sys
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
+ANSWERS = [[HEAD + b"hello"], [HEAD + b"hello"], [HEAD + b"hel", b"lo"], [HEAD[:20], HEAD[20:] + b"hello"],
+           [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"],
+           [HEAD + b"hello"], [HEAD, b"hello"], [HEAD + b"hallo"], [HEAD + b"hello, and more"]]
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2], sys.argv[3])
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    conn = context.wrap_socket(listener.accept()[0], server_side=True)
+    try:
+        for answer in ANSWERS:
+            if not conn.recv(4096):
+                break
+            for part in answer:
+                conn.sendall(part)
+        conn.recv(1)
+    except OSError:
+        pass
+    conn.close()
+END
+known_heads() {
+  local port hello=2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824
+  local args=(--mode request --keep-alive -c 1 --verify-body "$hello")
+  port=$(free_port)
+  python3 "$work/heads.py" "$port" "$work/ec.pem" "$work/ec.key" 2>"$work/heads.log" &
+  pids+=($!)
+  await_listen "$port" $! || return 1
+  bench 0 "127.0.0.1:$port" "${args[@]}" --count 7 &&
+    finds 'ops["ok"] == 7' 'r["handshakes"]["full"] == 1' &&
+    bench 5 "127.0.0.1:$port" "${args[@]}" --count 8 && finds 'errors == {"BODY_SHA256": 1}' &&
+    bench 5 "127.0.0.1:$port" --mode request --keep-alive -c 1 --count 9 &&
+    finds 'errors == {"SLUICE_E_PROTOCOL": 1}' 'ops["ok"] == 8'
+}
+
+ktap_plan 18
 prepare
 echo hello >"$work/www/small"
 sum=$(sha256sum "$work/www/data" | cut -d' ' -f1)
@@ -316,6 +372,8 @@ attempt "resumed handshakes, TLS 1.2 and 1.3" resumptions
 attempt "requests and downloads bring what is served" requests
 attempt "an echo brings back what was sent" echoes
 attempt "an open loop begins what its schedule has" schedule
+attempt "connections that are held are asked at the end" idle
+attempt "a slow reader gets what is served" slow_reader
 attempt "the page is whole and asks for nothing" page
 attempt "failures are counted by name and show in the status" failures
 attempt "a server that never answers is out of time" silence
@@ -325,5 +383,6 @@ attempt "a server that stalls shows in an open loop's latencies" stall
 attempt "a server that dies is a failure" death
 attempt "an interrupted load still reports" interrupted
 attempt "with OpenSSL's server" openssl_server
+attempt "heads that came before" known_heads
 attempt "with Python's server: uploads, and chunks" python_server
 exit "$ktap_failed"

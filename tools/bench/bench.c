@@ -22,14 +22,15 @@
 #define PROGRESS_NS (200 * NS_PER_MS)
 
 static const char *const modes[] = {
-	[MODE_HANDSHAKE] = "handshake", [MODE_RESUME] = "resume", [MODE_REQUEST] = "request",
-	[MODE_DOWNLOAD] = "download",   [MODE_UPLOAD] = "upload", [MODE_ECHO] = "echo",
+	[MODE_HANDSHAKE] = "handshake", [MODE_RESUME] = "resume",     [MODE_IDLE] = "idle",
+	[MODE_REQUEST] = "request",     [MODE_DOWNLOAD] = "download", [MODE_UPLOAD] = "upload",
+	[MODE_ECHO] = "echo",
 };
 
 static const struct arg bench_args[] = {
 	{ "mode", 0, ARG_CHOICE, FIELD(mode), "MODE",
-	  "handshake (default), resume, request, download, upload or echo",
-	  .choices = "handshake|resume|request|download|upload|echo" },
+	  "handshake (default), resume, request, download, upload, echo or idle",
+	  .choices = "handshake|resume|request|download|upload|echo|idle" },
 	{ "duration", 'd', ARG_NUMBER, FIELD(duration), "S",
 	  "seconds to measure; default 10 unless --count", .min = 1, .max = DAY },
 	{ "count", 'n', ARG_NUMBER, FIELD(count), "N", "end after N operations", .min = 1,
@@ -41,6 +42,9 @@ static const struct arg bench_args[] = {
 	{ "rate", 'r', ARG_NUMBER, FIELD(rate), "R",
 	  "begin R operations a second, whatever the server does (open loop)", .min = 1,
 	  .max = 1000000 },
+	{ "read-rate", 0, ARG_NUMBER, FIELD(read_rate), "BYTES",
+	  "read at most so many a second of each connection: a slow client", .min = 1,
+	  .max = INT64_C(1) << 40 },
 	{ "ramp", 0, ARG_NUMBER, FIELD(ramp), "S", "open the connections over S seconds", .min = 0,
 	  .max = DAY },
 	{ "warm-up", 0, ARG_NUMBER, FIELD(warm_up), "S", "run so long before measuring", .min = 0,
@@ -123,6 +127,8 @@ static int parse(struct bench *bench, struct bench_settings *settings, int argc,
 		settings->threads = settings->connections;
 	if (bench->mode >= MODE_UPLOAD && settings->size < 0)
 		settings->size = 1 << 20;
+	if (bench->mode == MODE_IDLE && (settings->count || settings->rate))
+		return usage_error("--mode idle goes by --duration, without --count and --rate");
 	if (bench->mode == MODE_ECHO && settings->size == 0)
 		return usage_error("--size 0 is no echo");
 	if (settings->path[0] != '/' || strpbrk(settings->path, " \r\n"))
@@ -407,6 +413,8 @@ static int run(struct bench *bench)
 	stop_flag = &bench->stop;
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
+	if (bench->mode == MODE_IDLE)
+		bench->memory_before = memory_resident();
 	set_times(bench);
 	r = run_loaders(bench, loaders);
 	for (i = 0; r >= 0 && i < n; i++) {
@@ -466,7 +474,8 @@ const struct command cmd_bench = {
 	.synopsis = "HOST:PORT [OPTION]...",
 	.summary = "load a TLS server and measure it",
 	.details =
-		"An operation is a handshake, a resumed one, a request with its response, or an echo.\n"
+		"An operation is a handshake, a resumed one, a request with its response, or an echo;\n"
+		"of --mode idle a connection that says nothing for --duration, then a request.\n"
 		"With --rate they begin by a schedule, and latency counts from when each was to\n"
 		"begin; without, each begins when the one before it on its connection has ended,\n"
 		"and a server that stalls is asked less often: its latencies look better than they\n"

@@ -32,17 +32,19 @@ static void keep_answer(struct slot *slot, const uint8_t *data, size_t len)
 	slot->answer[slot->answer_len] = '\0';
 }
 
+static void take_body(struct slot *slot, const uint8_t *data, size_t len)
+{
+	slot->received += len;
+	if (slot->loader->bench->mode == MODE_UPLOAD)
+		keep_answer(slot, data, len);
+	if (slot->loader->bench->settings->verify_body)
+		SHA256_Update(&slot->sha, data, len);
+}
+
 static int on_body(htp_tx_data_t *data)
 {
-	struct slot *slot = htp_connp_get_user_data(data->tx->connp);
-
-	if (!data->data)
-		return HTP_OK;
-	slot->received += data->len;
-	if (slot->loader->bench->mode == MODE_UPLOAD)
-		keep_answer(slot, data->data, data->len);
-	if (slot->loader->bench->settings->verify_body)
-		SHA256_Update(&slot->sha, data->data, data->len);
+	if (data->data)
+		take_body(htp_connp_get_user_data(data->tx->connp), data->data, data->len);
 	return HTP_OK;
 }
 
@@ -61,6 +63,9 @@ static int on_complete(htp_tx_t *tx)
 	slot->close_after = has_connection(tx, "close") ||
 			    (tx->response_protocol_number != HTP_PROTOCOL_1_1 &&
 			     !has_connection(tx, "keep-alive"));
+	if (slot->status == 200 && tx->response_transfer_coding == HTP_CODING_IDENTITY &&
+	    tx->response_content_length >= 0)
+		head_learn(&slot->loader->known, slot, (uint64_t)tx->response_content_length);
 	return HTP_OK;
 }
 
@@ -155,17 +160,19 @@ static int show_request(struct slot *slot)
 		       : 0;
 }
 
-int exchange_begin(struct slot *slot)
+void exchange_begin(struct slot *slot)
 {
 	slot->sent = 0;
 	slot->received = 0;
 	slot->answer_len = 0;
 	slot->answer[0] = '\0';
 	slot->status = 0;
+	slot->began = slot->loader->now;
+	slot->taken = 0;
+	slot->begun = slot->direct = false;
 	slot->complete = false;
 	slot->close_after = false;
 	SHA256_Init(&slot->sha);
-	return slot->loader->bench->mode == MODE_ECHO ? 0 : show_request(slot);
 }
 
 /* What is sent next: the head, then the pattern from the place where it is. */
@@ -237,13 +244,48 @@ static int take_echo(struct slot *slot, const uint8_t *data, size_t len)
 	return 0;
 }
 
+static int take_direct(struct slot *slot, const uint8_t *data, size_t len)
+{
+	if (len > slot->left)
+		return -SLUICE_E_PROTOCOL;
+	take_body(slot, data, len);
+	slot->left -= len;
+	slot->complete = !slot->left;
+	return 0;
+}
+
+/* The beginning of a response: who reads it. Returns how long a known head is, or the error. */
+static ssize_t begin_response(struct slot *slot, const uint8_t *data, size_t len)
+{
+	struct known_head *known = &slot->loader->known;
+	size_t head = head_match(known, data, len);
+
+	slot->begun = true;
+	if (!head) {
+		head_see(known, slot, data, len);
+		return show_request(slot);
+	}
+	slot->direct = true;
+	slot->status = 200;
+	slot->left = known->body;
+	slot->close_after = known->close_after;
+	return (ssize_t)head;
+}
+
 static int take(struct slot *slot, const uint8_t *data, size_t len)
 {
+	ssize_t head;
 	int r;
 
 	loader_bytes(slot->loader, len, 0);
+	slot->taken += len;
 	if (slot->loader->bench->mode == MODE_ECHO)
 		return take_echo(slot, data, len);
+	head = slot->begun ? 0 : begin_response(slot, data, len);
+	if (head < 0)
+		return (int)head;
+	if (slot->direct)
+		return take_direct(slot, data + head, len - (size_t)head);
 	r = htp_connp_res_data(slot->http, NULL, data, len);
 	if (r == HTP_STREAM_ERROR || r == HTP_STREAM_STOP || slot->status == HTP_STATUS_INVALID)
 		return -SLUICE_E_PROTOCOL;
@@ -255,14 +297,29 @@ static int take_end(struct slot *slot)
 {
 	if (slot->loader->bench->mode == MODE_ECHO || !slot->status)
 		return -SLUICE_E_CLOSED;
-	htp_connp_close(slot->http, NULL);
+	if (!slot->direct)
+		htp_connp_close(slot->http, NULL);
 	slot->close_after = true;
 	return slot->complete ? 0 : -SLUICE_E_TRUNCATED;
+}
+
+/* How much may be read now, by --read-rate: in pieces of a hundredth of a second's, the time between two ticks. */
+static size_t read_room(const struct slot *slot)
+{
+	double rate = (double)slot->loader->bench->settings->read_rate, room;
+
+	if (rate <= 0)
+		return CHUNK;
+	room = rate * (double)(now_ns() - slot->began) / NS_PER_S - (double)slot->taken;
+	if (room < 1 || (room < CHUNK && room < rate / 100))
+		return 0;
+	return room < CHUNK ? (size_t)room : CHUNK;
 }
 
 static int receive_some(struct slot *slot, int *rounds)
 {
 	uint8_t buf[CHUNK];
+	size_t room;
 	ssize_t n;
 	int r;
 
@@ -271,7 +328,11 @@ static int receive_some(struct slot *slot, int *rounds)
 			slot->again = true;
 			return 0;
 		}
-		n = sluice_recv(slot->conn, buf, sizeof(buf), SLUICE_NOWAIT);
+		room = read_room(slot);
+		slot->slowed = !room;
+		if (!room)
+			return 0;
+		n = sluice_recv(slot->conn, buf, room, SLUICE_NOWAIT);
 		if (n == -SLUICE_E_AGAIN)
 			return 0;
 		r = n > 0                   ? take(slot, buf, (size_t)n)

@@ -26,11 +26,13 @@
 #define ERROR_KINDS 24              /* that are counted by name; what comes after is OTHER */
 #define HEAD_MAX 4096
 #define ANSWER_MAX 256
+#define KNOWN_HEAD_MAX 1024
 #define PATTERN_LEN 262144 /* what is sent, over and over; no period of it is a record's */
 
 enum bench_mode {
 	MODE_HANDSHAKE, /* connect, full handshake, close */
 	MODE_RESUME,    /* the same with the session of the slot's connection before */
+	MODE_IDLE,      /* connect, handshake, nothing until the time is over, then a request */
 	MODE_REQUEST,   /* GET, and the whole response */
 	MODE_DOWNLOAD,  /* the same, meant for large bodies */
 	MODE_UPLOAD,    /* POST of --size bytes, and the whole response */
@@ -48,8 +50,9 @@ struct bench_settings {
 	const char *html;
 	int64_t duration, count; /* seconds, operations; 0: not limited by it */
 	int64_t connections, threads;
-	int64_t rate; /* operations a second; 0: closed loop */
-	int64_t size; /* bytes of a body; -1: not said */
+	int64_t rate;      /* operations a second; 0: closed loop */
+	int64_t size;      /* bytes of a body; -1: not said */
+	int64_t read_rate; /* bytes a second of each connection; 0: as they come */
 	int64_t ramp, warm_up;
 	int64_t timeout; /* ms */
 	bool keep_alive;
@@ -75,6 +78,8 @@ struct bench {
 	uint8_t *pattern;                               /* PATTERN_LEN bytes */
 	uint64_t start_ns, measure_ns;                  /* measure: once warmed up */
 	uint64_t end_ns;                                /* 0: no duration */
+	uint64_t memory_before;                         /* resident, of MODE_IDLE */
+	atomic_uint_fast64_t memory_held;               /* the same when all are held */
 	atomic_uint_fast64_t claimed;                   /* operations begun, of --count */
 	atomic_int running;                             /* threads */
 	atomic_bool stop;
@@ -115,6 +120,7 @@ struct result {
 enum slot_state {
 	SLOT_FREE, /* may have an idle connection */
 	SLOT_HANDSHAKE,
+	SLOT_HELD, /* MODE_IDLE: says nothing until the time is over */
 	SLOT_EXCHANGE,
 	SLOT_TICKET, /* done; waits for the session of the next operation */
 	SLOT_CLOSING,
@@ -132,14 +138,28 @@ struct slot {
 	uint64_t intended; /* start of the operation: the schedule's, or its own */
 	uint64_t deadline; /* of progress; in SLOT_PAUSE: its end */
 	uint64_t sent, received;
+	uint64_t began, taken; /* --read-rate: since when, and how many bytes came */
+	uint64_t left;         /* of a body that is not libhtp's to read */
 	SHA256_CTX sha;
 	char answer[ANSWER_MAX]; /* the beginning of what an upload is answered with */
 	size_t answer_len;
 	int watched; /* events in epoll; -1: not there */
 	int status;  /* of the response */
 	bool has_op, priming, failed;
+	bool begun, direct;         /* the response: its head has come; it is a known one */
 	bool complete, close_after; /* the response */
+	bool slowed;                /* reads no more until its rate allows */
 	bool again;                 /* has more to do without waiting */
+};
+
+/* struct known_head - the head of a response, and what libhtp found in it. */
+struct known_head {
+	char text[KNOWN_HEAD_MAX];
+	size_t len;
+	const struct slot *slot; /* libhtp reads it there; NULL: it has */
+	bool valid;
+	bool close_after;
+	uint64_t body; /* bytes */
 };
 
 struct loader {
@@ -157,6 +177,7 @@ struct loader {
 	uint64_t counted_from, cpu_from; /* ns; 0: not yet measured */
 	int perf_fd;
 	struct result result;
+	struct known_head known;
 	atomic_uint_fast64_t done, failed; /* for the progress line */
 	struct sluice_error fatal;         /* code: the loader could not start */
 };
@@ -191,8 +212,8 @@ void slot_tick(struct slot *slot);
 /* slot_cut() ends the slot: what is under way is dropped without a word to the peer. */
 void slot_cut(struct slot *slot);
 
-/* exchange_begin() prepares a request of an established connection. Errors: NOMEM. */
-int exchange_begin(struct slot *slot);
+/* exchange_begin() prepares a request of an established connection. */
+void exchange_begin(struct slot *slot);
 
 /*
  * exchange_run() sends and receives what it can. Returns 1 when it is complete, 0 when more must come
@@ -209,6 +230,22 @@ const char *exchange_verdict(struct slot *slot, char *buf, size_t buf_len);
 /* exchange_setup() makes head, pattern and parser settings, exchange_free() drops them. Errors: NOMEM, INVALID. */
 int exchange_setup(struct bench *bench);
 void exchange_free(struct bench *bench);
+
+/* head_match() returns how long the head is that @data begins with if it is the known one; 0: it is not. */
+size_t head_match(const struct known_head *known, const uint8_t *data, size_t len);
+
+/*
+ * head_see() keeps the head that @data begins with, if it is whole; head_learn() has it known, when libhtp has found
+ * that the response of @slot was good for it and had a length.
+ */
+void head_see(struct known_head *known, const struct slot *slot, const uint8_t *data, size_t len);
+void head_learn(struct known_head *known, const struct slot *slot, uint64_t body);
+
+/* memory_resident() returns the bytes of this process that are in memory; 0: not known. */
+uint64_t memory_resident(void);
+
+/* memory_per_conn() returns what a held connection costs; 0: not measured. */
+uint64_t memory_per_conn(const struct bench *bench, const struct result *result);
 
 /* perf_open() counts this thread's instructions; -1: not permitted. */
 int perf_open(const char **ret_scope);

@@ -78,6 +78,15 @@ static void text_client(const struct result *result, FILE *out)
 		      out);
 }
 
+static void text_memory(const struct bench *bench, const struct result *result, FILE *out)
+{
+	uint64_t memory = memory_per_conn(bench, result);
+
+	if (memory)
+		fprintf(out, "memory      %llu bytes of the client for each connection held\n",
+			(unsigned long long)memory);
+}
+
 static void text_connection(const struct sluice_conn_info *info, FILE *out)
 {
 	if (info->version)
@@ -108,6 +117,7 @@ void report_text(const struct bench *bench, const struct result *result, double 
 		per((double)result->bytes_out / 1e6, seconds));
 	text_latency(bench, result, out);
 	text_client(result, out);
+	text_memory(bench, result, out);
 	if (result->unsent)
 		fprintf(out,
 			"warning: %llu operations were due and never begun: the latencies are "
@@ -158,6 +168,7 @@ static void json_settings(struct json_object *root, const struct bench *bench)
 	add_number(object, "connections", (uint64_t)settings->connections);
 	add_number(object, "threads", (uint64_t)settings->threads);
 	json_object_object_add(object, "keep_alive", json_object_new_boolean(settings->keep_alive));
+	add_number(object, "read_rate", (uint64_t)settings->read_rate);
 	add_number(object, "ramp", (uint64_t)settings->ramp);
 	add_number(object, "warm_up", (uint64_t)settings->warm_up);
 }
@@ -249,8 +260,10 @@ static void json_errors(struct json_object *root, const struct result *result)
 	}
 }
 
-static void json_client(struct json_object *root, const struct result *result)
+static void json_client(struct json_object *root, const struct bench *bench,
+			const struct result *result)
 {
+	uint64_t memory = memory_per_conn(bench, result);
 	struct json_object *object = begin(root, "client");
 	double bytes = (double)(result->bytes_in + result->bytes_out);
 	bool known = result->instructions_scope != NULL;
@@ -271,6 +284,8 @@ static void json_client(struct json_object *root, const struct result *result)
 		object, "instructions_per_byte",
 		known && bytes > 0 ? json_object_new_double((double)result->instructions / bytes)
 				   : NULL);
+	json_object_object_add(object, "memory_per_connection",
+			       memory ? json_object_new_int64((int64_t)memory) : NULL);
 }
 
 size_t report_series(const struct result *result, double seconds, struct sample *ret_samples,
@@ -356,7 +371,7 @@ int report_json(const struct bench *bench, const struct result *result, double s
 	json_counts(root, result, seconds);
 	json_latency(root, bench, &result->latency);
 	json_errors(root, result);
-	json_client(root, result);
+	json_client(root, bench, result);
 	json_series(root, result, seconds);
 	describe_print(root, file);
 	if (standard)

@@ -36,8 +36,11 @@ static void watch(struct slot *slot)
 		return;
 	/* poll's and epoll's events have the same numbers (epoll_ctl(2)). */
 	events = sluice_conn_events(slot->conn);
-	if (slot->state == SLOT_FREE || slot->state == SLOT_EXCHANGE || slot->state == SLOT_TICKET)
+	if (slot->state == SLOT_FREE || slot->state == SLOT_HELD || slot->state == SLOT_EXCHANGE ||
+	    slot->state == SLOT_TICKET)
 		events |= EPOLLIN;
+	if (slot->state == SLOT_EXCHANGE && slot->slowed)
+		events &= ~EPOLLIN; /* slot_tick() goes on */
 	/* What was held back may have left by a receive meanwhile: the library waits for nothing then. */
 	if (slot->state == SLOT_EXCHANGE && exchange_is_sending(slot))
 		events |= EPOLLOUT;
@@ -203,14 +206,31 @@ static void exchange_step(struct slot *slot)
 
 static void begin_exchange(struct slot *slot)
 {
-	int r = exchange_begin(slot);
-
+	exchange_begin(slot);
 	slot->state = SLOT_EXCHANGE;
 	slot->deadline = slot->loader->now + timeout_ns(slot);
-	if (r < 0)
-		conn_failed(slot, r);
-	else
-		exchange_step(slot);
+	exchange_step(slot);
+}
+
+/* Nothing but tickets and new keys is due to a connection that is held. */
+static void held_step(struct slot *slot)
+{
+	char scrap[64];
+	ssize_t n = sluice_recv(slot->conn, scrap, sizeof(scrap), SLUICE_NOWAIT);
+
+	if (n > 0)
+		op_failed(slot, "UNASKED_DATA", 0, "data came while nothing was asked for");
+	else if (n != -SLUICE_E_AGAIN)
+		conn_failed(slot, (int)n);
+}
+
+static void held_tick(struct slot *slot)
+{
+	if (slot->loader->now < slot->loader->bench->end_ns)
+		return;
+	slot->intended = slot->loader->now; /* the latency is the request's */
+	begin_exchange(slot);
+	watch(slot);
 }
 
 static void established(struct slot *slot)
@@ -226,7 +246,9 @@ static void established(struct slot *slot)
 		result->resumed++;
 	else
 		result->full++;
-	if (mode > MODE_RESUME) {
+	if (mode == MODE_IDLE) {
+		slot->state = SLOT_HELD;
+	} else if (mode > MODE_RESUME) {
 		begin_exchange(slot);
 	} else if (mode == MODE_RESUME && !slot->priming && !info.resumed) {
 		op_failed(slot, "NOT_RESUMED", 0, "the server did not resume the session");
@@ -302,6 +324,9 @@ void slot_ready(struct slot *slot)
 	case SLOT_HANDSHAKE:
 		handshake_step(slot);
 		break;
+	case SLOT_HELD:
+		held_step(slot);
+		break;
 	case SLOT_EXCHANGE:
 		exchange_step(slot);
 		break;
@@ -326,7 +351,10 @@ void slot_tick(struct slot *slot)
 	if (slot->state == SLOT_PAUSE && slot->loader->now >= slot->deadline) {
 		slot->state = SLOT_FREE;
 		loader_free(slot->loader, slot);
+	} else if (slot->state == SLOT_HELD) {
+		held_tick(slot);
 	} else if (slot->state == SLOT_CLOSING || slot->state == SLOT_TICKET ||
+		   (slot->state == SLOT_EXCHANGE && slot->slowed) ||
 		   (slot->state == SLOT_HANDSHAKE && sluice_conn_timeout(slot->conn) == 0)) {
 		slot_ready(slot);
 	} else if ((slot->state == SLOT_HANDSHAKE || slot->state == SLOT_EXCHANGE) &&
