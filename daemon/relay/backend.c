@@ -20,6 +20,7 @@
 #define MAX_TEXT 253 /* a name and a port */
 #define ADDRESS_LEN 64
 #define IDLE_LOOK_MS 1000
+#define RETRY_MS 1000
 
 /* --- addresses -------------------------------------------------------------------------------- */
 
@@ -41,6 +42,7 @@ const char *backend_put(struct backends *backends, uint32_t of, const char *name
 	list->addr_len = len;
 	list->of = of;
 	list->is_backup = backends->texts[of].is_backup;
+	list->group = backends->texts[of].group;
 	list->check.watch.fd = -1;
 	return NULL;
 }
@@ -132,8 +134,9 @@ const char *backend_add(struct backends *backends, const char *text, bool is_bac
 
 	if (backends->n_texts == MAX_BACKENDS)
 		return "there are more than 64";
-	backends->texts[backends->n_texts++] =
-		(struct backend_text){ .text = text, .is_backup = is_backup };
+	backends->texts[backends->n_texts++] = (struct backend_text){
+		.text = text, .is_backup = is_backup, .group = (uint8_t)backends->n_routes
+	};
 	if (backend_is_local(text))
 		return add_unix(backends, text);
 	wrong = address_split(text, host, sizeof(host), &port);
@@ -148,6 +151,8 @@ void backends_free(struct backends *backends)
 	free(backends->list);
 	backends->list = NULL;
 	backends->n = 0;
+	while (backends->n_routes)
+		free(backends->routes[--backends->n_routes].words);
 }
 
 /* --- which one -------------------------------------------------------------------------------- */
@@ -172,7 +177,7 @@ static bool is_better(const struct backend *a, const struct backend *b, uint64_t
 	return a->n_links < b->n_links;
 }
 
-static struct backend *choose(struct backends *backends, uint64_t tried, uint64_t now_ms)
+static struct backend *choose(struct backends *backends, const struct dial *dial, uint64_t now_ms)
 {
 	struct backend *best = NULL, *backend;
 	size_t i, at;
@@ -180,7 +185,8 @@ static struct backend *choose(struct backends *backends, uint64_t tried, uint64_
 	for (i = 0; i < backends->n; i++) {
 		at = (backends->next + i) % backends->n;
 		backend = &backends->list[at];
-		if (!(tried >> at & 1) && (!best || is_better(backend, best, now_ms)))
+		if (backend->group == dial->group && !(dial->tried >> at & 1) &&
+		    (!best || is_better(backend, best, now_ms)))
 			best = backend;
 	}
 	backends->next++;
@@ -260,7 +266,20 @@ static void wait_for_more(struct dial *dial, int error)
 		log_line("backend %s: %s; connections wait", dial->backend->name, strerror(-error));
 	backends->is_short = true;
 	dial->tried &= ~(UINT64_C(1) << (dial->backend - backends->list));
+	dial->waits = dial->is_short = true;
+}
+
+/* They may be starting: all once more, in a while. */
+static bool wait_for_them(struct dial *dial)
+{
+	struct relay *relay = dial->relay;
+
+	if (dial->rounds++ >= relay->backends.retries)
+		return false;
+	dial->tried = 0;
+	dial->again_ms = relay->loop.now_ms + RETRY_MS;
 	dial->waits = true;
+	return true;
 }
 
 static void failed(struct dial *dial)
@@ -274,7 +293,7 @@ static void try_next(struct dial *dial)
 	struct relay *relay = dial->relay;
 	int r;
 
-	while ((dial->backend = choose(&relay->backends, dial->tried, relay->loop.now_ms))) {
+	while ((dial->backend = choose(&relay->backends, dial, relay->loop.now_ms))) {
 		r = try_one(dial);
 		if (r == 0) {
 			relay->backends.is_short = false;
@@ -290,7 +309,8 @@ static void try_next(struct dial *dial)
 		}
 		went_down(relay, dial->backend, strerror(-r));
 	}
-	failed(dial);
+	if (!wait_for_them(dial))
+		failed(dial);
 }
 
 static void try_ready(struct watch *watch, uint32_t events)
@@ -317,10 +337,12 @@ static void try_ready(struct watch *watch, uint32_t events)
 	dial->done(dial, dial->backend, fd);
 }
 
-void dial_start(struct relay *relay, struct dial *dial,
+void dial_start(struct relay *relay, struct dial *dial, size_t group,
 		void (*done)(struct dial *dial, struct backend *backend, int fd))
 {
-	*dial = (struct dial){ .relay = relay, .done = done, .watch.fd = -1, .active = true };
+	*dial = (struct dial){
+		.relay = relay, .group = group, .done = done, .watch.fd = -1, .active = true
+	};
 	dial->wait_until_ms = relay->loop.now_ms + relay->wait_ms;
 	TAILQ_INSERT_TAIL(&relay->backends.dials, dial, entry);
 	try_next(dial);
@@ -335,8 +357,8 @@ static void try_again(struct dial *dial)
 
 	if (relay->loop.now_ms >= dial->wait_until_ms) {
 		failed(dial);
-	} else if (!relay->backends.tick_short) {
-		dial->waits = false;
+	} else if (relay->loop.now_ms >= dial->again_ms && !relay->backends.tick_short) {
+		dial->waits = dial->is_short = false;
 		try_next(dial);
 		relay->backends.tick_short = relay->backends.is_short;
 	}

@@ -21,6 +21,7 @@
 #define CONNECT_MS 2000
 #define REST_MS 10000
 #define IDLE_MS 600000
+#define RETRIES 3
 #define CHECK_MS 2000
 #define CHECK_RISE 2
 #define CHECK_FALL 3
@@ -328,6 +329,16 @@ static void end(struct relay *relay)
 	free(relay->scratch);
 }
 
+static void tell_backend(const struct relay *relay, const struct backend *backend, const char *io)
+{
+	const char *where = relay->listen_text;
+	const char *route = backend->group ? relay->backends.routes[backend->group - 1].text : NULL;
+
+	log_line("connecting what comes%s%s%s%s to %s%s, by %s", where ? " at " : "",
+		 where ? where : "", route ? " with " : "", route ? route : "", backend->name,
+		 backend->is_backup ? " as a backup" : "", io);
+}
+
 void relay_tell_start(const struct relay *relay)
 {
 	const char *io = relay->by_epoll ? "epoll" : "io_uring";
@@ -336,9 +347,7 @@ void relay_tell_start(const struct relay *relay)
 	if (relay->offer_path)
 		log_line("offering what comes at %s, by %s", relay->offer_path, io);
 	for (i = 0; i < relay->backends.n; i++)
-		log_line("connecting what comes%s%s to %s, by %s", relay->listen_text ? " at " : "",
-			 relay->listen_text ? relay->listen_text : "", relay->backends.list[i].name,
-			 io);
+		tell_backend(relay, &relay->backends.list[i], io);
 }
 
 int relay_run(struct relay *relay)
@@ -367,6 +376,7 @@ int main(int argc, char **argv)
 			      .connect_ms = CONNECT_MS,
 			      .rest_ms = REST_MS,
 			      .idle_ms = IDLE_MS,
+			      .retries = RETRIES,
 			      .check_ms = CHECK_MS,
 			      .check_wait_ms = CHECK_MS,
 			      .rise = CHECK_RISE,

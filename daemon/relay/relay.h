@@ -115,6 +115,7 @@ struct link {
 	enum link_state state;
 	struct plain *plain;     /* NULL: not offered, or it is gone */
 	struct dial dial;        /* WAITING: for a backend */
+	size_t group;            /* of backends */
 	struct backend *backend; /* LIVE: where it goes; NULL: to a plain worker */
 	uint64_t moved_ms;       /* when data did last; of a backend */
 	struct sluice_conn *conn;
