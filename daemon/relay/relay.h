@@ -304,8 +304,8 @@ int relay_options(struct relay *relay, int argc, char **argv);
 /* relay_run() is one worker, from its start to its end. Returns the exit status. */
 int relay_run(struct relay *relay);
 
-/* relay_tell_start() logs what goes where. */
-void relay_tell_start(const struct relay *relay);
+/* relay_tell_start() logs what goes where; @io: ", by" what, or "". */
+void relay_tell_start(const struct relay *relay, const char *io);
 
 /* relay_tell_boss() tells the supervisor, if there is one. */
 void relay_tell_boss(const struct relay *relay, enum word word);
