@@ -4,141 +4,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "relay/relay.h"
 #include "relay/supervise.h"
 
-#define UNIX_PREFIX "unix:"
-#define FORM "it is not HOST:PORT, [ADDRESS]:PORT or unix:PATH"
-#define MAX_TEXT 253 /* a name and a port */
-#define ADDRESS_LEN 64
 #define IDLE_LOOK_MS 1000
-
-/* --- addresses -------------------------------------------------------------------------------- */
-
-const char *backend_put(struct backends *backends, uint32_t of, const char *name, const void *addr,
-			socklen_t len)
-{
-	struct backend *list;
-
-	if (backends->n == MAX_BACKENDS)
-		return "there are more than 64 addresses";
-	list = reallocarray(backends->list, backends->n + 1, sizeof(*list));
-	if (!list)
-		return "no memory";
-	backends->list = list;
-	list += backends->n++;
-	memset(list, 0, sizeof(*list));
-	snprintf(list->name, sizeof(list->name), "%s", name);
-	memcpy(&list->addr, addr, len);
-	list->addr_len = len;
-	list->of = of;
-	list->is_backup = backends->texts[of].is_backup;
-	list->check.watch.fd = -1;
-	return NULL;
-}
-
-/* Of the text that was told last. */
-static const char *add(struct backends *backends, const char *name, const void *addr, socklen_t len)
-{
-	return backend_put(backends, (uint32_t)backends->n_texts - 1, name, addr, len);
-}
-
-static const char *add_unix(struct backends *backends, const char *text)
-{
-	const char *path = text + strlen(UNIX_PREFIX);
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-
-	if (*path != '/' || strlen(path) >= sizeof(addr.sun_path))
-		return "behind unix: is an absolute path of at most 107 bytes";
-	memcpy(addr.sun_path, path, strlen(path) + 1);
-	return add(backends, text, &addr, sizeof(addr));
-}
-
-static const char *add_address(struct backends *backends, const char *text,
-			       const struct addrinfo *info)
-{
-	char name[BACKEND_NAME], host[ADDRESS_LEN];
-
-	if (getnameinfo(info->ai_addr, info->ai_addrlen, host, sizeof(host), NULL, 0,
-			NI_NUMERICHOST))
-		return "it has an address that cannot be read";
-	snprintf(name, sizeof(name), strstr(text, host) ? "%s" : "%s (%s)", text, host);
-	return add(backends, name, info->ai_addr, info->ai_addrlen);
-}
-
-static const char *look_up(struct backends *backends, const char *text, const char *host,
-			   const char *port)
-{
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
-	struct addrinfo *all, *info;
-	const char *wrong = NULL;
-	int r = getaddrinfo(host, port, &hints, &all);
-
-	if (r)
-		return gai_strerror(r);
-	for (info = all; info && !wrong; info = info->ai_next)
-		wrong = add_address(backends, text, info);
-	freeaddrinfo(all);
-	return wrong;
-}
-
-static bool is_port(const char *text)
-{
-	size_t len = strspn(text, "0123456789");
-	long port = len && len <= 5 && !text[len] ? strtol(text, NULL, 10) : 0;
-
-	return port > 0 && port <= UINT16_MAX;
-}
-
-/* "[ADDRESS]:PORT" becomes "[ADDRESS" and then, moved, "ADDRESS". */
-const char *address_split(const char *text, char *host, size_t host_size, char **ret_port)
-{
-	char *colon;
-
-	if (strlen(text) > MAX_TEXT || strlen(text) >= host_size)
-		return "it is too long";
-	strcpy(host, text);
-	colon = strrchr(host, ':');
-	if (!colon || colon == host || !is_port(colon + 1))
-		return FORM;
-	*colon = '\0';
-	*ret_port = colon + 1;
-	if (*host == '[' && colon[-1] == ']') {
-		colon[-1] = '\0';
-		memmove(host, host + 1, strlen(host));
-	} else if (strpbrk(host, "[]:")) {
-		return FORM;
-	}
-	return NULL;
-}
-
-bool backend_is_local(const char *text)
-{
-	return strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
-}
-
-const char *backend_add(struct backends *backends, const char *text, bool is_backup)
-{
-	char host[MAX_TEXT + 1], *port;
-	const char *wrong;
-
-	if (backends->n_texts == MAX_BACKENDS)
-		return "there are more than 64";
-	backends->texts[backends->n_texts++] =
-		(struct backend_text){ .text = text, .is_backup = is_backup };
-	if (backend_is_local(text))
-		return add_unix(backends, text);
-	wrong = address_split(text, host, sizeof(host), &port);
-	return wrong ? wrong : look_up(backends, text, host, port);
-}
+#define RETRY_MS 1000
 
 void backends_free(struct backends *backends)
 {
@@ -148,6 +24,8 @@ void backends_free(struct backends *backends)
 	free(backends->list);
 	backends->list = NULL;
 	backends->n = 0;
+	while (backends->n_routes)
+		free(backends->routes[--backends->n_routes].words);
 }
 
 /* --- which one -------------------------------------------------------------------------------- */
@@ -172,7 +50,7 @@ static bool is_better(const struct backend *a, const struct backend *b, uint64_t
 	return a->n_links < b->n_links;
 }
 
-static struct backend *choose(struct backends *backends, uint64_t tried, uint64_t now_ms)
+static struct backend *choose(struct backends *backends, const struct dial *dial, uint64_t now_ms)
 {
 	struct backend *best = NULL, *backend;
 	size_t i, at;
@@ -180,7 +58,8 @@ static struct backend *choose(struct backends *backends, uint64_t tried, uint64_
 	for (i = 0; i < backends->n; i++) {
 		at = (backends->next + i) % backends->n;
 		backend = &backends->list[at];
-		if (!(tried >> at & 1) && (!best || is_better(backend, best, now_ms)))
+		if (backend->group == dial->group && !(dial->tried >> at & 1) &&
+		    (!best || is_better(backend, best, now_ms)))
 			best = backend;
 	}
 	backends->next++;
@@ -260,7 +139,20 @@ static void wait_for_more(struct dial *dial, int error)
 		log_line("backend %s: %s; connections wait", dial->backend->name, strerror(-error));
 	backends->is_short = true;
 	dial->tried &= ~(UINT64_C(1) << (dial->backend - backends->list));
+	dial->waits = dial->is_short = true;
+}
+
+/* They may be starting: all once more, in a while. */
+static bool wait_for_them(struct dial *dial)
+{
+	struct relay *relay = dial->relay;
+
+	if (dial->rounds++ >= relay->backends.retries)
+		return false;
+	dial->tried = 0;
+	dial->again_ms = relay->loop.now_ms + RETRY_MS;
 	dial->waits = true;
+	return true;
 }
 
 static void failed(struct dial *dial)
@@ -274,7 +166,7 @@ static void try_next(struct dial *dial)
 	struct relay *relay = dial->relay;
 	int r;
 
-	while ((dial->backend = choose(&relay->backends, dial->tried, relay->loop.now_ms))) {
+	while ((dial->backend = choose(&relay->backends, dial, relay->loop.now_ms))) {
 		r = try_one(dial);
 		if (r == 0) {
 			relay->backends.is_short = false;
@@ -290,7 +182,8 @@ static void try_next(struct dial *dial)
 		}
 		went_down(relay, dial->backend, strerror(-r));
 	}
-	failed(dial);
+	if (!wait_for_them(dial))
+		failed(dial);
 }
 
 static void try_ready(struct watch *watch, uint32_t events)
@@ -317,10 +210,12 @@ static void try_ready(struct watch *watch, uint32_t events)
 	dial->done(dial, dial->backend, fd);
 }
 
-void dial_start(struct relay *relay, struct dial *dial,
+void dial_start(struct relay *relay, struct dial *dial, size_t group,
 		void (*done)(struct dial *dial, struct backend *backend, int fd))
 {
-	*dial = (struct dial){ .relay = relay, .done = done, .watch.fd = -1, .active = true };
+	*dial = (struct dial){
+		.relay = relay, .group = group, .done = done, .watch.fd = -1, .active = true
+	};
 	dial->wait_until_ms = relay->loop.now_ms + relay->wait_ms;
 	TAILQ_INSERT_TAIL(&relay->backends.dials, dial, entry);
 	try_next(dial);
@@ -335,8 +230,8 @@ static void try_again(struct dial *dial)
 
 	if (relay->loop.now_ms >= dial->wait_until_ms) {
 		failed(dial);
-	} else if (!relay->backends.tick_short) {
-		dial->waits = false;
+	} else if (relay->loop.now_ms >= dial->again_ms && !relay->backends.tick_short) {
+		dial->waits = dial->is_short = false;
 		try_next(dial);
 		relay->backends.tick_short = relay->backends.is_short;
 	}

@@ -17,10 +17,12 @@
 #include "common/loop.h"
 
 #define MAX_BACKENDS 64 /* addresses; struct dial has a bit for each */
+#define MAX_ROUTES 64
 #define BACKEND_NAME 300
 
 struct link;
 struct relay;
+struct sluice_conn;
 
 enum check_kind { CHECK_NONE, CHECK_TCP, CHECK_HTTP };
 
@@ -42,6 +44,7 @@ struct backend {
 	char name[BACKEND_NAME]; /* as told, with the address where a name was told */
 	uint32_t of;             /* backends->texts: whose address it is */
 	bool is_backup;          /* only where no other is well */
+	uint8_t group;           /* of which route: its number and 1; 0: of none */
 	struct check check;
 	uint64_t taken, refused; /* connections, since the start */
 	struct sockaddr_storage addr;
@@ -56,16 +59,27 @@ struct backend {
 struct backend_text {
 	const char *text;
 	bool is_backup;
+	uint8_t group;
+};
+
+/* struct backend_route - whose connections go to a group of backends; NULL: anybody's. */
+struct backend_route {
+	const char *listener, *sni, *alpn;
+	const char *text; /* as it was told */
+	char *words;      /* what the others are in */
 };
 
 struct backends {
 	struct backend *list;
 	struct backend_text texts[MAX_BACKENDS];
 	size_t n_texts;
+	struct backend_route routes[MAX_ROUTES];
+	size_t n_routes;
 	size_t n, next;             /* next: where the search begins, so that all get their turn */
 	int connector;              /* -1: it is gone */
 	struct watch connector_end; /* tells that at once */
 	uint64_t connect_ms, rest_ms; /* for a try; how long one that failed comes last */
+	uint64_t retries;             /* when all were tried in vain */
 	uint64_t idle_ms, look_ms; /* 0: they may be idle for ever; when that is looked at next */
 	bool is_short;             /* the last try had no descriptor, port or memory; said once */
 	bool tick_short;           /* the same, at this tick */
@@ -85,16 +99,20 @@ struct dial {
 	struct relay *relay;
 	void (*done)(struct dial *dial, struct backend *backend, int fd);
 	struct backend *backend;
+	size_t group;
 	uint64_t tried; /* bits */
 	uint64_t deadline_ms;
 	bool active;
-	bool waits; /* no try is under way: we are short of something, and try again at the next tick */
+	bool waits;        /* no try is under way, and the next comes ... */
+	bool is_short;     /* ... when we are not short of something any more */
+	uint64_t again_ms; /* ... then, with all that were tried before */
+	uint64_t rounds;
 	uint64_t wait_until_ms;
 };
 
 /*
  * backend_add() adds what "HOST:PORT", "[ADDRESS]:PORT" or "unix:PATH" stands for; names are looked up here. The
- * text is borrowed. Returns NULL, or what is wrong.
+ * text is borrowed. It is of the route that was told last, if there is one. Returns NULL, or what is wrong.
  */
 const char *backend_add(struct backends *backends, const char *text, bool is_backup);
 
@@ -109,11 +127,22 @@ const char *address_split(const char *text, char *host, size_t host_size, char *
 void backends_free(struct backends *backends);
 
 /*
- * dial_start() connects to the backend that has the least connections, and then to others. @done is told a
+ * route_add() adds "listener=NAME,sni=NAME,alpn=NAME", or a part of it; the text is borrowed. Returns NULL, or what
+ * is wrong. routes_check() returns the text of one that has no backends, or NULL.
+ */
+const char *route_add(struct backends *backends, const char *text);
+const char *routes_check(const struct backends *backends);
+
+/* route_choose() returns the group of a connection that came by @message. */
+size_t route_choose(const struct backends *backends, const struct sluice_conn *conn,
+		    const uint8_t *message, size_t len);
+
+/*
+ * dial_start() connects to the backend of @group that has the least connections, and then to others. @done is told a
  * connected socket, which becomes its owner's, or -1: none was to be had. It may be called at once. Where this
  * process is short of descriptors it waits for them, as long as a connection may wait for a backend.
  */
-void dial_start(struct relay *relay, struct dial *dial,
+void dial_start(struct relay *relay, struct dial *dial, size_t group,
 		void (*done)(struct dial *dial, struct backend *backend, int fd));
 
 /* dial_is_ours() is whether an error of -errno says nothing of a backend: this machine is short of something. */

@@ -182,7 +182,7 @@ static bool accept_one(struct relay *relay)
 	join->fd = -1;
 	LIST_INSERT_HEAD(&relay->joiner.joins, join, entry);
 	relay->joiner.n++;
-	dial_start(relay, &join->dial, connected);
+	dial_start(relay, &join->dial, 0, connected);
 	return true;
 }
 

@@ -118,6 +118,7 @@ struct link *link_new(struct relay *relay, struct sluice_conn *conn, uint32_t id
 	init(link, relay, conn);
 	backend_tune(&relay->backends, link->tls.fd);
 	link->id = id;
+	link->group = route_choose(&relay->backends, conn, message, len);
 	if (!relay->backends.n && make_message(link, message, len) < 0) {
 		free(link);
 		return NULL;
@@ -363,7 +364,7 @@ static void dialled(struct dial *dial, struct backend *backend, int fd)
 
 void link_dial(struct link *link)
 {
-	dial_start(link->relay, &link->dial, dialled);
+	dial_start(link->relay, &link->dial, link->group, dialled);
 }
 
 /* --- events and time -------------------------------------------------------------------------- */
@@ -406,7 +407,7 @@ static void tick_one(struct link *link, uint64_t now_ms)
 /* Where the relay is what was short of something, its connections go back: another one may have it. */
 static void close_unserved(struct link *link)
 {
-	if (link->dial.active && link->dial.waits && !link->relay->upstream.gone)
+	if (link->dial.active && link->dial.is_short && !link->relay->upstream.gone)
 		upstream_leave(link->relay);
 	else if (link->dial.active)
 		no_backend(link, "no backend could be reached in time");

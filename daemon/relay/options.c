@@ -19,12 +19,14 @@
 
 enum {
 	OPT_BACKUP = 256,
+	OPT_ROUTE,
 	OPT_CHECK,
 	OPT_CHECK_EVERY,
 	OPT_CHECK_TIMEOUT,
 	OPT_RISE,
 	OPT_FALL,
 	OPT_RESOLVE,
+	OPT_RETRIES,
 	OPT_KEEPALIVE,
 	OPT_USER_TIMEOUT,
 	OPT_WORKERS,
@@ -41,6 +43,8 @@ static void usage(FILE *out)
 	      "  -p, --pool SOCKET   the pool\n"
 	      "  -b, --backend ADDR  HOST:PORT, [ADDRESS]:PORT or unix:PATH, a server; repeatable\n"
 	      "      --backup ADDR   one that serves where no other is well; repeatable\n"
+	      "      --route RULE    listener=NAME, sni=NAME, alpn=NAME, or several with commas: the backends\n"
+	      "                      behind it are for connections with these, those before it for others\n"
 	      "      --check WHAT    tcp or http:PATH: asks them whether they are well\n"
 	      "      --check-every MS    from one time to the next (2000)\n"
 	      "      --check-timeout MS  how long an answer may take (2000)\n"
@@ -49,6 +53,7 @@ static void usage(FILE *out)
 	      "      --resolve S     looks their names up every so many seconds, as SIGHUP does; 0: never (0)\n"
 	      "      --send-proxy V  v1 or v2: a PROXY header tells it who its client is\n"
 	      "      --connect MS    how long one may take to accept (2000)\n"
+	      "      --retries N     how often all are tried again, after a second, within --wait (3)\n"
 	      "      --rest MS       how long one that failed comes last (10000)\n"
 	      "      --idle MS       how long a connection may say nothing; 0: for ever (600000)\n"
 	      "      --keepalive I,N,C   seconds without a word, between questions, how many: on TCP, both sides\n"
@@ -252,6 +257,9 @@ static bool take_more(struct relay *relay, int c)
 		return set_keepalive(relay, optarg) || complain("IDLE,INTERVAL,COUNT");
 	case OPT_WORKERS:
 		return set_workers(relay, optarg) || complain("auto or 1 to 64");
+	case OPT_RETRIES:
+		return read_number(optarg, MAX_IN_ROW, &relay->backends.retries) ||
+		       complain("0 to 1000");
 	case OPT_CPUS:
 		relay->n_cpus = read_cpus(optarg, relay->cpus);
 		return relay->n_cpus || complain("a list of at most 64 processors");
@@ -266,6 +274,15 @@ static bool take_backend(struct relay *relay, bool is_backup)
 
 	if (wrong)
 		fprintf(stderr, "sluice-relay: backend %s: %s\n", optarg, wrong);
+	return !wrong;
+}
+
+static bool take_route(struct relay *relay)
+{
+	const char *wrong = route_add(&relay->backends, optarg);
+
+	if (wrong)
+		fprintf(stderr, "sluice-relay: route %s: %s\n", optarg, wrong);
 	return !wrong;
 }
 
@@ -316,6 +333,8 @@ static bool take_option(struct relay *relay, int c)
 		return take_backend(relay, false);
 	case OPT_BACKUP:
 		return take_backend(relay, true);
+	case OPT_ROUTE:
+		return take_route(relay);
 	default:
 		time = time_of(relay, c);
 		if (!time && c >= OPT_BACKUP)
@@ -354,6 +373,14 @@ static bool is_possible(struct relay *relay)
 		      stderr);
 		return false;
 	}
+	if (routes_check(backends)) {
+		fprintf(stderr, "sluice-relay: route %s has no backends\n", routes_check(backends));
+		return false;
+	}
+	if (relay->listen_text && backends->n_routes) {
+		fputs("sluice-relay: --route is for connections of a pool\n", stderr);
+		return false;
+	}
 	if (!backends->n && (backends->check || relay->resolve_s)) {
 		fputs("sluice-relay: --check and --resolve are for backends\n", stderr);
 		return false;
@@ -386,11 +413,13 @@ int relay_options(struct relay *relay, int argc, char **argv)
 		{ "rest", required_argument, NULL, 'R' },
 		{ "idle", required_argument, NULL, 'I' },
 		{ "backup", required_argument, NULL, OPT_BACKUP },
+		{ "route", required_argument, NULL, OPT_ROUTE },
 		{ "check", required_argument, NULL, OPT_CHECK },
 		{ "check-every", required_argument, NULL, OPT_CHECK_EVERY },
 		{ "check-timeout", required_argument, NULL, OPT_CHECK_TIMEOUT },
 		{ "rise", required_argument, NULL, OPT_RISE },
 		{ "fall", required_argument, NULL, OPT_FALL },
+		{ "retries", required_argument, NULL, OPT_RETRIES },
 		{ "resolve", required_argument, NULL, OPT_RESOLVE },
 		{ "keepalive", required_argument, NULL, OPT_KEEPALIVE },
 		{ "user-timeout", required_argument, NULL, OPT_USER_TIMEOUT },

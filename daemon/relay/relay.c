@@ -16,14 +16,15 @@
 
 #include "common/process.h"
 
+#define RETRIES 3
+#define CHECK_MS 2000
+#define CHECK_RISE 2
+#define CHECK_FALL 3
 #define WAIT_MS 5000
 #define DRAIN_MS 30000
 #define CONNECT_MS 2000
 #define REST_MS 10000
 #define IDLE_MS 600000
-#define CHECK_MS 2000
-#define CHECK_RISE 2
-#define CHECK_FALL 3
 #define LINES_PER_SECOND 100
 #define FILES_FOR_US 32 /* the loop, channels, attaching again */
 #define FILES_OF_LINK 3 /* the TLS socket, the pair: one end is on its way to a plain worker */
@@ -194,9 +195,6 @@ uint64_t relay_room(const struct relay *relay)
 {
 	uint64_t used = FILES_FOR_US + relay->n_plains + FILES_OF_LINK * relay->n_links;
 
-	if (relay->backends.check != CHECK_NONE)
-		used += relay->backends.n;
-
 	return used < relay->max_files ? (relay->max_files - used) / FILES_OF_LINK : 0;
 }
 
@@ -218,7 +216,10 @@ static void tick(struct loop *loop, void *arg)
 
 /* --- start ------------------------------------------------------------------------------------ */
 
-/* As many descriptors as may be had; what is left of them decides how many connections come. */
+/*
+ * As many descriptors as may be had; what is left of them, but for those of checks, decides how many connections
+ * come.
+ */
 static void raise_files(struct relay *relay)
 {
 	struct rlimit files;
@@ -228,6 +229,9 @@ static void raise_files(struct relay *relay)
 	files.rlim_cur = files.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &files);
 	relay->max_files = files.rlim_max;
+	if (relay->backends.check != CHECK_NONE)
+		relay->max_files -= relay->max_files < relay->backends.n ? relay->max_files
+									 : relay->backends.n;
 }
 
 /* Before there are threads, and before this process can do nothing of the kind. */
@@ -261,7 +265,6 @@ static void open_ring(struct relay *relay)
 
 	if (r < 0)
 		log_line("no io_uring (%s), going on by epoll", strerror(-r));
-	relay->by_epoll = !relay->ring.on;
 }
 
 /*
@@ -328,17 +331,24 @@ static void end(struct relay *relay)
 	free(relay->scratch);
 }
 
-void relay_tell_start(const struct relay *relay)
+static void tell_backend(const struct relay *relay, const struct backend *backend, const char *io)
 {
-	const char *io = relay->by_epoll ? "epoll" : "io_uring";
+	const char *where = relay->listen_text;
+	const char *route = backend->group ? relay->backends.routes[backend->group - 1].text : NULL;
+
+	log_line("connecting what comes%s%s%s%s to %s%s%s", where ? " at " : "", where ? where : "",
+		 route ? " with " : "", route ? route : "", backend->name,
+		 backend->is_backup ? " as a backup" : "", io);
+}
+
+void relay_tell_start(const struct relay *relay, const char *io)
+{
 	size_t i;
 
 	if (relay->offer_path)
-		log_line("offering what comes at %s, by %s", relay->offer_path, io);
+		log_line("offering what comes at %s%s", relay->offer_path, io);
 	for (i = 0; i < relay->backends.n; i++)
-		log_line("connecting what comes%s%s to %s, by %s", relay->listen_text ? " at " : "",
-			 relay->listen_text ? relay->listen_text : "", relay->backends.list[i].name,
-			 io);
+		tell_backend(relay, &relay->backends.list[i], io);
 }
 
 int relay_run(struct relay *relay)
@@ -349,7 +359,7 @@ int relay_run(struct relay *relay)
 	worker_pin(relay);
 	r = start(relay);
 	if (r == 0 && !relay->number)
-		relay_tell_start(relay);
+		relay_tell_start(relay, relay->ring.on ? ", by io_uring" : ", by epoll");
 	if (r == 0) {
 		relay_tell_boss(relay, WORD_READY);
 		r = relay->ring.on ? ring_run(&relay->ring, &relay->loop) : loop_run(&relay->loop);
@@ -367,6 +377,7 @@ int main(int argc, char **argv)
 			      .connect_ms = CONNECT_MS,
 			      .rest_ms = REST_MS,
 			      .idle_ms = IDLE_MS,
+			      .retries = RETRIES,
 			      .check_ms = CHECK_MS,
 			      .check_wait_ms = CHECK_MS,
 			      .rise = CHECK_RISE,

@@ -115,6 +115,7 @@ struct link {
 	enum link_state state;
 	struct plain *plain;     /* NULL: not offered, or it is gone */
 	struct dial dial;        /* WAITING: for a backend */
+	size_t group;            /* of backends */
 	struct backend *backend; /* LIVE: where it goes; NULL: to a plain worker */
 	uint64_t moved_ms;       /* when data did last; of a backend */
 	struct sluice_conn *conn;
@@ -306,8 +307,8 @@ int relay_options(struct relay *relay, int argc, char **argv);
 /* relay_run() is one worker, from its start to its end. Returns the exit status. */
 int relay_run(struct relay *relay);
 
-/* relay_tell_start() logs what goes where. */
-void relay_tell_start(const struct relay *relay);
+/* relay_tell_start() logs what goes where; @io: ", by" what, or "". */
+void relay_tell_start(const struct relay *relay, const char *io);
 
 /* relay_tell_boss() tells the supervisor, if there is one. */
 void relay_tell_boss(const struct relay *relay, enum word word);

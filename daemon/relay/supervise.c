@@ -200,7 +200,7 @@ static void serves(struct supervisor *supervisor, struct worker *worker)
 	} else if (all_serve(supervisor)) {
 		supervisor->serving = true;
 		log_line("%u workers", supervisor->n);
-		relay_tell_start(supervisor->relay);
+		relay_tell_start(supervisor->relay, "");
 	}
 }
 

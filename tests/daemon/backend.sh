@@ -71,7 +71,13 @@ http() {
   at=$(free_port)
   head -c 50000 "$work/www/data" >"$work/www/page"
   wanted=$(sha256sum <"$work/www/page")
-  python3 -m http.server --bind 127.0.0.1 --directory "$work/www" "$at" >"$work/http.log" 2>&1 &
+  # Its own queue is one of 5, which drops connections on a busy machine.
+  python3 - "$at" "$work/www" >"$work/http.log" 2>&1 <<-'END' &
+	import functools, http.server, sys
+	http.server.ThreadingHTTPServer.request_queue_size = 1000
+	handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=sys.argv[2])
+	http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), handler).serve_forever()
+	END
   server=$!
   pids+=("$server")
   await_listen "$at" "$server" && relay relay --backend "127.0.0.1:$at" || return 1
@@ -152,7 +158,7 @@ others_down() {
 nobody() {
   local relay status=0 result=0 gone
   gone=$(free_port)
-  relay relay --backend "127.0.0.1:$gone" || return 1
+  relay relay --backend "127.0.0.1:$gone" --retries 0 || return 1
   connect </dev/null >"$work/out" 2>"$work/out.err" || status=$?
   failed_with_alert "$status" || {
     say "status $status: $(tail -n 1 "$work/out.err")"
@@ -167,6 +173,23 @@ nobody() {
   await_log "$work/relay.log" "it is back" || result=1
   stop "$relay"
   stop "$!" 2>/dev/null || true
+  return "$result"
+}
+
+# A server that is being started again: its clients wait.
+late() {
+  local relay result=0 client
+  at=$(free_port)
+  relay relay --backend "127.0.0.1:$at" || return 1
+  connect <"$work/www/page" >"$work/out" 2>"$work/out.err" &
+  client=$!
+  await_log "$work/relay.log" "Connection refused" || result=1
+  "$PYTHON" "$here/backend-server.py" "$at" echo "$work/later.log" &
+  pids+=("$!")
+  wait "$client" || { say "the client: $(tail -n 1 "$work/out.err")"; result=1; }
+  same "$work/www/page" "$work/out" "by one that came later" || result=1
+  stop "$relay"
+  stop "$!"
   return "$result"
 }
 
@@ -362,7 +385,7 @@ prepare
 chmod 711 "$work" # of sockets that another user may connect to
 start_daemon
 head -c 50000 "$work/www/data" >"$work/www/page"
-ktap_plan 20
+ktap_plan 21
 attempt "$REQUESTS requests to an HTTP server" http
 attempt "bytes go both ways" over echo -- echo_all
 attempt "keys change on the way" over echo -- key_updates
@@ -372,6 +395,7 @@ attempt "a server sees that a client was cut off" over count -- cut_off
 attempt "a client sees that its server was" over reset -- server_dies
 attempt "one that is not there or does not accept is passed over" others_down
 attempt "without a server the peer is told, and the log" nobody
+attempt "clients wait for a server that starts" late
 attempt "a slow reader costs no memory" over flood -- slow_reader
 attempt "nothing moves for too long" over echo --idle 500 -- idle
 attempt "a server at a local socket" local_backend

@@ -31,14 +31,18 @@ await_log() {
 
 start_daemon() {
   listen=$(free_port)
+  more=$((listen + 1))
+  while is_listening "$more"; do more=$((more + 1)); done
   cat >"$work/sluiced.conf" <<-END
 	listeners:
 	  - name: https
 	    address: "127.0.0.1:$listen"
 	    profile: web
 	    pool: app
+	  - {name: more, address: "127.0.0.1:$more", profile: web, pool: app}
 	profiles:
 	  web:
+	    alpn_preferred_protocols: [http/1.1]
 	    certfile: $work/ec.pem
 	    keyfile: $work/ec.key
 	    versions: [tlsv1.3, tlsv1.2]

@@ -152,6 +152,7 @@ killed() {
 connector_killed() {
   local relay server result=0 worker
   backend echo echo && relay --workers 2 --backend "127.0.0.1:$at" && hold 6 || return 1
+  answered 6 0 || result=1
   worker=$(children_of "$relay" | head -n 1)
   kill -KILL "$(children_of "$worker")"
   await_log "$work/relay.log" "the process that connects is gone" && await_log "$work/relay.log" "serves" || result=1
@@ -168,6 +169,7 @@ connector_killed() {
 drained() {
   local relay server result=0 status=0
   backend echo echo && relay --workers 3 --backend "127.0.0.1:$at" && hold 6 || return 1
+  answered 6 0 || result=1 # none is on its way to a worker any more
   kill "$relay"
   await_log "$work/relay.log" "ending: " 3 || result=1
   answered 6 0 || result=1
@@ -182,6 +184,7 @@ drained() {
 drained_at_once() {
   local relay server result=0 status=0
   backend echo echo && relay --workers 2 --backend "127.0.0.1:$at" && hold 4 || return 1
+  answered 4 0 || result=1
   kill "$relay"
   await_log "$work/relay.log" "ending: " 2 || result=1
   kill "$relay"
@@ -196,6 +199,7 @@ drained_at_once() {
 supervisor_killed() {
   local relay server result=0 workers
   backend echo echo && relay --workers 2 --backend "127.0.0.1:$at" && hold 4 || return 1
+  answered 4 0 || result=1
   workers=$(children_of "$relay")
   kill -KILL "$relay"
   wait "$relay" 2>/dev/null || true
@@ -245,6 +249,36 @@ checks() {
   kill -USR1 "$relay"
   await_log "$work/relay.log" "$second: failing, .* checks good [0-9]* bad [1-9]" || result=1
   await_log "$work/relay.log" "$third: up backup, " || result=1
+  stop_all "$relay" "${servers[@]}"
+  return "$result"
+}
+
+# The first route that fits is taken, what fits none goes to the backends before all routes; a group that is down does
+# not have others serve its clients.
+routes() {
+  local relay server result=0 servers=() name all by_name by_protocol by_listener
+  for name in all by_name by_protocol by_listener; do
+    backend "$name" http || return 1
+    servers+=("$server")
+    local -n port=$name
+    port=$at
+  done
+  relay --workers 2 --backend "127.0.0.1:$all" --route "sni=*.A.test" --backend "127.0.0.1:$by_name" \
+    --route "alpn=http/1.1,sni=localhost" --backend "127.0.0.1:$by_protocol" \
+    --route "listener=more" --backend "127.0.0.1:$by_listener" || return 1
+  to() { # NAME PORT OPTION...
+    local name=$1 port=$2
+    shift 2
+    curl -sSk --max-time "$LIMIT" --connect-to "$name:$port:127.0.0.1:$port" "$@" "https://$name:$port/"
+  }
+  [ "$(to one.a.test "$listen" --no-alpn)" = "$by_name" ] || { say "not by its name"; result=1; }
+  [ "$(to a.test "$listen" --no-alpn)" = "$all" ] || { say "a wildcard is for one label"; result=1; }
+  [ "$(to two.one.a.test "$listen" --no-alpn)" = "$all" ] || { say "a wildcard is for one label only"; result=1; }
+  [ "$(to localhost "$listen" --http1.1)" = "$by_protocol" ] || { say "not by its protocol"; result=1; }
+  [ "$(to localhost "$listen" --no-alpn)" = "$all" ] || { say "a protocol that was not agreed on"; result=1; }
+  [ "$(to localhost "$more" --no-alpn)" = "$by_listener" ] || { say "not by its listener"; result=1; }
+  stop "${servers[1]}"
+  ! to one.a.test "$listen" --no-alpn >"$work/out" 2>&1 || { say "another group served it"; result=1; }
   stop_all "$relay" "${servers[@]}"
   return "$result"
 }
@@ -329,7 +363,7 @@ tuned() {
 options() {
   local wrong
   for wrong in "--workers 0" "--workers 65" "--cpus 3-1" "--cpus 1,,2" "--check http:x" "--check udp" "--rise 0" "--keepalive 1,2" \
-    "--keepalive 1,2,3,4" "--check tcp --check-every 0" "--resolve -1"; do
+    "--keepalive 1,2,3,4" "--route sni=a.test" "--route x=y --backend 127.0.0.1:80" "--route sni=a*.test --backend 127.0.0.1:80" "--check tcp --check-every 0" "--resolve -1"; do
     # shellcheck disable=SC2086 # several words
     ! timeout 20 "$RELAY" --pool "$work/app.sock" "${as[@]}" --backend 127.0.0.1:80 $wrong >"$work/out" 2>&1 || { say "took $wrong"; return 1; }
     [ "$(wc -l <"$work/out")" = 1 ] || { say "$wrong: $(head -n 1 "$work/out")"; return 1; }
@@ -341,7 +375,7 @@ options() {
 prepare
 chmod 711 "$work" # of sockets that another user may connect to
 start_daemon
-ktap_plan 16
+ktap_plan 17
 attempt "workers share what comes" spread
 attempt "workers run where they are told" pinned
 attempt "neither workers nor their supervisor have privileges" confined
@@ -352,6 +386,7 @@ attempt "at the second one they end" drained_at_once
 attempt "without their supervisor workers end when they are done" supervisor_killed
 attempt "a start that fails says so" no_start
 attempt "a backend is checked, and a backup stands in" checks
+attempt "backends by name, protocol and listener" routes
 attempt "backends that fail are a last resort" last_resort
 attempt "a check has a PROXY header of version 1" check_header 1 '\(null\|"\)'
 attempt "a check has a PROXY header of version 2" check_header 2 '.*'
