@@ -117,8 +117,8 @@ static const int handshaker_calls[] = {
  * this one, and a list of its own (relay/ring.c).
  */
 static const int relay_calls[] = {
-	SCMP_SYS(accept4),  SCMP_SYS(socketpair), SCMP_SYS(connect),
-	SCMP_SYS(recvfrom), SCMP_SYS(sendto),     SCMP_SYS(io_uring_enter),
+	SCMP_SYS(accept4), SCMP_SYS(socketpair),     SCMP_SYS(connect), SCMP_SYS(recvfrom),
+	SCMP_SYS(sendto),  SCMP_SYS(io_uring_enter), SCMP_SYS(pipe2),   SCMP_SYS(splice),
 };
 
 /* Besides the first two: accepting, and an answer out of a file that it was given. */

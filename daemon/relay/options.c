@@ -69,7 +69,7 @@ static void usage(FILE *out)
 	      "  -a, --as NAME       whom to become, started by root\n"
 	      "  -u, --user NAME     who may, besides root: a name or number; repeatable\n"
 	      "      --wait MS       how long a connection waits for a backend or plain worker (5000)\n"
-	      "      --io NAME       uring or epoll, how data goes\n"
+	      "      --io NAME       how data goes: uring (also auto), splice, uring-splice or epoll\n"
 	      "      --drain MS      how long the end waits for connections (30000)\n"
 	      "  -h, --help          this text\n"
 	      "      --version\n"
@@ -193,8 +193,20 @@ static bool set_identity(struct relay *relay, const char *text)
 
 static bool set_io(struct relay *relay, const char *text)
 {
-	relay->by_epoll = strcmp(text, "epoll") == 0;
-	return relay->by_epoll || strcmp(text, "uring") == 0;
+	static const char *const names[] = {
+		[IO_AUTO] = "auto",     [IO_URING] = "uring",
+		[IO_SPLICE] = "splice", [IO_URING_SPLICE] = "uring-splice",
+		[IO_EPOLL] = "epoll",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (strcmp(text, names[i]) == 0) {
+			relay->io = (enum relay_io)i;
+			return true;
+		}
+	}
+	return false;
 }
 
 static bool set_preamble(struct relay *relay, const char *text)
@@ -310,7 +322,9 @@ static bool take_option(struct relay *relay, int c)
 	case 'i':
 		if (set_io(relay, optarg))
 			return true;
-		fprintf(stderr, "sluice-relay: '%s' is not uring or epoll\n", optarg);
+		fprintf(stderr,
+			"sluice-relay: '%s' is not auto, uring, splice, uring-splice or epoll\n",
+			optarg);
 		return false;
 	case 'P':
 		if (set_preamble(relay, optarg))

@@ -26,8 +26,9 @@
 #define REST_MS 10000
 #define IDLE_MS 600000
 #define LINES_PER_SECOND 100
-#define FILES_FOR_US 32 /* the loop, channels, attaching again */
-#define FILES_OF_LINK 3 /* the TLS socket, the pair: one end is on its way to a plain worker */
+#define FILES_FOR_US 32   /* the loop, channels, attaching again */
+#define FILES_PER_PIPE 16 /* one pipe, of two, for so many */
+#define FILES_OF_LINK 3   /* the TLS socket, the pair: one end is on its way to a plain worker */
 
 /* Whoever may attach may attach often. */
 static bool may_log(void)
@@ -193,7 +194,8 @@ static int watch_boss(struct relay *relay)
 
 uint64_t relay_room(const struct relay *relay)
 {
-	uint64_t used = FILES_FOR_US + relay->n_plains + FILES_OF_LINK * relay->n_links;
+	uint64_t used = FILES_FOR_US + relay->n_plains + 2 * relay->pipes.max +
+			FILES_OF_LINK * relay->n_links;
 
 	return used < relay->max_files ? (relay->max_files - used) / FILES_OF_LINK : 0;
 }
@@ -261,10 +263,14 @@ static int prepare(struct relay *relay)
 /* Without one data goes by epoll: a ring is compiled out or forbidden in many places. */
 static void open_ring(struct relay *relay)
 {
-	int r = relay->by_epoll ? 0 : ring_init(&relay->ring);
+	bool with_pipes = relay->io == IO_SPLICE || relay->io == IO_URING_SPLICE;
+	uint64_t most = relay->max_files / FILES_PER_PIPE;
+	int r = relay->io == IO_EPOLL ? 0 : ring_init(&relay->ring, with_pipes);
 
 	if (r < 0)
 		log_line("no io_uring (%s), going on by epoll", strerror(-r));
+	else if (with_pipes)
+		relay->pipes.max = most < PIPES_MAX ? most : PIPES_MAX;
 }
 
 /*
@@ -319,12 +325,15 @@ static void end(struct relay *relay)
 {
 	struct link *link;
 
+	if (relay->spliced)
+		log_line("%llu bytes went by splice", (unsigned long long)relay->spliced);
 	plain_close(relay);
 	while ((link = TAILQ_FIRST(&relay->waiting)))
 		link_leave(link);
 	join_end(relay);
 	upstream_close(relay);
 	ring_deinit(&relay->ring);
+	pipes_free(&relay->pipes);
 	sluice_stop(relay->sluice);
 	backends_free(&relay->backends);
 	wire_buffer_free(relay->buf);

@@ -21,6 +21,7 @@
 #include "handover/wire.h"
 #include "handover/worker.h"
 #include "relay/backend.h"
+#include "relay/pipes.h"
 #include "relay/ring.h"
 #include "relay/supervise.h"
 
@@ -100,9 +101,12 @@ enum link_state {
 struct flow {
 	uint8_t *buf; /* NULL while nothing waits */
 	size_t off, len;
-	bool ended;   /* nothing more can be read */
-	bool shut;    /* the other side was told so */
-	bool discard; /* the other side takes nothing more: what is read is dropped */
+	struct pipe *pipe;  /* what waits is in it, and not in @buf (splice.c) */
+	unsigned int large; /* reads in a row that were */
+	bool dry;           /* @pipe: nothing more was there to fill it with */
+	bool ended;         /* nothing more can be read */
+	bool shut;          /* the other side was told so */
+	bool discard;       /* the other side takes nothing more: what is read is dropped */
 };
 
 struct link {
@@ -128,6 +132,8 @@ struct link {
 	struct flow in, out;     /* peer to worker, worker to peer */
 	bool yielding;           /* in: it is the others' turn */
 	struct op in_op, out_op; /* of the ring: one each way, and no data moves while it is busy */
+	bool never_waits;        /* both sockets: O_NONBLOCK */
+	bool refused;            /* in: splice(2) found something else than data */
 	size_t asked;            /* in: what the receive has room for */
 	bool more; /* in: it was filled, and the buffer has room for what is behind it */
 	bool in_drained, out_drained; /* the last read was not filled: poll before the next */
@@ -261,6 +267,15 @@ void join_end(struct relay *relay);
 
 #define MAX_USERS 64
 
+/* How data goes (--io). */
+enum relay_io {
+	IO_AUTO,   /* what costs least where it was measured: IO_URING (docs/performance.md) */
+	IO_URING,  /* through buffers, by io_uring */
+	IO_SPLICE, /* the same, and bulk of the kernel path by splice(2) */
+	IO_URING_SPLICE, /* the same, and the splices by io_uring */
+	IO_EPOLL,
+};
+
 struct relay {
 	struct loop loop;
 	struct ring ring;
@@ -273,7 +288,9 @@ struct relay {
 	uint64_t wait_ms, drain_ms;
 	uid_t uid; /* whom to become; 0: stays */
 	gid_t gid;
-	bool by_epoll; /* no ring is wanted */
+	enum relay_io io;
+	struct pipes pipes;
+	uint64_t spliced; /* bytes, in both directions */
 	uint64_t max_files;
 	LIST_HEAD(, plain) plains;
 	size_t n_plains;

@@ -2,6 +2,7 @@
 #include "relay/ring.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,10 +14,12 @@
 
 /* What the ring is for: the filter of system calls does not see what goes through it. */
 static const uint8_t operations[] = {
-	IORING_OP_SENDMSG, IORING_OP_RECVMSG,  IORING_OP_SEND,
-	IORING_OP_RECV,    IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL,
+	IORING_OP_SENDMSG,  IORING_OP_RECVMSG,      IORING_OP_SEND, IORING_OP_RECV,
+	IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_NOP, /* the last two: with pipes only */
+	IORING_OP_SPLICE,
 };
 #define N_OPERATIONS (sizeof(operations) / sizeof(operations[0]))
+#define N_OF_PIPES 2
 
 /* liburing 2.3 declares calls for the two of these and does not have them. */
 static int ring_register(int fd, unsigned int opcode, const void *arg, unsigned int n)
@@ -24,18 +27,18 @@ static int ring_register(int fd, unsigned int opcode, const void *arg, unsigned 
 	return syscall(__NR_io_uring_register, fd, opcode, arg, n) < 0 ? -errno : 0;
 }
 
-static int restrict_operations(struct io_uring *uring)
+static int restrict_operations(struct io_uring *uring, bool with_pipes)
 {
 	struct io_uring_restriction list[N_OPERATIONS];
-	size_t i;
+	unsigned int i, n = N_OPERATIONS - (with_pipes ? 0 : N_OF_PIPES);
 	int r;
 
 	memset(list, 0, sizeof(list));
-	for (i = 0; i < N_OPERATIONS; i++) {
+	for (i = 0; i < n; i++) {
 		list[i].opcode = IORING_RESTRICTION_SQE_OP;
 		list[i].sqe_op = operations[i];
 	}
-	r = ring_register(uring->ring_fd, IORING_REGISTER_RESTRICTIONS, list, N_OPERATIONS);
+	r = ring_register(uring->ring_fd, IORING_REGISTER_RESTRICTIONS, list, n);
 	return r < 0 ? r : ring_register(uring->ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
 }
 
@@ -66,13 +69,13 @@ static void epoll_done(struct op *op, int res)
 {
 }
 
-int ring_init(struct ring *ring)
+int ring_init(struct ring *ring, bool with_pipes)
 {
 	int r = setup(&ring->uring);
 
 	if (r < 0)
 		return r;
-	r = restrict_operations(&ring->uring);
+	r = restrict_operations(&ring->uring, with_pipes);
 	if (r < 0) {
 		io_uring_queue_exit(&ring->uring);
 		return r;
@@ -168,6 +171,30 @@ void ring_poll(struct ring *ring, struct op *op, int fd, unsigned int events)
 		return;
 	}
 	io_uring_prep_poll_add(sqe, fd, events);
+	start(sqe, op);
+}
+
+void ring_splice(struct ring *ring, struct op *op, int from, int to, size_t len)
+{
+	struct io_uring_sqe *sqe = begin(ring);
+
+	if (!sqe) {
+		op->done(op, -ENOMEM);
+		return;
+	}
+	io_uring_prep_splice(sqe, from, -1, to, -1, (unsigned int)len, SPLICE_F_NONBLOCK);
+	start(sqe, op);
+}
+
+void ring_nop(struct ring *ring, struct op *op)
+{
+	struct io_uring_sqe *sqe = begin(ring);
+
+	if (!sqe) {
+		op->done(op, -ENOMEM);
+		return;
+	}
+	io_uring_prep_nop(sqe);
 	start(sqe, op);
 }
 

@@ -35,9 +35,9 @@ struct ring {
 
 /*
  * ring_init() makes a ring that can do what is below and nothing else, whoever has this process.
- * Returns 0 or -errno.
+ * @with_pipes: ring_splice() and ring_nop() too. Returns 0 or -errno.
  */
-int ring_init(struct ring *ring);
+int ring_init(struct ring *ring, bool with_pipes);
 void ring_deinit(struct ring *ring);
 
 /* ring_run() is loop_run() with a ring. */
@@ -52,6 +52,10 @@ void ring_sendmsg(struct ring *ring, struct op *op, int fd, const struct msghdr 
 void ring_recv(struct ring *ring, struct op *op, int fd, void *buf, size_t len);
 void ring_send(struct ring *ring, struct op *op, int fd, const void *buf, size_t len);
 void ring_poll(struct ring *ring, struct op *op, int fd, unsigned int events);
+
+/* ring_splice() never waits for a pipe; for a socket by its O_NONBLOCK. ring_nop() is done when others had their turn. */
+void ring_splice(struct ring *ring, struct op *op, int from, int to, size_t len);
+void ring_nop(struct ring *ring, struct op *op);
 
 /* ring_cancel() has @op end soon, with -ECANCELED if it was in time. */
 void ring_cancel(struct ring *ring, struct op *op);

@@ -17,11 +17,13 @@
 #include "conn/rio.h"
 #include "record/record.h"
 #include "relay/relay.h"
+#include "relay/stream.h"
 
-enum step { STEP_RECEIVE, STEP_SEND, STEP_WAIT, STEP_WAIT_ROOM };
+#define TURNS 6 /* steps through a pipe, as much as a buffer holds, before others have their turn */
 
-static void drop_buffer(struct link *link, struct flow *flow)
+void stream_drop_buffer(struct link *link, struct flow *flow)
 {
+	splice_give_back(link, flow);
 	ring_buffer_free(&link->relay->ring, flow->buf);
 	flow->buf = NULL;
 	flow->off = flow->len = 0;
@@ -57,11 +59,12 @@ static void received(struct link *link, size_t n, bool filled)
 	for (in->len += n; in->len < RELAY_CHUNK && more > 0;
 	     in->len += more > 0 ? (size_t)more : 0)
 		more = rio_recv_here(link->conn, in->buf + in->len, RELAY_CHUNK - in->len);
+	splice_note_read(in, n);
 	link->more = filled && RELAY_CHUNK - in->len >= RECORD_MAX_PLAIN;
 	link->in_drained = more == 0 && !filled && link->conn->rx->ops->path == SLUICE_PATH_USER;
 }
 
-static void receive_failed(struct link *link, int code)
+void stream_receive_failed(struct link *link, int code)
 {
 	link->in.ended = true;
 	link->more = false;
@@ -86,7 +89,7 @@ static void receive(struct link *link)
 	if (n > 0) {
 		received(link, (size_t)n, false);
 	} else if (n < 0) {
-		receive_failed(link, (int)n);
+		stream_receive_failed(link, (int)n);
 	} else {
 		link->asked = msg->msg_iov->iov_len;
 		link->in_op.step = STEP_RECEIVE;
@@ -95,38 +98,55 @@ static void receive(struct link *link)
 }
 
 /* Nothing has come: wait without a buffer. */
-static void wait_in(struct link *link)
+void stream_wait_in(struct link *link)
 {
-	drop_buffer(link, &link->in);
+	stream_drop_buffer(link, &link->in);
 	link->in_drained = false;
 	link->in_op.step = STEP_WAIT;
 	ring_poll(&link->relay->ring, &link->in_op, link->tls.fd, POLLIN);
+}
+
+void stream_wait_room_in(struct link *link)
+{
+	link->in_op.step = STEP_WAIT_ROOM;
+	ring_poll(&link->relay->ring, &link->in_op, link->pair.fd, POLLOUT);
+}
+
+static void yield(struct link *link, struct op *op)
+{
+	op->step = STEP_YIELD;
+	ring_nop(&link->relay->ring, op);
 }
 
 static void run_in(struct link *link)
 {
 	struct ring *ring = &link->relay->ring;
 	struct flow *in = &link->in;
+	int turns = TURNS;
 
 	while (!link->in_op.busy && !link->stopping) {
 		if (in->discard) {
+			splice_give_back(link, in);
 			in->len = 0;
 			link->more = false;
 		}
-		if (in->len && !link->more) {
+		if (in->pipe && turns-- == 0) {
+			yield(link, &link->in_op);
+		} else if (in->pipe) {
+			splice_in(link);
+		} else if (in->len && !link->more) {
 			link->in_op.step = STEP_SEND;
 			ring_send(ring, &link->in_op, link->pair.fd, in->buf + in->off, in->len);
 			return;
-		}
-		if (in->ended) {
-			drop_buffer(link, in);
+		} else if (in->ended) {
+			stream_drop_buffer(link, in);
 			link_end_in(link);
 			return;
-		}
-		if (link->in_drained)
-			wait_in(link);
-		else
+		} else if (link->in_drained) {
+			stream_wait_in(link);
+		} else if (!splice_in_begins(link)) {
 			receive(link);
+		}
 	}
 }
 
@@ -134,14 +154,19 @@ static void receive_done(struct link *link, int res)
 {
 	ssize_t n = rio_recv_done(link->conn, res);
 
-	if (res == -EAGAIN)
+	if (res == -EAGAIN) {
 		link->more = false;
+		/* Nothing is there, and splice(2) did not want it: the kernel has given the stream up. */
+		if (link->refused)
+			n = rio_recv_done(link->conn, -EINVAL);
+	}
+	link->refused = false;
 	if (n > 0)
 		received(link, (size_t)n, (size_t)res == link->asked);
 	else if (n < 0 && n != -SLUICE_E_AGAIN)
-		receive_failed(link, (int)n);
+		stream_receive_failed(link, (int)n);
 	else if (res == -EAGAIN && !link->in.len && !link->stopping)
-		wait_in(link);
+		stream_wait_in(link);
 }
 
 static void send_in_done(struct link *link, int res)
@@ -149,8 +174,7 @@ static void send_in_done(struct link *link, int res)
 	if (res >= 0)
 		written(link, &link->in, (size_t)res);
 	else if (res == -EAGAIN || res == -ENOBUFS) {
-		link->in_op.step = STEP_WAIT_ROOM;
-		ring_poll(&link->relay->ring, &link->in_op, link->pair.fd, POLLOUT);
+		stream_wait_room_in(link);
 	} else if (res != -EINTR && res != -ECANCELED) {
 		link_refused_in(link, -res);
 	}
@@ -164,33 +188,34 @@ static void in_done(struct op *op, int res)
 		receive_done(link, res);
 	else if (op->step == STEP_SEND && !link->stopping)
 		send_in_done(link, res);
+	else if (op->step == STEP_FILL && link->in.pipe)
+		splice_in_filled(link, res);
+	else if (op->step == STEP_DRAIN && !link->stopping)
+		splice_in_drained(link, res);
 	stream_run(link);
 }
 
 /* --- worker to peer --------------------------------------------------------------------------- */
 
 /* Nothing is written: wait without a buffer. */
-static void wait_out(struct link *link)
+void stream_wait_out(struct link *link)
 {
-	drop_buffer(link, &link->out);
+	stream_drop_buffer(link, &link->out);
 	link->out_drained = false;
 	link->out_op.step = STEP_WAIT;
 	ring_poll(&link->relay->ring, &link->out_op, link->pair.fd, POLLIN);
 }
 
-static void wait_room(struct link *link)
+void stream_wait_room_out(struct link *link)
 {
 	link->out_op.step = STEP_WAIT_ROOM;
 	ring_poll(&link->relay->ring, &link->out_op, link->tls.fd, POLLOUT);
 }
 
-/* Control records that wait go first, also when there is no data. */
-static void send_out(struct link *link)
+static void send_bytes(struct link *link, const uint8_t *bytes, size_t len)
 {
-	struct flow *out = &link->out;
 	struct msghdr *msg = NULL;
-	ssize_t n =
-		rio_send_prep(link->conn, out->len ? out->buf + out->off : NULL, out->len, &msg);
+	ssize_t n = rio_send_prep(link->conn, bytes, len, &msg);
 
 	if (n < 0) {
 		link_fail_out(link, (int)n);
@@ -200,6 +225,19 @@ static void send_out(struct link *link)
 		return;
 	link->out_op.step = STEP_SEND;
 	ring_sendmsg(&link->relay->ring, &link->out_op, link->tls.fd, msg);
+}
+
+/* Control records that wait go first, also when there is no data. */
+static void send_out(struct link *link)
+{
+	struct flow *out = &link->out;
+
+	send_bytes(link, out->len ? out->buf + out->off : NULL, out->len);
+}
+
+void stream_send_control(struct link *link)
+{
+	send_bytes(link, NULL, 0);
 }
 
 static void read_out(struct link *link)
@@ -216,27 +254,34 @@ static void read_out(struct link *link)
 
 static void end_out(struct link *link)
 {
-	drop_buffer(link, &link->out);
+	stream_drop_buffer(link, &link->out);
 	link_end_out(link);
 	if (!link->out.shut && !link->out.discard)
-		wait_room(link);
+		stream_wait_room_out(link);
 }
 
 static void run_out(struct link *link)
 {
 	struct flow *out = &link->out;
+	int turns = TURNS;
 
 	while (!link->out_op.busy && !link->stopping) {
-		if (out->discard)
+		if (out->discard) {
+			splice_give_back(link, out);
 			out->len = 0;
-		if (!out->discard && (out->len || rio_send_pending(link->conn))) {
+		}
+		if (out->pipe && turns-- == 0) {
+			yield(link, &link->out_op);
+		} else if (out->pipe) {
+			splice_out(link);
+		} else if (!out->discard && (out->len || rio_send_pending(link->conn))) {
 			send_out(link);
 		} else if (out->ended) {
 			end_out(link);
 			return;
 		} else if (link->out_drained) {
-			wait_out(link);
-		} else {
+			stream_wait_out(link);
+		} else if (!splice_out_begins(link)) {
 			read_out(link);
 		}
 	}
@@ -255,7 +300,15 @@ static void send_out_done(struct link *link, int res)
 		link->since_ms = link->relay->loop.now_ms;
 	}
 	if (res == -EAGAIN && !link->stopping)
-		wait_room(link);
+		stream_wait_room_out(link);
+}
+
+void stream_out_ended(struct link *link, int res)
+{
+	link->out.ended = true;
+	if (res < 0) /* unix(7): closed with bytes in it that nobody had read */
+		link->aborted = true;
+	link->in.discard = link->in.discard || res < 0;
 }
 
 static void read_out_done(struct link *link, int res)
@@ -266,13 +319,11 @@ static void read_out_done(struct link *link, int res)
 		out->off = 0;
 		out->len = (size_t)res;
 		link->out_drained = res < RELAY_CHUNK;
+		splice_note_read(out, (size_t)res);
 	} else if (res == -EAGAIN && !link->stopping) {
-		wait_out(link);
+		stream_wait_out(link);
 	} else if (res == 0 || (res != -EAGAIN && res != -EINTR && res != -ECANCELED)) {
-		out->ended = true;
-		link->aborted = link->aborted ||
-				res < 0; /* unix(7): closed with bytes in it that nobody had read */
-		link->in.discard = link->in.discard || res < 0;
+		stream_out_ended(link, res);
 	}
 }
 
@@ -284,6 +335,10 @@ static void out_done(struct op *op, int res)
 		send_out_done(link, res);
 	else if (op->step == STEP_RECEIVE)
 		read_out_done(link, res);
+	else if (op->step == STEP_FILL && link->out.pipe)
+		splice_out_filled(link, res);
+	else if (op->step == STEP_DRAIN)
+		splice_out_drained(link, res);
 	stream_run(link);
 }
 
@@ -299,8 +354,8 @@ bool stream_stop(struct link *link, const char *why)
 	struct ring *ring = &link->relay->ring;
 
 	if (is_idle(link)) {
-		drop_buffer(link, &link->in);
-		drop_buffer(link, &link->out);
+		stream_drop_buffer(link, &link->in);
+		stream_drop_buffer(link, &link->out);
 		return true;
 	}
 	link->why = why;

@@ -300,6 +300,9 @@ void live_start(struct sluice_conn *conn);
  */
 ssize_t live_record(struct sluice_conn *conn, struct record *record, void *buf, size_t buf_len);
 
+/* live_spliced() handles @n bytes of data that somebody else took out of the socket. Returns 0 or an error. */
+int live_spliced(struct sluice_conn *conn, size_t n);
+
 /* live_eof() is the end of the transport; returns CLOSED or TRUNCATED as a negative code. */
 int live_eof(struct sluice_conn *conn);
 

@@ -109,6 +109,18 @@ ssize_t live_record(struct sluice_conn *conn, struct record *record, void *buf, 
 	return r < 0 ? fail_control(conn, -r) : 0;
 }
 
+int live_spliced(struct sluice_conn *conn, size_t n)
+{
+	struct record record = { .type = RECORD_DATA, .end = true, .len = n };
+	struct control_event event;
+	int r = control_feed(&conn->control, &record, &event);
+
+	if (r < 0)
+		return fail_control(conn, -r);
+	conn->info.rx.bytes += n;
+	return 0;
+}
+
 int live_eof(struct sluice_conn *conn)
 {
 	if (conn->read_closed)

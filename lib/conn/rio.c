@@ -263,6 +263,15 @@ bool rio_sendfile_direct(const struct sluice_conn *conn)
 	return conn->tx && conn->tx->ops->path == SLUICE_PATH_KERNEL;
 }
 
+int rio_send_direct(struct sluice_conn *conn, size_t *len)
+{
+	if (!conn->dead && !conn->write_closed)
+		return epoch_room(conn, len);
+	if (rio_send_pending(conn))
+		return 0;
+	return conn->err.code ? -conn->err.code : -SLUICE_E_CLOSED;
+}
+
 int rio_direct_failed(struct sluice_conn *conn, int err)
 {
 	ssize_t n = conn->tx->ops->done(conn->tx, -err);
@@ -284,6 +293,19 @@ int rio_direct_room(struct sluice_conn *conn, size_t *len)
 bool rio_may_hold(const struct sluice_conn *conn)
 {
 	return rio_sendfile_direct(conn) && !conn->tx->by_length;
+}
+
+bool rio_receive_direct(const struct sluice_conn *conn)
+{
+	return check_receiving(conn) == 0 && conn->rx->ops->path == SLUICE_PATH_KERNEL &&
+	       !conn->rest.len && conn->early_used == conn->early_len;
+}
+
+int rio_received_direct(struct sluice_conn *conn, size_t n)
+{
+	conn->unblocked = false;
+	conn->rx->records += (n + RECORD_MAX_PLAIN - 1) / RECORD_MAX_PLAIN;
+	return live_spliced(conn, n);
 }
 
 int rio_close_notify(struct sluice_conn *conn)

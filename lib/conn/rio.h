@@ -48,6 +48,12 @@ int rio_direct_room(struct sluice_conn *conn, size_t *len);
  */
 bool rio_may_hold(const struct sluice_conn *conn);
 
+/*
+ * rio_send_direct() shortens *@len to what may go into the socket by splice now. When it returned 0, what
+ * rio_send_pending() says goes first: a KeyUpdate may have been queued.
+ */
+int rio_send_direct(struct sluice_conn *conn, size_t *len);
+
 /* rio_sent_direct() counts @n bytes that went into the socket by splice or sendfile. */
 void rio_sent_direct(struct sluice_conn *conn, size_t n);
 
@@ -56,6 +62,14 @@ void rio_sent_direct(struct sluice_conn *conn, size_t n);
  * that passes (EAGAIN), or the error that ended it.
  */
 int rio_direct_failed(struct sluice_conn *conn, int err);
+
+/*
+ * rio_receive_direct() tells whether the next bytes of plaintext may be spliced out of the socket (kernel
+ * path): nothing that came before them is kept here. rio_received_direct() counts @n that were. Returns 0, or
+ * the error that data in this place are. Whatever else splice says, a receive is what comes next.
+ */
+bool rio_receive_direct(const struct sluice_conn *conn);
+int rio_received_direct(struct sluice_conn *conn, size_t n);
 
 /*
  * rio_close_notify() queues close_notify behind everything accepted; send until !rio_send_pending(),

@@ -7,6 +7,7 @@
 #   first   ends its direction at once, with a word, and then counts into the log
 #   reset   sends 100000 bytes and resets
 #   flood   20 MB
+#   burst   5 MB, then resets
 #   full    accepts nobody, and has no room for more
 #   http    answers each request with its port; the status is 200, or what LOG.status has; tells the request's lines
 #   proxy   a PROXY header, told in the log as JSON, then as echo
@@ -73,6 +74,14 @@ async def answer_http(reader, writer):
 async def serve(reader, writer):
     tell("accepted")
     try:
+        if mode == "burst":
+            for _ in range(50):
+                writer.write(b"x" * 100000)
+                await writer.drain()
+            await asyncio.sleep(0.3) # what is in the sockets goes
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+            return
         if mode == "count":
             said = await count(reader)
             tell(said)
