@@ -217,7 +217,7 @@ static void drain_out(struct link *link)
 
 	if (!out->dry && !out->ended && n > RECORD_MAX_PLAIN)
 		n -= n % RECORD_MAX_PLAIN;
-	r = rio_send_direct(link->conn, &n);
+	r = rio_direct_room(link->conn, &n);
 	if (r < 0)
 		link_fail_out(link, r);
 	else if (rio_send_pending(link->conn))

@@ -263,15 +263,6 @@ bool rio_sendfile_direct(const struct sluice_conn *conn)
 	return conn->tx && conn->tx->ops->path == SLUICE_PATH_KERNEL;
 }
 
-int rio_send_direct(struct sluice_conn *conn, size_t *len)
-{
-	if (!conn->dead && !conn->write_closed)
-		return epoch_room(conn, len);
-	if (rio_send_pending(conn))
-		return 0;
-	return conn->err.code ? -conn->err.code : -SLUICE_E_CLOSED;
-}
-
 int rio_direct_failed(struct sluice_conn *conn, int err)
 {
 	ssize_t n = conn->tx->ops->done(conn->tx, -err);
@@ -287,7 +278,11 @@ void rio_sent_direct(struct sluice_conn *conn, size_t n)
 
 int rio_direct_room(struct sluice_conn *conn, size_t *len)
 {
-	return conn_room(conn, len);
+	if (!conn->dead && !conn->write_closed)
+		return conn_room(conn, len);
+	if (rio_send_pending(conn))
+		return 0;
+	return conn->err.code ? -conn->err.code : -SLUICE_E_CLOSED;
 }
 
 bool rio_may_hold(const struct sluice_conn *conn)

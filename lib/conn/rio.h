@@ -38,7 +38,8 @@ bool rio_sendfile_direct(const struct sluice_conn *conn);
 
 /*
  * rio_direct_room() cuts @len to what the next splice or sendfile may move: until keys change, or records
- * another size. Returns 0, with something to send first if rio_send_pending(), or an error.
+ * another size. Returns 0, with something to send first if rio_send_pending() (a KeyUpdate may have been
+ * queued), or an error.
  */
 int rio_direct_room(struct sluice_conn *conn, size_t *len);
 
@@ -47,12 +48,6 @@ int rio_direct_room(struct sluice_conn *conn, size_t *len);
  * path, unless the end of a send is what keeps records small.
  */
 bool rio_may_hold(const struct sluice_conn *conn);
-
-/*
- * rio_send_direct() shortens *@len to what may go into the socket by splice now. When it returned 0, what
- * rio_send_pending() says goes first: a KeyUpdate may have been queued.
- */
-int rio_send_direct(struct sluice_conn *conn, size_t *len);
 
 /* rio_sent_direct() counts @n bytes that went into the socket by splice or sendfile. */
 void rio_sent_direct(struct sluice_conn *conn, size_t n);
