@@ -2,6 +2,8 @@
 """Tables of docs/performance.md, from reports of tests/bench/run."""
 import re
 
+from .servers import OTHER_ROLE
+
 TITLES = {"sluice-serve": "sluice serve", "sluice-serve-user": "sluice serve, user path",
           "sluiced": "sluiced, sluice-relay", "nginx": "nginx", "nginx-ktls": "nginx, kTLS", "haproxy": "HAProxy",
           "hitch": "hitch", "stunnel": "stunnel", "openssl": "`s_server -WWW`",
@@ -91,7 +93,7 @@ def absent(report):
     for cell in report["cells"]:
         for entry in cell["servers"]:
             why = entry.get("skipped")
-            if why and "passes connections on" not in why and "passes no connections" not in why:
+            if why and why not in OTHER_ROLE.values():
                 reasons.setdefault((TITLES[entry["server"]], why), []).append(cell["title"])
     for (server, why), titles in sorted(reasons.items()):
         ran = any(entry_of(c, s) for c in report["cells"] for s, title in TITLES.items() if title == server)
@@ -114,6 +116,7 @@ def machine(report):
     with_aes = ", ".join(m["features"]) or "no instructions for AES"
     versions = {re.sub(r"-\d+[+~]deb.*", "", re.sub(r" (on |- |\(|\d{4}/|\d+ \w{3} ).*", "", v or ""))
                 for v in report["versions"].values() if v}
-    return (f"{m['model']}, {m['cores']} cores ({with_aes}), Linux {m['kernel']}, {m['system']}; {', '.join(sorted(versions))}; "
+    return (f"{m['model']}, {m['cores']} cores ({with_aes}), Linux {m['kernel']}, {m['system']}; "
+            f"{', '.join(sorted(versions))}; "
             f"{settings['rounds']} rounds of {settings['seconds']:g} s; load {m['load_at_start']:.1f} when it began. "
             f"`{report['command']}`, {report['took']} s.")
