@@ -119,4 +119,4 @@ def machine(report):
     return (f"{m['model']}, {m['cores']} cores ({with_aes}), Linux {m['kernel']}, {m['system']}; "
             f"{', '.join(sorted(versions))}; "
             f"{settings['rounds']} rounds of {settings['seconds']:g} s, large files of {settings['big'] / 1e6:g} MB; load {m['load_at_start']:.1f} when it began. "
-            f"`{report['command']}`, {report['took']} s.")
+            f"`{report['command']}`, {report['took'] or '?'} s.")
