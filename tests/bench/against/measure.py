@@ -187,7 +187,7 @@ def idle(world, cell, found):
                 warm.open(20)
                 warm.close()
                 time.sleep(0.3)
-            before = pss(server.pids())
+            before, counters = pss(server.pids()), tls_counters()
             held = Idle(world.material, server.setting.port, cell)
             held.open(n)
             time.sleep(0.5)
@@ -195,7 +195,12 @@ def idle(world, cell, found):
             held.check()
             used = pss(server.pids()) - before
             held.close()
-        entry["rounds"].append({"units": n, "pss_before": before, "pss_more": used})
+            sockets = tls_of(counters, tls_counters())
+        entry["rounds"].append({"units": n, "pss_before": before, "pss_more": used, "ktls_sockets": sockets})
+        wrong = verdict(world, server, entry)
+        if wrong:
+            yield {"server": server.name, "skipped": wrong}
+            continue
         entry["bytes_per_unit"] = used / n
         world.progress(f"{cell.name} {server.name}: {used / n:.0f} bytes each")
         yield entry
