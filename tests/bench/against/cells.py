@@ -36,21 +36,21 @@ def handshakes(name, more, role):
 
 
 def transfers(name, title, role):
-    small = Cell(f"{name}-small", f"{title}: 1 KiB, keep-alive", "request", "request", role=role, path="/small",
+    small = Cell(f"{name}-small", f"{title}, 1 KiB, keep-alive", "request", "request", role=role, path="/small",
                  keep_alive=True, connections=32)
     yield small
-    yield replace(small, name=f"{name}-64k", title=f"{title}: 64 KiB, keep-alive", path="/middle")
-    big = Cell(f"{name}-big", f"{title}: 100 MB", "download", "byte", role=role, path="/big", connections=4)
+    yield replace(small, name=f"{name}-64k", title=f"{title}, 64 KiB, keep-alive", path="/middle")
+    big = Cell(f"{name}-big", f"{title}, large", "download", "byte", role=role, path="/big", connections=4)
     yield big
-    yield replace(big, name=f"{name}-big-tls1.2", title=f"{title}: 100 MB, TLS 1.2", tls="1.2")
+    yield replace(big, name=f"{name}-big-tls1.2", title=f"{title}, large, TLS 1.2", tls="1.2")
 
 
 ALL = [
     *handshakes("handshake", "", "serve"),
-    *transfers("file", "a file", "serve"),
+    *transfers("file", "file", "serve"),
     Cell("idle", "idle connection", "idle", "connection", path="/small", connections=1000),
     *handshakes("pass-handshake", ", and a connection to the backend", "pass"),
-    *transfers("pass", "passed on", "pass"),
+    *transfers("pass", "file, passed on", "pass"),
     Cell("pass-idle", "idle connection, passed on", "idle", "connection", role="pass", path="/small",
          connections=1000),
 ]

@@ -121,16 +121,22 @@ class Idle:
 
     def open(self, n):
         want = (self.material.www / self.cell.file).read_bytes()
-        for _ in range(n):
-            raw = socket.create_connection(("127.0.0.1", self.port), timeout=30)
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connection = http.client.HTTPConnection("localhost")
-            connection.sock = self.context.wrap_socket(raw, server_hostname="localhost")
-            connection.auto_open = 0
-            self.connections.append(connection)
-            connection.request("GET", self.cell.path)
-            if connection.getresponse().read() != want:
-                raise Broken(f"other bytes than those of {self.cell.file}")
+        for i in range(n):
+            try:
+                self.open_one(want)
+            except (OSError, http.client.HTTPException) as failure:
+                raise Broken(f"connection {i + 1} of {n}: {failure!r}") from None
+
+    def open_one(self, want):
+        raw = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = self.context.wrap_socket(raw, server_hostname="localhost")
+        connection.auto_open = 0
+        self.connections.append(connection)
+        connection.request("GET", self.cell.path)
+        if connection.getresponse().read() != want:
+            raise Broken(f"other bytes than those of {self.cell.file}")
 
     def check(self):
         """None has ended, and nothing came that was not asked for."""

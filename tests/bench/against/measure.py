@@ -51,8 +51,7 @@ def kinds(world, cell):
     for kind in servers.ALL:
         if world.only and kind.name not in world.only:
             continue
-        if cell.role in kind.roles or kind.why_not:
-            yield kind, kind.lacks(cell, world)
+        yield kind, kind.lacks(cell, world)
 
 
 @contextlib.contextmanager
@@ -99,12 +98,12 @@ def load(world, cell, port, **how):
     return world.client.s_time(cell, port, how["seconds"])
 
 
-def one_round(world, cell, server, entry):
-    """A line of the report: what the server used for how much."""
+def one_round(world, cell, server, entry, how):
+    """A line of the report: what the server used for how much. how: as of prepare()."""
     before, counters = server.pids(), tls_counters()
     used, (user, kernel) = processor_ns(before), ticks(before)
     began = time.monotonic()
-    report = load(world, cell, server.setting.port, **entry["how"])
+    report = load(world, cell, server.setting.port, **how)
     seconds = time.monotonic() - began
     time.sleep(SETTLE)
     server.check()
@@ -130,14 +129,13 @@ def prepare(world, cell, server, entry):
     if (entry["seen"]["key_bits"] == 256) != (cell.cert == "ec"):
         raise Broken(f"{server.name}: another certificate: {entry['seen']}")
     if cell.client != "sluice bench":
-        entry["how"] = {"seconds": world.seconds}
-        return
+        return {"seconds": world.seconds}
     # Counts, not times: everything that is begun is whole and checked, and paid by somebody.
     count = least = min(WARM_UP[cell.unit], world.connections)
     for seconds in (min(0.3, world.seconds), world.seconds):
         report = load(world, cell, server.setting.port, count=count)
         count = max(least, round(report["operations"]["per_second"] * seconds))
-    entry["how"] = {"count": count}
+    return {"count": count}
 
 
 def verdict(world, server, entry):
@@ -162,11 +160,10 @@ def summary(entry):
 
 def loaded(world, cell, found):
     with running(world, cell, found) as pairs:
-        for server, entry in pairs:
-            prepare(world, cell, server, entry)
+        hows = [prepare(world, cell, server, entry) for server, entry in pairs]
         for number in range(world.rounds):
-            for server, entry in pairs:
-                line = one_round(world, cell, server, entry)
+            for (server, entry), how in zip(pairs, hows):
+                line = one_round(world, cell, server, entry, how)
                 entry["rounds"].append(line)
                 world.progress(f"{cell.name} {number + 1}/{world.rounds} {server.name}: "
                                f"{line['processor_ns'] / line['units']:.1f} ns each {cell.unit}, "
@@ -176,7 +173,6 @@ def loaded(world, cell, found):
             if wrong:
                 yield {"server": server.name, "skipped": wrong}
                 continue
-            del entry["how"]
             summary(entry)
             yield entry
 
@@ -191,7 +187,7 @@ def idle(world, cell, found):
                 warm.open(20)
                 warm.close()
                 time.sleep(0.3)
-            before = pss(server.pids())
+            before, counters = pss(server.pids()), tls_counters()
             held = Idle(world.material, server.setting.port, cell)
             held.open(n)
             time.sleep(0.5)
@@ -199,7 +195,12 @@ def idle(world, cell, found):
             held.check()
             used = pss(server.pids()) - before
             held.close()
-        entry["rounds"].append({"units": n, "pss_before": before, "pss_more": used})
+            sockets = tls_of(counters, tls_counters())
+        entry["rounds"].append({"units": n, "pss_before": before, "pss_more": used, "ktls_sockets": sockets})
+        wrong = verdict(world, server, entry)
+        if wrong:
+            yield {"server": server.name, "skipped": wrong}
+            continue
         entry["bytes_per_unit"] = used / n
         world.progress(f"{cell.name} {server.name}: {used / n:.0f} bytes each")
         yield entry
@@ -235,4 +236,5 @@ def measure(world, cell):
     ratios(entries)
     return {"cell": cell.name, "title": cell.title, "kind": cell.kind, "unit": cell.unit, "role": cell.role,
             "cert": cell.cert, "tls": cell.tls, "client": cell.client, "cores": cell.servers_cores,
+            "client_apart": not set(world.client.cores) & set(world.server_cores),
             "connections": cell.connections, "servers": entries}

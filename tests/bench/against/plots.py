@@ -14,13 +14,14 @@ SCRIPT = """\
 set terminal svg size 900,420 font "sans-serif,12" background "#ffffff"
 set style data histograms
 set style histogram errorbars gap 1.5 linewidth 1
-set style fill solid 0.9 noborder
+set style fill solid 0.9 border rgb "#333333"
 set boxwidth 0.95
 set grid ytics linecolor "#dddddd"
 set key outside top center horizontal
-set xtics rotate by -20 left nomirror noenhanced
+set xtics nomirror noenhanced
 set ytics nomirror
 set yrange [0:*]
+set bmargin 4
 set border 3
 set datafile missing "-"
 set ylabel "{ylabel}"
@@ -31,6 +32,11 @@ plot {series}
 """
 
 
+def label(cell):
+    """What is short enough to stand below bars: the cell's name in lines."""
+    return cell["cell"].removeprefix("pass-").replace("-", "\\n")
+
+
 def bars(report, role):
     """A line for each cell: its title, then for each server median, least and greatest times ours."""
     servers = servers_in(report, role)
@@ -38,7 +44,7 @@ def bars(report, role):
     for cell in report["cells"]:
         if cell["role"] != role or cell["kind"] == "idle" or not entry_of(cell, OURS[role]) or cell["cores"] > 1:
             continue
-        line = [f'"{cell["cell"]}"']
+        line = [f'"{label(cell)}"']
         for server in servers:
             entry = entry_of(cell, server)
             times = entry and entry["times_ours"]

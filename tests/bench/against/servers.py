@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .material import NGINX_FILES, nginx_user
-from .processes import Broken, Process, family, free_port
+from .processes import Process, family, free_port
 
 SUITE = "TLS_AES_128_GCM_SHA256"
 SUITES_TLS12 = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256"
 TLS = {"tls12": SUITES_TLS12, "tls13": SUITE}
 PEERS_MAY_TAKE = 4000  # connections at once, of every server whose default would be fewer
+# Why a server does not run cells of a role that is not its own.
+OTHER_ROLE = {"serve": "it passes connections on, and has no answers itself",
+              "pass": "it passes no connections on"}
 
 
 @dataclass
@@ -24,7 +27,6 @@ class Setting:
     cores: list  # of the server
     backend: int  # port, or None
     port: int = field(default_factory=free_port)
-    wrap: list = field(default_factory=list)  # a program that runs it, as valgrind
 
     def __post_init__(self):
         self.workers = len(self.cores)
@@ -39,7 +41,7 @@ class Setting:
         return path
 
     def run(self, name, argv, **options):
-        return Process([*self.wrap, *argv], self.home / f"{name}.log", self.cores, **options)
+        return Process(argv, self.home / f"{name}.log", self.cores, **options)
 
 
 class Server:
@@ -62,7 +64,7 @@ class Server:
     def lacks(cls, cell, world):
         """Why it cannot run this cell here; None: it can."""
         if cell.role not in cls.roles:
-            return cls.why_not[cell.role]
+            return OTHER_ROLE[cell.role]
         if cls.program and not shutil.which(cls.program):
             return f"{cls.program} is not installed"
         if cell.role == "pass" and not world.backend:
@@ -70,9 +72,6 @@ class Server:
         if cls.kernel_path and not world.kernel_tls:
             return "this kernel has no TLS"
         return cls.cannot(cell)
-
-    why_not = {"serve": "it passes connections on, and has no answers itself",
-               "pass": "it passes no connections on"}
 
     @classmethod
     def cannot(cls, cell):
@@ -361,5 +360,3 @@ class OpensslKtls(Openssl):
 
 
 ALL = [SluiceServe, SluiceServeUser, Sluiced, Nginx, NginxKtls, Haproxy, Hitch, Stunnel, Openssl, OpensslKtls]
-
-__all__ = ["ALL", "Broken", "Server", "Setting"]

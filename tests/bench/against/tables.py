@@ -2,6 +2,8 @@
 """Tables of docs/performance.md, from reports of tests/bench/run."""
 import re
 
+from .servers import OTHER_ROLE
+
 TITLES = {"sluice-serve": "sluice serve", "sluice-serve-user": "sluice serve, user path",
           "sluiced": "sluiced, sluice-relay", "nginx": "nginx", "nginx-ktls": "nginx, kTLS", "haproxy": "HAProxy",
           "hitch": "hitch", "stunnel": "stunnel", "openssl": "`s_server -WWW`",
@@ -37,7 +39,9 @@ def absolute(report, cell, entry):
 
 def spread(times):
     text = digits(times["median"])
-    return f"{text} ({digits(times['min'])} to {digits(times['max'])})" if "min" in times else text
+    if times.get("min") == times.get("max"):  # of one round, or of memory
+        return text
+    return f"{text} ({digits(times['min'])} to {digits(times['max'])})"
 
 
 def rate(cell, entry):
@@ -91,7 +95,7 @@ def absent(report):
     for cell in report["cells"]:
         for entry in cell["servers"]:
             why = entry.get("skipped")
-            if why and "passes connections on" not in why and "passes no connections" not in why:
+            if why and why not in OTHER_ROLE.values():
                 reasons.setdefault((TITLES[entry["server"]], why), []).append(cell["title"])
     for (server, why), titles in sorted(reasons.items()):
         ran = any(entry_of(c, s) for c in report["cells"] for s, title in TITLES.items() if title == server)
@@ -109,11 +113,16 @@ def tickets(report):
     return "Every TLS 1.3 handshake has two tickets" + (f", but {', '.join(others)}." if others else ".")
 
 
+def several(n, what):
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
 def machine(report):
     m, settings = report["machine"], report["settings"]
     with_aes = ", ".join(m["features"]) or "no instructions for AES"
     versions = {re.sub(r"-\d+[+~]deb.*", "", re.sub(r" (on |- |\(|\d{4}/|\d+ \w{3} ).*", "", v or ""))
                 for v in report["versions"].values() if v}
-    return (f"{m['model']}, {m['cores']} cores ({with_aes}), Linux {m['kernel']}, {m['system']}; {', '.join(sorted(versions))}; "
-            f"{settings['rounds']} rounds of {settings['seconds']:g} s; load {m['load_at_start']:.1f} when it began. "
-            f"`{report['command']}`, {report['took']} s.")
+    return (f"{m['model']}, {several(m['cores'], 'core')} ({with_aes}), Linux {m['kernel']}, {m['system']}; "
+            f"{', '.join(sorted(versions))}; "
+            f"{several(settings['rounds'], 'round')} of {settings['seconds']:g} s, large files of {settings['big'] / 1e6:g} MB; load {m['load_at_start']:.1f} when it began. "
+            f"`{report['command']}`, {report['took'] or '?'} s.")
