@@ -246,7 +246,7 @@ int sluice_conn_timeout(const struct sluice_conn *conn);
 
 /*
  * sluice_conn_dispatch() does what can be done without waiting: handshake, sending what was
- * accepted. Returns 0 (established, nothing left to send), SLUICE_PAUSED, -SLUICE_E_AGAIN or the
+ * accepted, giving back what option hibernate_after is about. Returns 0 (established, nothing left to send), SLUICE_PAUSED, -SLUICE_E_AGAIN or the
  * error that ended the connection.
  */
 int sluice_conn_dispatch(struct sluice_conn *conn);
@@ -311,7 +311,7 @@ int sluice_peercert(const struct sluice_conn *conn, size_t index, const uint8_t 
 /*
  * sluice_export_keying_material() is the exporter of RFC 5705 and RFC 8446, 7.5. @context may be
  * NULL (TLS 1.2 tells absent from empty). Errors: INVALID, NOT_ESTABLISHED, UNDEFINED (a server
- * without option exporter).
+ * without option exporter; option hibernate_after, and it was silent for so long).
  */
 int sluice_export_keying_material(struct sluice_conn *conn, uint8_t *out, size_t out_len,
 				  const char *label, const uint8_t *context, size_t context_len);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "conn/handshake.h"
+#include "conn/hibernate.h"
 #include "core/error.h"
 #include "core/pool.h"
 #include "core/secret.h"
@@ -257,6 +258,8 @@ int sluice_conn_timeout(const struct sluice_conn *conn)
 		return timeout_until(conn->close_deadline);
 	if (conn->dead)
 		return -1;
+	if (conn->stage == SLUICE_STAGE_LIVE)
+		return timeout_until(hibernate_at(conn));
 	timeout_ms = timeout_until(flow_deadline(conn));
 	/* A call that could wait has left certificates with a thread, and this loop has no descriptor that tells. */
 	if (conn->stage < SLUICE_STAGE_LIVE && flow_is_judging(conn) &&
@@ -274,6 +277,7 @@ int sluice_conn_dispatch(struct sluice_conn *conn)
 	conn_enter(conn);
 	r = conn_flush(conn);
 	r = conn->dead ? -conn->err.code : r;
+	hibernate(conn);
 	conn_leave(conn);
 	return r;
 }

@@ -152,7 +152,7 @@ struct sluice_conn {
 	int events;    /* before LIVE and while closing: what is waited for */
 	char *host;    /* client: the reference identity; NULL: none */
 	uint64_t started_us;
-	uint64_t deadline_us; /* of the handshake */
+	uint64_t deadline_us; /* of the handshake; LIVE: of hibernate_after */
 	uint64_t verify_us;   /* what judging the peer's chain took */
 	struct failure err;
 	struct conn_info info;
@@ -194,6 +194,7 @@ struct sluice_conn {
 	uint64_t confirmed;   /* kernel path: tx->records when the kernel was last asked */
 	bool update_asked;    /* the peer owes us a KeyUpdate */
 	bool update_owed;     /* and we owe it one, before our next data */
+	bool receiving;       /* rio_recv_prep() was called, and rio_recv_done() not yet */
 	bool recv_filled;     /* the last receive left no room: there may be more */
 	bool unblocked;       /* epoch_unblock() was called since the last record */
 	bool read_closed;     /* close_notify came */

@@ -11,6 +11,7 @@
 
 #include "conn/conn.h"
 #include "conn/epoch.h"
+#include "conn/hibernate.h"
 #include "conn/rio.h"
 #include "core/buffer.h"
 #include "core/secret.h"
@@ -38,16 +39,31 @@ static uint64_t until(int timeout_ms)
 	return timeout_ms == SLUICE_NOWAIT ? NOW : deadline_from(timeout_ms);
 }
 
-static int wait_until(const struct sluice_conn *conn, int events, uint64_t deadline)
+/* What the process that it came from asks of it is done meanwhile. */
+static int wait_apart(struct sluice_conn *conn, int events, uint64_t deadline)
 {
 	int r;
 
-	if (deadline == NOW)
-		return -SLUICE_E_AGAIN;
 	conn_leave(conn);
 	r = conn_wait(conn, events, deadline);
 	conn_enter(conn);
 	return r;
+}
+
+static int wait_until(struct sluice_conn *conn, int events, uint64_t deadline)
+{
+	uint64_t hibernates = hibernate_at(conn);
+	int r;
+
+	if (deadline == NOW)
+		return -SLUICE_E_AGAIN;
+	if (hibernates < deadline) {
+		r = wait_apart(conn, events, hibernates);
+		if (r != -SLUICE_E_TIMEOUT)
+			return r;
+		hibernate(conn);
+	}
+	return wait_apart(conn, events, deadline);
 }
 
 /* One send. Returns the bytes of @buf accepted; *@ret_full when the socket took no more. */

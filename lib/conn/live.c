@@ -8,6 +8,7 @@
 
 #include "conn/conn.h"
 #include "conn/epoch.h"
+#include "conn/hibernate.h"
 #include "core/error.h"
 #include "core/sys.h"
 
@@ -87,6 +88,7 @@ static ssize_t deliver(struct sluice_conn *conn, struct record *record, void *bu
 	conn->rest.data += n;
 	conn->rest.len -= n;
 	conn->info.rx.bytes += n;
+	hibernate_put_off(conn);
 	return n;
 }
 

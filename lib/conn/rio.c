@@ -12,6 +12,7 @@
 
 #include "conn/conn.h"
 #include "conn/epoch.h"
+#include "conn/hibernate.h"
 #include "core/error.h"
 #include "core/sys.h"
 
@@ -151,6 +152,7 @@ ssize_t rio_recv_prep(struct sluice_conn *conn, void *buf, size_t buf_len, struc
 	r = conn->rx->ops->prep(conn->rx, buf, buf_len, &conn->recv_msg);
 	if (r < 0)
 		return conn_fail(conn, -r, SLUICE_ALERT_INTERNAL_ERROR, 0, "preparing to receive");
+	conn->receiving = true;
 	*ret_msg = &conn->recv_msg;
 	return 0;
 }
@@ -161,6 +163,7 @@ ssize_t rio_recv_done(struct sluice_conn *conn, ssize_t res)
 	ssize_t n;
 	int r;
 
+	conn->receiving = false;
 	r = conn->rx->ops->done(conn->rx, res, &conn->recv_msg, &record);
 	n = take_result(conn, r, res < 0 ? (int)-res : 0, &record);
 	if (n == 0 && r == RECORD_READY)
@@ -251,6 +254,7 @@ ssize_t rio_send_done(struct sluice_conn *conn, ssize_t res)
 		return fail_sending(conn, -n, res < 0 ? (int)-res : 0);
 	if (in_flight == SEND_DATA) {
 		conn_sent(conn, n);
+		hibernate_put_off(conn);
 		return n;
 	}
 	if (in_flight == SEND_CONTROL && n > 0)

@@ -11,6 +11,7 @@
 #include <openssl/err.h>
 
 #include "bssl/hooks.h"
+#include "conn/hibernate.h"
 #include "core/secret.h"
 #include "core/sys.h"
 #include "options/credentials.h"
@@ -137,6 +138,7 @@ static void next_stage(struct sluice_conn *conn)
 	}
 	conn->info.handshake_us = sys->now_us() - conn->started_us;
 	handshake_free(conn);
+	hibernate_put_off(conn);
 }
 
 static int too_late(struct sluice_conn *conn)

@@ -64,6 +64,7 @@ static void fill(struct sluice_profile *profile, const struct settings *settings
 		(int)option_number(opts, SLUICE_OPT_HANDSHAKE_TIMEOUT, role);
 	profile->max_handshake_size = settings->max_handshake_size;
 	profile->alert_timeout_ms = (int)option_number(opts, SLUICE_OPT_ALERT_TIMEOUT, role);
+	profile->hibernate_after_ms = (int)option_number(opts, SLUICE_OPT_HIBERNATE_AFTER, role);
 	profile->sni_fun = (sluice_sni_fun)opts->values[SLUICE_OPT_SNI_FUN].call;
 	profile->sni_arg = opts->values[SLUICE_OPT_SNI_FUN].arg;
 	profile->verify_fun = (sluice_verify_fun)opts->values[SLUICE_OPT_VERIFY_FUN].call;

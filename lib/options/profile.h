@@ -77,6 +77,7 @@ struct sluice_profile {
 	int handshake_timeout_ms;
 	size_t max_handshake_size;
 	int alert_timeout_ms;
+	int hibernate_after_ms;   /* 0: never */
 	struct host_table *hosts; /* option sni_hosts; NULL: none */
 	bool hosts_are_older;     /* their profiles lack what this one was derived with */
 	sluice_sni_fun sni_fun;

@@ -306,6 +306,16 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.help = "milliseconds that a connection which sent a fatal alert waits for its peer "
 			"to go",
 	},
+	[SLUICE_OPT_HIBERNATE_AFTER] = {
+		.name = "hibernate_after",
+		.type = SLUICE_TYPE_INT,
+		.roles = BOTH,
+		.late = BOTH,
+		.def = "0",
+		.max = INT32_MAX,
+		.help = "milliseconds of silence after which what reads tickets and exports keying "
+			"material is given back, with buffers; 0: never",
+	},
 	[SLUICE_OPT_EXPORTER] = {
 		.name = "exporter",
 		.type = SLUICE_TYPE_BOOL,

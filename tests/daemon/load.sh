@@ -3,7 +3,8 @@
 # Load, with every byte compared: many transfers at once, ends in either order, resets, readers that are slow, a
 # server that dies, and connections that idle. Over sluice-relay with servers without TLS behind it, and over
 # workers with the library.
-# Environment: as tests/daemon/lib.sh; RELAY: the program; SLUICE_TEST_LONG: full size, half an hour.
+# Environment: as tests/daemon/lib.sh; RELAY: the program; SLUICE_TEST_LONG: full size, half an
+# hour, unless SLUICE_LOAD_SHORT is set too.
 # shellcheck disable=SC2317,SC2154 # the functions are called by the harness; variables of lib.sh
 set -euo pipefail
 # shellcheck source=tests/daemon/lib.sh
@@ -17,7 +18,7 @@ CONNECTIONS=24 BYTES=500000 CUT=12
 SLOW=50 SLOW_SECONDS=1 GOOD=10
 IDLE=300 IDLE_SECONDS=1
 LIMIT=120
-if [ -n "${SLUICE_TEST_LONG:-}" ]; then
+if [ -n "${SLUICE_TEST_LONG:-}" ] && [ -z "${SLUICE_LOAD_SHORT:-}" ]; then
   CONNECTIONS=200 BYTES=10000000 CUT=50
   SLOW_SECONDS=20 GOOD=100
   IDLE=10000 IDLE_SECONDS=600
@@ -63,7 +64,7 @@ relay() {
   between=("$daemon")
   [ "$over" = relay ] || return 0
   ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 "$RELAY" --pool "$work/app.sock" "${backends[@]}" "${as[@]}" \
-    --io "${io:-uring}" >"$work/relay.log" 2>&1 &
+    --idle 0 >"$work/relay.log" 2>&1 &
   relay=$!
   pids+=("$relay")
   between+=("$relay")
@@ -207,7 +208,8 @@ slow_readers() {
   slow slow-client && slow slow-server
 }
 
-# Whose server is killed sees an error and no end in order; all others get everything.
+# Whose server is killed sees an error and no end in order; all others get everything. The server is killed over
+# unread bytes: without any the kernel ends its connections by FIN, which nobody can tell from an end.
 server_killed() {
   local victim=${servers[0]} others client result=0
   client dies exchange 100 "$((BYTES * 3))" 600000 &
@@ -215,6 +217,7 @@ server_killed() {
   pids+=("$client")
   await 30 grep -q '^connected 100' "$work/dies.out" || { say "$(ended dies)"; result=1; }
   await 10 has 100 '^begin' || { say "$(count '^begin') began"; result=1; }
+  sleep 0.3
   kill -KILL "$victim"
   { wait "$victim"; } 2>/dev/null || true
   wait "$client" || true
@@ -245,7 +248,8 @@ idle() {
   before=$(pss "${between[@]}")
   sleep "$IDLE_SECONDS"
   echo >&"$hold"
-  await "$LIMIT" answered_again "$n" || { say "after it: $(tail -n 1 "$work/crowd")"; result=1; }
+  await "$LIMIT" said_twice || true
+  answered_again "$n" || { say "after it: $(tail -n 1 "$work/crowd")"; result=1; }
   after=$(pss "${between[@]}")
   say "$n connections, silent for $IDLE_SECONDS s: $before KiB before, $after KiB after"
   [ $((after - before)) -le $((1024 + before / 20)) ] || { say "it has grown"; result=1; }
@@ -253,6 +257,10 @@ idle() {
   wait "$client" || result=1
   await 20 no_more_than "$fds" || { say "descriptors: $(descriptors "${between[@]}"), before: $fds"; result=1; }
   return "$result"
+}
+
+said_twice() {
+  [ "$(grep -c '^echoed' "$work/crowd")" = 2 ]
 }
 
 answered_again() { # COUNT

@@ -456,8 +456,8 @@ static void check_connection(const struct handshake_row *row, const struct cost 
 		check(what, "client", phase, &cost->client[phase], &live_rows[i].client);
 		check(what, "server", phase, &cost->server[phase], &live_rows[i].server);
 	}
-	check_idle(what, "client", &cost->client[HANDSHAKE], &cost->client[IDLE], 4, 12);
-	check_idle(what, "server", &cost->server[HANDSHAKE], &cost->server[IDLE], 3, 1);
+	check_idle(what, "client", &cost->client[HANDSHAKE], &cost->client[IDLE], 2, 12);
+	check_idle(what, "server", &cost->server[HANDSHAKE], &cost->server[IDLE], 2, 1);
 }
 
 static void calls_and_allocations_of_a_connection(void **state)
