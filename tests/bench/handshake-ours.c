@@ -21,7 +21,7 @@ struct ours {
 static struct ours *open_ours(enum sluice_role role, const char *text)
 {
 	struct ours *ours = calloc(1, sizeof(*ours));
-	struct sluice_options *opts;
+	struct sluice_options *opts = NULL;
 	struct sluice_error err;
 
 	need(ours && sluice_start(&ours->sluice, SLUICE_TEMPORARY, &err) == 0 &&
