@@ -42,20 +42,21 @@ static struct {
 /* How far it is certain that a handshake goes on: see tests/support/gate_world.h. */
 static size_t max_ask(void)
 {
+	bool ccs = false, finishing = false;
 	size_t at = 0, end;
-	bool ccs = false;
 	uint8_t type;
 
 	for (;;) {
 		if (at + RECORD_HEADER_LEN > stream.used)
-			return at + LEAST_FINISHED - stream.used;
+			return at + (finishing ? RECORD_HEADER_LEN : LEAST_FINISHED) - stream.used;
 		type = stream.bytes[at];
+		finishing |= type == RECORD_DATA || (type == RECORD_HANDSHAKE && ccs);
 		end = at + RECORD_HEADER_LEN +
 		      ((size_t)stream.bytes[at + 3] << 8 | stream.bytes[at + 4]);
 		ccs |= type == RECORD_CHANGE_CIPHER_SPEC;
 		if (end > stream.used)
-			return (type == RECORD_CHANGE_CIPHER_SPEC ||
-						(type == RECORD_HANDSHAKE && !ccs)
+			return (!finishing && (type == RECORD_CHANGE_CIPHER_SPEC ||
+					       type == RECORD_HANDSHAKE)
 					? end + LEAST_FINISHED
 					: end) -
 			       stream.used;
