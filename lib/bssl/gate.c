@@ -102,6 +102,8 @@ static int check_header(struct gate *gate)
 				   SLUICE_ALERT_HANDSHAKE_FAILURE,
 				   "the handshake exceeds max_handshake_size");
 	gate->need = RECORD_HEADER_LEN + len;
+	gate->finishing |= header[0] == RECORD_DATA ||
+			   (header[0] == RECORD_HANDSHAKE && gate->ccs_seen);
 	gate->ccs_seen |= header[0] == RECORD_CHANGE_CIPHER_SPEC;
 	return 0;
 }
@@ -113,7 +115,7 @@ static int check_header(struct gate *gate)
  * - Who has not heard from us cannot have made his Finished: nothing that he has sent is behind it.
  * - Behind a ChangeCipherSpec (RFC 5246, 7.1; RFC 8446, D.4) and behind messages in the clear, which stand
  *   before any ChangeCipherSpec of TLS 1.2, there is a Finished still.
- * - Any other record may be the last, and is read to its end.
+ * - An encrypted record may be the last, or a piece of the Finished: it and what follows are read to their ends.
  */
 static size_t reach(const struct gate *gate)
 {
@@ -121,9 +123,11 @@ static size_t reach(const struct gate *gate)
 
 	if (gate->answers && !gate->bytes_out)
 		return gate->need > FIRST_FLIGHT ? gate->need : FIRST_FLIGHT;
+	if (gate->finishing)
+		return gate->need;
 	if (gate->have < RECORD_HEADER_LEN)
 		return LEAST_FINISHED;
-	if (type == RECORD_CHANGE_CIPHER_SPEC || (type == RECORD_HANDSHAKE && !gate->ccs_seen))
+	if (type == RECORD_CHANGE_CIPHER_SPEC || type == RECORD_HANDSHAKE)
 		return gate->need + LEAST_FINISHED;
 	return gate->need;
 }

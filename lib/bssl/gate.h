@@ -36,6 +36,7 @@ struct gate {
 	bool drained;    /* the socket was empty, in this run of the flow */
 	bool first_seen; /* the first record's header was looked at */
 	bool ccs_seen;   /* a ChangeCipherSpec of the peer's */
+	bool finishing;  /* an encrypted record of the peer's: its Finished may have begun */
 	uint8_t *
 		record; /* the record being read, and the beginning of what follows; NULL: nothing was */
 	size_t have, need; /* read so far, and the length that the record will have */

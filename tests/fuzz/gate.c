@@ -26,6 +26,7 @@
 #define FLAG_BLOCKS 2
 #define FLAG_EOF 4
 #define FLAG_STOP 8
+#define FLAG_ANSWERS 16 /* a server's, which may take all of a first flight */
 
 #define SERVER_HELLO 2
 
@@ -35,26 +36,27 @@ static struct {
 	const uint8_t *bytes;
 	size_t len, used;
 	size_t piece;
-	bool blocks, block_due, at_end;
+	bool blocks, block_due, at_end, answers;
 } stream;
 
 /* How far it is certain that a handshake goes on: see tests/support/gate_world.h. */
 static size_t max_ask(void)
 {
+	bool ccs = false, finishing = false;
 	size_t at = 0, end;
-	bool ccs = false;
 	uint8_t type;
 
 	for (;;) {
 		if (at + RECORD_HEADER_LEN > stream.used)
-			return at + LEAST_FINISHED - stream.used;
+			return at + (finishing ? RECORD_HEADER_LEN : LEAST_FINISHED) - stream.used;
 		type = stream.bytes[at];
+		finishing |= type == RECORD_DATA || (type == RECORD_HANDSHAKE && ccs);
 		end = at + RECORD_HEADER_LEN +
 		      ((size_t)stream.bytes[at + 3] << 8 | stream.bytes[at + 4]);
 		ccs |= type == RECORD_CHANGE_CIPHER_SPEC;
 		if (end > stream.used)
-			return (type == RECORD_CHANGE_CIPHER_SPEC ||
-						(type == RECORD_HANDSHAKE && !ccs)
+			return (!finishing && (type == RECORD_CHANGE_CIPHER_SPEC ||
+					       type == RECORD_HANDSHAKE)
 					? end + LEAST_FINISHED
 					: end) -
 			       stream.used;
@@ -66,7 +68,7 @@ static ssize_t fuzz_recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	size_t n = msg->msg_iov[0].iov_len;
 
-	assert(msg->msg_iovlen == 1 && n > 0 && n <= max_ask());
+	assert(msg->msg_iovlen == 1 && n > 0 && (stream.answers || n <= max_ask()));
 	if (stream.blocks && (stream.block_due = !stream.block_due)) {
 		errno = EAGAIN;
 		return -1;
@@ -99,6 +101,7 @@ static void run(struct gate *gate, BIO *bio, size_t want, bool stops)
 {
 	static uint8_t out[1 << 16];
 	size_t served = 0, before;
+	unsigned int idle = 0;
 	int n;
 
 	for (;;) {
@@ -109,6 +112,7 @@ static void run(struct gate *gate, BIO *bio, size_t want, bool stops)
 			assert(served + n <= stream.used);
 			assert(memcmp(out, stream.bytes + served, n) == 0);
 			served += n;
+			idle = 0;
 			continue;
 		}
 		switch (gate->status) {
@@ -119,13 +123,13 @@ static void run(struct gate *gate, BIO *bio, size_t want, bool stops)
 			continue;
 		case GATE_WANT_READ:
 			assert(BIO_should_read(bio));
-			/* All of the record that was held has gone through, and nothing behind it. */
+			/* All of the record that was held has gone through, and nothing of what was read behind it. */
 			if (gate->stop_behind) {
-				assert(served == stream.used);
+				assert(served + gate_left(gate) == stream.used);
 				return;
 			}
-			/* A block that comes between two pieces is over when it is asked again. */
-			if (stream.used == before && stream.used == stream.len)
+			/* A block between two pieces is over when it is asked again, as is an emptied socket. */
+			if (stream.used == before && stream.used == stream.len && idle++)
 				return;
 			continue;
 		case GATE_REFUSED:
@@ -159,9 +163,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	stream.piece = 1 + data[2] * data[2];
 	stream.blocks = data[0] & FLAG_BLOCKS;
 	stream.at_end = data[0] & FLAG_EOF;
+	stream.answers = data[0] & FLAG_ANSWERS;
 
 	gate_init(&gate, -1, 1 + 64 * (size_t)data[1]);
 	gate.hold_hello = data[0] & FLAG_HOLD;
+	gate.answers = stream.answers;
 	bio = gate_bio(&gate);
 	assert(bio);
 	run(&gate, bio, 1 + data[3] * (data[3] & 0x0f), data[0] & FLAG_STOP);

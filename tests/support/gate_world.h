@@ -77,24 +77,25 @@ static struct transport {
 
 /*
  * The end of what the gate may ask for now: what is certain to come of a handshake. At the beginning of a record
- * a Finished is due; behind a ChangeCipherSpec, and behind a message in the clear before one, is another; any
- * other record may be the last.
+ * a Finished is due, also behind a ChangeCipherSpec and a message in the clear before one; an encrypted record may be
+ * the last, and each behind the first of them.
  */
 static size_t certain_end(void)
 {
+	bool ccs = false, finishing = false;
 	size_t at = 0, end;
-	bool ccs = false;
 	uint8_t type;
 
 	for (;;) {
 		if (at + RECORD_HEADER_LEN > tp.used)
-			return at + LEAST_FINISHED;
+			return at + (finishing ? RECORD_HEADER_LEN : LEAST_FINISHED);
 		type = tp.stream[at];
+		finishing |= type == RECORD_DATA || (type == RECORD_HANDSHAKE && ccs);
 		end = at + RECORD_HEADER_LEN + ((size_t)tp.stream[at + 3] << 8 | tp.stream[at + 4]);
 		ccs |= type == RECORD_CHANGE_CIPHER_SPEC;
 		if (end > tp.used)
-			return type == RECORD_CHANGE_CIPHER_SPEC ||
-					       (type == RECORD_HANDSHAKE && !ccs)
+			return !finishing && (type == RECORD_CHANGE_CIPHER_SPEC ||
+					      type == RECORD_HANDSHAKE)
 				       ? end + LEAST_FINISHED
 				       : end;
 		at = end;

@@ -97,6 +97,28 @@ static void of_a_first_flight_nothing_is_lost(void **state)
 	}
 }
 
+/* A Finished in pieces: what is behind the last of them is not touched, however short they are. */
+static void of_a_finished_in_pieces_nothing_is_read_ahead(void **state)
+{
+	static const uint8_t types[] = { RECORD_DATA, RECORD_HANDSHAKE }; /* TLS 1.3, TLS 1.2 */
+	struct fixture *f;
+	size_t i, n, end;
+
+	for (i = 0; i < 2; i++) {
+		f = start(NO_LIMIT);
+		put_record(RECORD_CHANGE_CIPHER_SPEC, 1);
+		for (n = 0; n < 36; n++)
+			put_record(types[i], 18);
+		end = tp.len;
+		put_record(RECORD_DATA, 1000);
+		while (f->got_len < end)
+			assert_true(read_once(f, 5) > 0);
+		assert_int_equal(f->got_len, end);
+		assert_int_equal(tp.used, end);
+		assert_int_equal(gate_left(&f->gate), 0);
+	}
+}
+
 /* A peer that sends less than TLS has: EXPORT refuses what is left. */
 static void what_was_read_behind_the_end_is_left(void **state)
 {
@@ -146,6 +168,7 @@ int main(void)
 		TEST(few_receives_when_all_is_there),
 		TEST(a_first_flight_takes_one_receive),
 		TEST(of_a_first_flight_nothing_is_lost),
+		TEST(of_a_finished_in_pieces_nothing_is_read_ahead),
 		TEST(what_was_read_behind_the_end_is_left),
 		TEST(behind_a_flight_of_ours_the_answer_is_waited_for),
 		TEST(a_read_never_joins_two_records),
