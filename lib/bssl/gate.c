@@ -134,7 +134,8 @@ static size_t reach(const struct gate *gate)
 
 /*
  * Receives what is needed now. Returns 0 when it is there. A receive that brought less than was asked for
- * has emptied the socket (epoll(7), Q9): the next one waits for whoever is told that there is more.
+ * has emptied the socket of bytes (epoll(7), Q9), but not of the end that may stand behind them: bytes and FIN
+ * can be one edge. So only who is told again leaves it at that; everybody else asks until nothing is there.
  */
 static int fill(struct gate *gate)
 {
@@ -161,7 +162,7 @@ static int fill(struct gate *gate)
 			gate->status = GATE_EOF;
 			return -1;
 		}
-		gate->drained = (size_t)n < iov.iov_len;
+		gate->drained = gate->told_again && (size_t)n < iov.iov_len;
 		gate->have += n;
 		gate->bytes_in += n;
 	}

@@ -32,8 +32,8 @@ struct gate {
 	bool hold_hello;  /* client: stop at the ServerHello */
 	bool stop_behind; /* let nothing through behind the record that was held */
 	bool answers;     /* server: the peer speaks first */
-	bool told_again; /* who waits is told until it is read: no need to find out that nothing is there */
-	bool drained;    /* the socket was empty, in this run of the flow */
+	bool told_again; /* who waits is told as long as something, or the end, is there: by poll(2), not by edges */
+	bool drained; /* told_again only: no bytes were left in this run of the flow, so wait and do not ask */
 	bool first_seen; /* the first record's header was looked at */
 	bool ccs_seen;   /* a ChangeCipherSpec of the peer's */
 	bool finishing;  /* an encrypted record of the peer's: its Finished may have begun */

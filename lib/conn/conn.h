@@ -287,10 +287,11 @@ int conn_flush(struct sluice_conn *conn);
 /*
  * conn_room() cuts @len to what may be sent now, before a KeyUpdate is due or records change their size.
  * Returns 0, also where something must be sent first (rio_send_pending()), or an error. conn_sent() is told
- * of application data that was accepted.
+ * of application data that was accepted, conn_received() of what was given to a receiver.
  */
 int conn_room(struct sluice_conn *conn, size_t *len);
 void conn_sent(struct sluice_conn *conn, size_t n);
+void conn_received(struct sluice_conn *conn, size_t n);
 
 /* live_start() begins LIVE: the record paths are in place. */
 void live_start(struct sluice_conn *conn);

@@ -7,6 +7,8 @@
  */
 #include "conn/epoch.h"
 
+#include <string.h>
+
 #include "conn/conn.h"
 #include "conn/rio.h"
 #include "core/error.h"
@@ -64,6 +66,17 @@ int epoch_update(struct sluice_conn *conn, bool request, enum sluice_rekey_cause
 	return 0;
 }
 
+void epoch_forget_update(struct sluice_conn *conn)
+{
+	struct outgoing *waiting = waiting_update(conn);
+
+	if (!waiting)
+		return;
+	conn->n_outgoing--;
+	memmove(waiting, waiting + 1,
+		(size_t)(&conn->outgoing[conn->n_outgoing] - waiting) * sizeof(*waiting));
+}
+
 /* The secrets are elsewhere: whoever has them puts the keys into the socket. */
 static int rekey_elsewhere(struct sluice_conn *conn, enum ktls_direction dir)
 {
@@ -93,6 +106,8 @@ static int rekey(struct sluice_conn *conn, enum ktls_direction dir)
 
 	if (conn->home && conn->tx->ops->path == SLUICE_PATH_KERNEL)
 		return rekey_elsewhere(conn, dir);
+	if (!*current)
+		return -SLUICE_E_REKEY; /* whoever has the secrets is not asked any more */
 	r = traffic_next_epoch(&next, *current);
 	if (r == 0)
 		r = dir == KTLS_RX ? conn->rx->ops->rekey(conn->rx, next)

@@ -17,6 +17,12 @@ bool epoch_can_change(const struct sluice_conn *conn);
  */
 int epoch_update(struct sluice_conn *conn, bool request, enum sluice_rekey_cause cause);
 
+/*
+ * epoch_forget_update() takes back the KeyUpdate that waits, if there is one: nobody will change the key
+ * behind it. One that a ring has in flight stays.
+ */
+void epoch_forget_update(struct sluice_conn *conn);
+
 /* epoch_sent() moves the sending direction on: its KeyUpdate is sealed. */
 int epoch_sent(struct sluice_conn *conn);
 

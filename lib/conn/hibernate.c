@@ -54,4 +54,6 @@ void hibernate(struct sluice_conn *conn)
 		conn->early = drop(conn->early, conn->early_len);
 		conn->early_len = conn->early_used = 0;
 	}
+	hibernate_put_off(
+		conn); /* a small buffer may be made again: not at once for every receive */
 }

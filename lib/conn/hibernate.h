@@ -9,7 +9,7 @@
 
 #include "conn/conn.h"
 
-/* hibernate_put_off() is called when LIVE begins and when data came or went. */
+/* hibernate_put_off() is called when LIVE begins, when data came or went, however they did, and by hibernate(). */
 void hibernate_put_off(struct sluice_conn *conn);
 
 /* hibernate_at() is when to call hibernate(), in time of sys->now_us(); UINT64_MAX: never. */

@@ -8,7 +8,6 @@
 
 #include "conn/conn.h"
 #include "conn/epoch.h"
-#include "conn/hibernate.h"
 #include "core/error.h"
 #include "core/sys.h"
 
@@ -87,8 +86,7 @@ static ssize_t deliver(struct sluice_conn *conn, struct record *record, void *bu
 	conn->rest = *record;
 	conn->rest.data += n;
 	conn->rest.len -= n;
-	conn->info.rx.bytes += n;
-	hibernate_put_off(conn);
+	conn_received(conn, n);
 	return n;
 }
 
@@ -119,7 +117,7 @@ int live_spliced(struct sluice_conn *conn, size_t n)
 
 	if (r < 0)
 		return fail_control(conn, -r);
-	conn->info.rx.bytes += n;
+	conn_received(conn, n);
 	return 0;
 }
 

@@ -12,7 +12,6 @@
 
 #include "conn/conn.h"
 #include "conn/epoch.h"
-#include "conn/hibernate.h"
 #include "core/error.h"
 #include "core/sys.h"
 
@@ -83,7 +82,7 @@ static ssize_t take_early(struct sluice_conn *conn)
 		n = conn->recv_len;
 	memcpy(conn->recv_buf, conn->early + conn->early_used, n);
 	conn->early_used += n;
-	conn->info.rx.bytes += n;
+	conn_received(conn, n);
 	return n;
 }
 
@@ -101,7 +100,7 @@ static ssize_t take_buffered(struct sluice_conn *conn)
 		memcpy(conn->recv_buf, record.data, n);
 		conn->rest.data += n;
 		conn->rest.len -= n;
-		conn->info.rx.bytes += n;
+		conn_received(conn, n);
 		if (!conn->rest.len)
 			conn->rx->ops->used(conn->rx);
 		return n;
@@ -254,7 +253,6 @@ ssize_t rio_send_done(struct sluice_conn *conn, ssize_t res)
 		return fail_sending(conn, -n, res < 0 ? (int)-res : 0);
 	if (in_flight == SEND_DATA) {
 		conn_sent(conn, n);
-		hibernate_put_off(conn);
 		return n;
 	}
 	if (in_flight == SEND_CONTROL && n > 0)

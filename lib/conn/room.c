@@ -2,10 +2,11 @@
 /*
  * How much may be sent now, and in records of what size. Asked before every send of data: by rio.c for
  * messages, by whoever moves pages of files into the socket. Makes a system call only where the size
- * changes and the kernel has to be told.
+ * changes and the kernel has to be told. And what came and went, however it did.
  */
 #include "conn/conn.h"
 #include "conn/epoch.h"
+#include "conn/hibernate.h"
 #include "core/sys.h"
 
 int conn_room(struct sluice_conn *conn, size_t *len)
@@ -28,4 +29,13 @@ void conn_sent(struct sluice_conn *conn, size_t n)
 	conn->info.tx.bytes += n;
 	if (conn->sizing.dynamic)
 		sizing_sent(&conn->sizing, n, sys->now_us());
+	if (n)
+		hibernate_put_off(conn);
+}
+
+void conn_received(struct sluice_conn *conn, size_t n)
+{
+	conn->info.rx.bytes += n;
+	if (n)
+		hibernate_put_off(conn);
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "conn/epoch.h"
 #include "core/error.h"
 #include "core/sys.h"
 #include "handover/channel.h"
@@ -285,6 +286,8 @@ void worker_ended(struct sluice_conn *conn, const char *why)
 	struct link *link = guest->link;
 
 	conn->home = NULL;
+	if (!conn->tx_traffic)
+		epoch_forget_update(conn); /* close_notify goes out under the present key */
 	guest_free(guest, &link->guests);
 	tell_end(link, conn, why);
 	worker_link_unref(link);

@@ -4,6 +4,8 @@
  * says that it waits while something is in its socket would be called no more. Each end is called once for each
  * edge, and never otherwise.
  */
+#include <arpa/inet.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -11,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -108,12 +111,60 @@ static void no_edge_is_missed_behind_a_retry(void **state)
 			    "supported_groups = x25519,secp384r1,secp256r1\n", true);
 }
 
+/* Connects @pair's server to a socket without TLS, which it returns. */
+static int start_bare(struct pair *pair)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+				    .sin_port = htons(sluice_listener_port(pair->listener)),
+				    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(sluice_transport_accept(pair->listener, EDGE_MS, &pair->server), 0);
+	return fd;
+}
+
+/* Until the peer's end is in our socket, so that one edge is of it and of the bytes before it. */
+static void await_end(const struct pair *pair)
+{
+	struct pollfd pfd = { sluice_conn_fd(pair->server), POLLRDHUP, 0 };
+
+	assert_int_equal(poll(&pfd, 1, EDGE_MS), 1);
+}
+
+/* Bytes and the end behind them, before the loop looks: the end has no edge of its own. */
+static void no_end_is_missed_behind_bytes(void **state)
+{
+	static const char piece[] = "\x16\x03\x01";
+	struct epoll_event event = { .events = EPOLLIN | EPOLLRDHUP | EPOLLET };
+	struct pair pair;
+	int fd, epfd;
+
+	pair_open(&pair, &(struct pair_setup){ .path = "user" });
+	fd = start_bare(&pair);
+	assert_int_equal(sluice_handshake(pair.server, NULL, SLUICE_NOWAIT), -SLUICE_E_AGAIN);
+	epfd = epoll_create1(EPOLL_CLOEXEC);
+	assert_true(epfd >= 0);
+	assert_int_equal(epoll_ctl(epfd, EPOLL_CTL_ADD, sluice_conn_fd(pair.server), &event), 0);
+	assert_int_equal(epoll_wait(epfd, &event, 1, 0), 0);
+	assert_int_equal(write(fd, piece, sizeof(piece) - 1), sizeof(piece) - 1);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	await_end(&pair);
+	assert_int_equal(epoll_wait(epfd, &event, 1, EDGE_MS), 1);
+	assert_int_equal(sluice_conn_dispatch(pair.server), -SLUICE_E_TRUNCATED);
+	close(epfd);
+	close(fd);
+	pair_close(&pair);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(LC_11_LC_21_no_edge_is_missed),
 		cmocka_unit_test(no_edge_is_missed_with_client_certificates),
 		cmocka_unit_test(no_edge_is_missed_behind_a_retry),
+		cmocka_unit_test(no_end_is_missed_behind_bytes),
 	};
 
 	return cmocka_run_group_tests_name("flow/edges", tests, leaks_setup, leaks_teardown);

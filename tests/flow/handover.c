@@ -17,10 +17,12 @@
 
 #include <sluice/worker.h>
 
+#include "conn/epoch.h"
 #include "core/error.h"
 #include "handover/channel.h"
 #include "handover/messages.h"
 #include "handover/state.h"
+#include "handover/worker.h"
 #include "record/ktls.h"
 #include "support/check.h"
 #include "support/leaks.h"
@@ -507,6 +509,67 @@ static void keys_change_after_the_move(void **state)
 	}
 }
 
+/*
+ * A server without secrets, also where the kernel has no TLS: there it is told that its path is the kernel's,
+ * and what it sends goes out as it is.
+ */
+static void open_without_secrets(struct pair *pair, const char *path)
+{
+	open_pair(pair, path, "tlsv1.3", NULL);
+	pair->server->info.rx.path = pair->server->info.tx.path = SLUICE_PATH_KERNEL;
+}
+
+static void a_key_update_that_waits_does_not_keep_close_notify_back(void **state)
+{
+	struct sluice_worker *worker;
+	struct broker broker;
+	struct pair pair;
+	uint8_t byte;
+	bool kernel;
+
+	PAIR_FOR_EACH_PATH(path)
+	{
+		open_without_secrets(&pair, path);
+		kernel = on_kernel(pair.client);
+		start_broker(&broker, &pair);
+		worker = take(&pair, &broker);
+		assert_null(pair.server->tx_traffic);
+		assert_int_equal(epoch_update(pair.server, false, SLUICE_REKEY_PEER), 0);
+		worker_ended(pair.server, "over");
+		assert_int_equal(pair.server->n_outgoing, 0);
+		assert_int_equal(sluice_close(pair.server), 0);
+		pair.server = NULL;
+		if (kernel)
+			assert_int_equal(sluice_recv(pair.client, &byte, 1, WAIT_MS),
+					 -SLUICE_E_CLOSED);
+		sluice_worker_free(worker);
+		stop_broker(&broker);
+		assert_int_equal(broker.ended, SESSION);
+		assert_int_equal(broker.rekeys, 0);
+		pair_close(&pair);
+	}
+}
+
+/* Nobody has the secrets: the keys stay, and that is an error. */
+static void keys_do_not_change_where_nobody_has_them(void **state)
+{
+	struct pair pair;
+
+	PAIR_FOR_EACH_PATH(path)
+	{
+		open_without_secrets(&pair, path);
+		move(&pair);
+		assert_null(pair.server->home);
+		assert_null(pair.server->rx_traffic);
+		assert_int_equal(epoch_received(pair.server, false), -SLUICE_E_REKEY);
+		pair_close(&pair);
+		open_without_secrets(&pair, path);
+		move(&pair);
+		assert_int_equal(sluice_update_keys(pair.server, 0, WAIT_MS), -SLUICE_E_REKEY);
+		pair_close(&pair);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -519,6 +582,8 @@ int main(void)
 		cmocka_unit_test(without_keys_there_is_no_user_path),
 		cmocka_unit_test(a_worker_takes_it_and_tells_of_its_end),
 		cmocka_unit_test(keys_change_after_the_move),
+		cmocka_unit_test(a_key_update_that_waits_does_not_keep_close_notify_back),
+		cmocka_unit_test(keys_do_not_change_where_nobody_has_them),
 	};
 
 	return cmocka_run_group_tests(tests, leaks_setup, leaks_teardown);

@@ -57,11 +57,12 @@ static void few_receives_when_all_is_there(void **state)
 	assert_int_equal(gate_left(&f->gate), 0);
 }
 
+/* By a loop that is told again as long as there is something to read. */
 static void a_first_flight_takes_one_receive(void **state)
 {
 	struct fixture *f = start(NO_LIMIT);
 
-	f->gate.answers = tp.answers = true;
+	f->gate.answers = tp.answers = f->gate.told_again = true;
 	put_record(RECORD_HANDSHAKE, 300);
 	assert_int_equal(read_once(f, RECORD_HEADER_LEN), RECORD_HEADER_LEN);
 	assert_int_equal(read_once(f, 300), 300);
@@ -73,8 +74,31 @@ static void a_first_flight_takes_one_receive(void **state)
 	assert_int_equal(BIO_write(f->bio, "flight", 6), 6);
 	tp.answers = false;
 	put_record(RECORD_DATA, 53);
+	assert_int_equal(read_once(f, 5), -1);
+	assert_int_equal(tp.n_recv, 1);
 	assert_int_equal(read_once(f, 5), 5);
 	assert_int_equal(tp.n_recv, 3);
+}
+
+/* An edge tells of bytes and of the end behind them at once: who is not told again asks until it knows. */
+static void behind_a_short_receive_the_end_is_found(void **state)
+{
+	static const bool ends[] = { false, true };
+	struct fixture *f;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		f = start(NO_LIMIT);
+		f->gate.answers = tp.answers = true;
+		tp.at_end = ends[i];
+		put_record(RECORD_HANDSHAKE, 300);
+		assert_int_equal(read_once(f, RECORD_HEADER_LEN), RECORD_HEADER_LEN);
+		assert_int_equal(read_once(f, 300), 300);
+		assert_int_equal(tp.n_recv, 1);
+		assert_int_equal(read_once(f, 5), ends[i] ? 0 : -1);
+		assert_int_equal(f->gate.status, ends[i] ? GATE_EOF : GATE_WANT_READ);
+		assert_int_equal(tp.n_recv, 2);
+	}
 }
 
 /* It is what the peer could send before it has heard anything: no part of it is data. */
@@ -167,6 +191,7 @@ int main(void)
 		TEST(nothing_is_read_past_the_handshake),
 		TEST(few_receives_when_all_is_there),
 		TEST(a_first_flight_takes_one_receive),
+		TEST(behind_a_short_receive_the_end_is_found),
 		TEST(of_a_first_flight_nothing_is_lost),
 		TEST(of_a_finished_in_pieces_nothing_is_read_ahead),
 		TEST(what_was_read_behind_the_end_is_left),
