@@ -243,8 +243,12 @@ void service_tick(struct broker *broker);
 /* service_socket() returns an inherited socket that listens at this address, or -1. */
 int service_socket(const struct sockaddr *addr, socklen_t len);
 
-/* service_store() gives the service manager a descriptor to keep; service_stored() returns it, or -1. */
+/*
+ * service_store() gives the service manager a descriptor to keep; service_stored() returns it, or -1;
+ * service_unstore() has it forgotten.
+ */
 void service_store(const char *name, int fd);
+void service_unstore(const char *name);
 int service_stored(const char *name);
 
 /* --- all of it (broker.c) --------------------------------------------------------------------- */

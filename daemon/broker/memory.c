@@ -23,10 +23,12 @@
 #include "broker/broker.h"
 #include "core/secret.h"
 
-#define MAGIC 0x33656375736c75ull /* a file of another version is not read */
+#define MAGIC 0x34656375736c75ull /* a file of another version is not read */
 #define CAPACITY 131072           /* sessions; pages are taken as they are used */
-#define NAME_LEN 32
-#define MAX_NAMES 1024
+#define NAME_LEN 256
+#define MAX_NAMES 2048
+#define MAX_POOL_NAMES 1024 /* of them, and the first; programs choose protocols, and no pools */
+#define SWEEP_MS 1000
 #define SNI_LEN 32 /* longer ones are beside the record */
 #define TEXT_LEN 256
 #define PLACES 3 /* of keys: of each direction, and for the next of either */
@@ -75,6 +77,7 @@ struct memory {
 	size_t map_len;
 	uint32_t *free; /* slots below head->used */
 	uint32_t n_free;
+	uint64_t sweep_ms; /* names are not looked through again before */
 	int fd;
 };
 
@@ -193,21 +196,45 @@ static const struct kept_keys *keys_of(const struct kept *kept, bool receiving)
 	return &kept->keys[(receiving ? kept->rx_at : kept->tx_at) % PLACES];
 }
 
-/* Returns false: there is no room for one more. */
-static bool put_name(struct memory *memory, const char *name, uint16_t *ret_name)
+/* Names that no record has any more make room for others. */
+static void sweep_names(struct memory *memory)
 {
-	uint16_t i = 0;
+	uint32_t slot, used = atomic_load(&memory->head->used);
+	bool wanted[MAX_NAMES] = { true };
+	size_t i;
 
-	if (!name)
-		name = "";
-	while (i < MAX_NAMES && strncmp(memory->names[i], name, NAME_LEN - 1) != 0 &&
-	       (i == 0 || memory->names[i][0]))
+	for (slot = 0; slot < used; slot++) {
+		wanted[memory->records[slot].pool % MAX_NAMES] = true;
+		wanted[memory->records[slot].alpn % MAX_NAMES] = true;
+	}
+	for (i = 1; i < MAX_NAMES; i++)
+		if (!wanted[i])
+			memset(memory->names[i], 0, NAME_LEN);
+}
+
+/* Returns where it is among @from to @to, or 0: there is no room for one more. */
+static uint16_t find_name(struct memory *memory, uint16_t from, uint16_t to, const char *name)
+{
+	uint16_t i = from;
+
+	while (i < to && memory->names[i][0] && strncmp(memory->names[i], name, NAME_LEN - 1) != 0)
 		i++;
-	if (i == MAX_NAMES)
-		return false;
+	if (i == to)
+		return 0;
 	strncpy(memory->names[i], name, NAME_LEN - 1);
-	*ret_name = i;
-	return true;
+	return i;
+}
+
+static uint16_t put_name(struct broker *broker, uint16_t from, uint16_t to, const char *name)
+{
+	struct memory *memory = broker->memory;
+	uint16_t i = find_name(memory, from, to, name);
+
+	if (i || broker->loop.now_ms < memory->sweep_ms)
+		return i;
+	memory->sweep_ms = broker->loop.now_ms + SWEEP_MS;
+	sweep_names(memory);
+	return find_name(memory, from, to, name);
 }
 
 static uint32_t take_slot(struct memory *memory)
@@ -289,11 +316,13 @@ void memory_keep(struct broker *broker, struct session *session)
 	kept = slot_of(broker, session);
 	if (!kept)
 		return; /* served like any other, and forgotten with this broker */
-	if (!put_name(memory, broker->pools[session->pool].config->name, &kept->pool) ||
-	    !put_name(memory, session->alpn, &kept->alpn)) {
+	kept->pool = put_name(broker, 1, MAX_POOL_NAMES, broker->pools[session->pool].config->name);
+	if (!kept->pool) {
 		give_slot(memory, session);
 		return;
 	}
+	/* Where there is no room for its name the protocol is forgotten, and not the session. */
+	kept->alpn = session->alpn ? put_name(broker, MAX_POOL_NAMES, MAX_NAMES, session->alpn) : 0;
 	keep(broker, kept, session);
 	atomic_store(&kept->id, session->id);
 	atomic_store(&memory->head->last_id, broker->sessions.last_id);
@@ -424,22 +453,6 @@ static void restore(struct broker *broker, const struct kept *kept, uint32_t slo
 	metrics_live(broker, session);
 }
 
-/* Names that no record has any more make room for others. */
-static void sweep_names(struct memory *memory)
-{
-	uint32_t slot, used = atomic_load(&memory->head->used);
-	bool wanted[MAX_NAMES] = { true };
-	size_t i;
-
-	for (slot = 0; slot < used; slot++) {
-		wanted[memory->records[slot].pool % MAX_NAMES] = true;
-		wanted[memory->records[slot].alpn % MAX_NAMES] = true;
-	}
-	for (i = 1; i < MAX_NAMES; i++)
-		if (!wanted[i])
-			memset(memory->names[i], 0, NAME_LEN);
-}
-
 static size_t restore_all(struct broker *broker)
 {
 	struct memory *memory = broker->memory;
@@ -470,8 +483,13 @@ void memory_open(struct broker *broker)
 			 restore_all(broker));
 		return;
 	}
-	if (fd >= 0)
+	if (fd >= 0) {
+		log_line(
+			broker, CONFIG_LOG_WARNING,
+			"what the broker before this one left cannot be read: its sessions are forgotten");
+		service_unstore("sluice-sessions");
 		close(fd);
+	}
 	broker->memory = make();
 	if (broker->memory)
 		service_store("sluice-sessions", broker->memory->fd);

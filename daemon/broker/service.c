@@ -58,13 +58,23 @@ void service_store(const char *name, int fd)
 	sd_pid_notify_with_fds(0, 0, text, &fd, 1);
 }
 
+/* All of the name go. */
+void service_unstore(const char *name)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "FDSTOREREMOVE=1\nFDNAME=%s", name);
+	sd_notify(0, text);
+}
+
+/* Of several with this name the newest, which systemd has first. */
 int service_stored(const char *name)
 {
 	char **names = NULL;
 	int i, fd = -1, n = sd_listen_fds_with_names(0, &names);
 
 	for (i = 0; i < n; i++) {
-		if (names[i] && strcmp(names[i], name) == 0)
+		if (fd < 0 && names[i] && strcmp(names[i], name) == 0)
 			fd = SD_LISTEN_FDS_START + i;
 		free(names[i]);
 	}

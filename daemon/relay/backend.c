@@ -182,7 +182,7 @@ static void try_next(struct dial *dial)
 		}
 		went_down(relay, dial->backend, strerror(-r));
 	}
-	if (!wait_for_them(dial))
+	if (!dial->tried || !wait_for_them(dial)) /* none tried: none is for what fits no route */
 		failed(dial);
 }
 

@@ -5,21 +5,29 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define PAGE 4096
 #define PLACES 64        /* a buffer of the kernel each, of a page at most (pipe(7)) */
 #define RECORD_PLACES 18 /* MAX_SKB_FRAGS and the head: what one record may be spread over */
 #define SPARE_MAX 32
 
+static size_t page_size(void)
+{
+	static size_t size;
+
+	if (!size)
+		size = (size_t)sysconf(_SC_PAGESIZE);
+	return size;
+}
+
 static int open_pipe(struct pipe *pipe)
 {
-	int fds[2];
+	int fds[2], size = (int)(PLACES * page_size());
 
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
 		return -1;
 	pipe->out = fds[0];
 	pipe->in = fds[1];
 	/* Whose share of pipe memory is used up gets smaller ones, and no larger. */
-	if (fcntl(pipe->in, F_SETPIPE_SZ, PLACES * PAGE) >= PLACES * PAGE)
+	if (fcntl(pipe->in, F_SETPIPE_SZ, size) >= size)
 		return 0;
 	close(fds[0]);
 	close(fds[1]);
@@ -79,7 +87,7 @@ void pipes_free(struct pipes *pipes)
 /* The kernel does not tell how many places it took: one for each page that was touched, at most. */
 void pipe_filled(struct pipe *pipe, size_t n)
 {
-	pipe->used += (unsigned int)(n / PAGE) + 2;
+	pipe->used += (unsigned int)(n / page_size()) + 2;
 }
 
 void pipe_emptied(struct pipe *pipe)

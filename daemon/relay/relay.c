@@ -105,10 +105,13 @@ static void signals_ready(struct watch *watch, uint32_t events)
 	struct signalfd_siginfo info;
 
 	while (read(watch->fd, &info, sizeof(info)) == sizeof(info)) {
-		if (info.ssi_signo == SIGUSR1)
+		if (info.ssi_signo == SIGUSR1) {
 			tell_figures(relay);
-		else
+		} else {
 			asked_to_end(relay);
+			relay_tell_boss(relay,
+					WORD_LEAVING); /* at its socket somebody must accept */
+		}
 	}
 }
 

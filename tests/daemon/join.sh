@@ -173,6 +173,33 @@ several_workers() {
   return "$result"
 }
 
+# One of several is told to end: who comes from now on does not wait for those that it has.
+one_ends() {
+  local result=0 victim
+  joined out "$listen" outgoing --host localhost --workers 2 || return 1
+  victim=$(grep -lsE "^PPid:[[:space:]]+$relay\$" /proc/[0-9]*/status | head -n 1)
+  victim=${victim#/proc/}
+  timeout "$LIMIT" "$PYTHON" - "$here_port" "${victim%/status}" <<-'END' || result=1
+	import os, signal, socket, sys, time
+	def connect():
+	    conn = socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=5)
+	    conn.sendall(b"word\n")
+	    if conn.recv(5) != b"word\n":
+	        sys.exit("# no echo")
+	    return conn
+	held = [connect() for _ in range(12)]  # of both workers, but for one in two thousand runs
+	os.kill(int(sys.argv[2]), signal.SIGTERM)
+	time.sleep(0.5)
+	held += [connect() for _ in range(12)]
+	for conn in held:
+	    conn.sendall(b"again")
+	    if conn.recv(5) != b"again":
+	        sys.exit("# one that was open is not")
+	END
+  stop "$relay"
+  return "$result"
+}
+
 # refused NAME PORT PROFILE HOST PATTERN: the client is reset, the log says why, and no server saw anything.
 refused() {
   local before after
@@ -232,11 +259,12 @@ head -c 50000 "$work/www/data" >"$work/www/page"
 chmod 711 "$work"
 start_both
 server far proxy && relay far-relay --pool "$work/app.sock" --backend "127.0.0.1:$at" --send-proxy v2
-ktap_plan 9
+ktap_plan 10
 attempt "a plain client reaches a plain server by mutual TLS" both_ways
 attempt "the server is told whom the client's certificate names" who
 attempt "60 at once" many_at_once
 attempt "several workers listen at one address" several_workers
+attempt "one of several workers ends" one_ends
 attempt "a server with a certificate of another CA is refused" refused alien "$alien" outgoing localhost "unknown_ca\|issuer\|SLUICE_E_VERIFY"
 attempt "a server with another name is refused" refused name "$listen" outgoing other.test "SLUICE_E_HOSTNAME\|not for"
 attempt "without a certificate nothing gets through" without_certificate

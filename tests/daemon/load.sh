@@ -64,7 +64,7 @@ relay() {
   between=("$daemon")
   [ "$over" = relay ] || return 0
   ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 "$RELAY" --pool "$work/app.sock" "${backends[@]}" "${as[@]}" \
-    --idle 0 >"$work/relay.log" 2>&1 &
+    --workers 1 --idle 0 >"$work/relay.log" 2>&1 &
   relay=$!
   pids+=("$relay")
   between+=("$relay")

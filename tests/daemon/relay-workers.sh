@@ -165,6 +165,32 @@ connector_killed() {
   return "$result"
 }
 
+# Its log may go to a program that ends: what it writes then is lost, and nothing else.
+reader_gone() {
+  local relay server result=0 reader victim into
+  backend echo echo || return 1
+  exec {into}> >(exec cat >"$work/relay.log")
+  reader=$!
+  ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 "$RELAY" --pool "$work/app.sock" "${as[@]}" --workers 2 \
+    --backend "127.0.0.1:$at" >/dev/null 2>&"$into" &
+  relay=$!
+  pids+=("$relay")
+  exec {into}>&-
+  await_log "$work/relay.log" connecting || return 1
+  victim=$(children_of "$relay" | head -n 1)
+  kill "$reader"
+  wait "$reader" 2>/dev/null || true
+  kill -KILL "$victim"
+  for _ in {1..100}; do
+    kill -0 "$victim" 2>/dev/null || [ "$(children_of "$relay" | wc -l)" != 2 ] || break
+    sleep 0.05
+  done
+  kill -0 "$relay" 2>/dev/null && [ "$(children_of "$relay" | wc -l)" = 2 ] || { say "the supervisor is gone, or has not started another"; result=1; }
+  many 4 || result=1
+  stop_all "$relay" "$server"
+  return "$result"
+}
+
 # SIGTERM: what is open has its time, nothing of it is left, and the status says that all is well.
 drained() {
   local relay server result=0 status=0
@@ -283,6 +309,19 @@ routes() {
   return "$result"
 }
 
+# Nobody is for it: there is nothing to wait for.
+no_route() {
+  local relay server result=0 start
+  backend echo echo && relay --workers 1 --route sni=never.test --backend "127.0.0.1:$at" || return 1
+  start=$(date +%s%N)
+  ! connect </dev/null >"$work/out" 2>&1 || { say "it was served"; result=1; }
+  start=$((($(date +%s%N) - start) / 1000000))
+  [ "$start" -lt 2000 ] || { say "refused after $start ms"; result=1; }
+  await_log "$work/relay.log" "no backend could be reached" || result=1
+  stop_all "$relay" "$server"
+  return "$result"
+}
+
 # All are failing: any is better than none. Nobody listens at the one, the other says nothing.
 last_resort() {
   local relay server result=0 gone
@@ -375,11 +414,12 @@ options() {
 prepare
 chmod 711 "$work" # of sockets that another user may connect to
 start_daemon
-ktap_plan 17
+ktap_plan 19
 attempt "workers share what comes" spread
 attempt "workers run where they are told" pinned
 attempt "neither workers nor their supervisor have privileges" confined
 attempt "a worker that is killed takes no others' connections" killed
+attempt "the reader of its log may go" reader_gone
 attempt "a worker without its connector is replaced" connector_killed
 attempt "SIGTERM lets connections of all workers end" drained
 attempt "at the second one they end" drained_at_once
@@ -387,6 +427,7 @@ attempt "without their supervisor workers end when they are done" supervisor_kil
 attempt "a start that fails says so" no_start
 attempt "a backend is checked, and a backup stands in" checks
 attempt "backends by name, protocol and listener" routes
+attempt "what fits no route is refused at once" no_route
 attempt "backends that fail are a last resort" last_resort
 attempt "a check has a PROXY header of version 1" check_header 1 '\(null\|"\)'
 attempt "a check has a PROXY header of version 2" check_header 2 '.*'

@@ -19,15 +19,16 @@ LIMIT=60
 
 # restarted aware|plain BYTES KEY-UPDATE-EVERY
 restarted() {
-  local port kind=$1 bytes=$2 every=$3 result=0
+  local port pool kind=$1 bytes=$2 every=$3 result=0
   port=$(free_port)
+  pool=$(printf "%064d" 1) # as long as one may be
   cat >"$work/sluiced.conf" <<-END
 	listeners:
-	  - {name: web, address: "127.0.0.1:$port", profile: default, pool: web}
+	  - {name: web, address: "127.0.0.1:$port", profile: default, pool: $pool}
 	profiles:
 	  default: {certfile: $work/ec.pem, keyfile: $work/ec.key, key_update_at: 20000}
 	pools:
-	  web: {socket: $work/web.sock, users: [nobody]}
+	  $pool: {socket: $work/web.sock, users: [nobody]}
 	limits: {handshakers: 1}
 	admin: {socket: $work/admin.sock}
 	END
@@ -45,32 +46,41 @@ restarted() {
 	    except OSError:
 	        pass
 
-	def start(kept):
+	def stored(text, fds):
+	    if b"FDSTOREREMOVE=1" in text:
+	        kept.clear()
+	    elif b"FDSTORE=1" in text:
+	        kept.insert(0, fds[0])  # as systemd
+
+	def start():
 	    pid = os.fork()
 	    if pid == 0:
 	        env = {"NOTIFY_SOCKET": work + "/notify", "PATH": os.environ["PATH"]}
-	        if kept is not None:
-	            os.dup2(kept, 3)
-	            os.set_inheritable(3, True)
-	            env.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()), LISTEN_FDNAMES="sluice-sessions")
+	        moved = [os.dup(fd) for fd in kept]
+	        for i, fd in enumerate(moved):
+	            os.dup2(fd, 3 + i)
+	        env.update(LISTEN_FDS=str(len(kept)), LISTEN_PID=str(os.getpid()),
+	                   LISTEN_FDNAMES=":".join(["sluice-sessions"] * len(kept)))
 	        log = os.open(work + "/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 	        os.dup2(log, 2)
 	        os.execve(os.environ["SLUICED"], ["sluiced", "--config", work + "/sluiced.conf"], env)
 	    atexit.register(end, pid)  # also when what follows fails
 	    while True:
 	        text, fds, _, _ = socket.recv_fds(told, 500, 1)
-	        if b"FDSTORE=1" in text:
-	            kept = fds[0]
+	        stored(text, fds)
 	        if text.startswith(b"READY=1"):
-	            return pid, kept
+	            return pid
 
 	def sessions():
 	    out = subprocess.run([os.environ["SLUICECTL"], "--socket", work + "/admin.sock", "--json", "sessions"],
 	                         capture_output=True, text=True, timeout=10)
 	    return out.stdout
 
-	daemon, kept = start(None)
-	assert kept is not None, "nothing is given to be kept"
+	junk = os.memfd_create("of another version")
+	os.truncate(junk, 12345)
+	kept = [junk]
+	daemon = start()
+	assert len(kept) == 1 and kept[0] != junk, f"kept is {kept}, of these {junk} cannot be read"
 	def run(*words):
 	    process = subprocess.Popen(words, stderr=open(work + "/log", "a"))
 	    atexit.register(process.kill)
@@ -98,7 +108,7 @@ restarted() {
 	        break
 	    os.kill(daemon, signal.SIGKILL)
 	    os.waitpid(daemon, 0)
-	    daemon, kept = start(kept)
+	    daemon = start()
 	    kills += 1
 	    known = sessions()
 	    assert client.poll() is not None or '"TLSv1.3"' in known, \

@@ -43,7 +43,7 @@ over() {
   for way in "${ways[@]}"; do
     : >"$work/$mode.log"
     ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 "${under[@]}" "$RELAY" --pool "$work/app.sock" "${as[@]}" --io "$way" \
-      --backend "127.0.0.1:$at" >"$work/relay.log" 2>&1 &
+      --workers 1 --backend "127.0.0.1:$at" >"$work/relay.log" 2>&1 &
     relay=$!
     pids+=("$relay")
     await_log "$work/relay.log" connecting || { result=1; continue; }
