@@ -158,7 +158,10 @@ static double cpu_now(void)
 	return seconds_of(settings.clock);
 }
 
-/* User Mode Linux counts processor time in ticks: there, what the turns take stands for it. */
+/*
+ * User Mode Linux counts processor time in ticks: there, rates are of what the turns take, and there are
+ * no ratios, as those would be of whatever else the host did meanwhile.
+ */
 static void choose_clock(void)
 {
 	double began = seconds_of(CLOCK_THREAD_CPUTIME_ID), now;
@@ -172,6 +175,11 @@ static void choose_clock(void)
 		"bench_bulk: processor time goes by %.1f ms here: time that passes instead\n",
 		(now - began) * 1e3);
 	settings.clock = CLOCK_MONOTONIC;
+}
+
+static bool is_processor_time(void)
+{
+	return settings.clock == CLOCK_THREAD_CPUTIME_ID;
 }
 
 /* Functions of their own: profilers are told to look at them only. */
@@ -326,7 +334,7 @@ static double median(double *values, int n)
 }
 
 struct figures {
-	double rate;  /* bytes for each second of processor time */
+	double rate;  /* bytes for each second, of processor time if is_processor_time() */
 	double calls; /* for each 16 KiB */
 	double ratio; /* of the rate to the floor's; 0: there is none */
 };
@@ -363,15 +371,18 @@ static void print_json(const struct contender *contender, enum end end,
 		return;
 	fprintf(settings.json,
 		"%s\n  {\"suite\": \"%s\", \"version\": \"%s\", \"size\": %zu, \"way\": \"%s\", "
-		"\"end\": \"%s\", \"bytes_per_cpu_second\": %.0f, \"calls_per_16_kib\": %.4f, "
-		"\"floor\": ",
+		"\"end\": \"%s\", \"clock\": \"%s\", \"bytes_per_second\": %.0f, "
+		"\"calls_per_16_kib\": %.4f, \"floor\": ",
 		between, bulk->suite->name, bulk->suite->version == TLS13 ? "TLSv1.3" : "TLSv1.2",
-		bulk->size, contender->way->name, end_names[end], figures->rate, figures->calls);
-	if (contender->floor)
+		bulk->size, contender->way->name, end_names[end],
+		is_processor_time() ? "processor" : "elapsed", figures->rate, figures->calls);
+	if (!contender->floor)
+		fprintf(settings.json, "null, \"ratio\": null}");
+	else if (!is_processor_time())
+		fprintf(settings.json, "\"%s\", \"ratio\": null}", contender->floor->way->name);
+	else
 		fprintf(settings.json, "\"%s\", \"ratio\": %.4f}", contender->floor->way->name,
 			figures->ratio);
-	else
-		fprintf(settings.json, "null, \"ratio\": null}");
 	between = ",";
 }
 
@@ -389,7 +400,7 @@ static void print(const struct contender *contenders, int n, const struct bulk *
 			char ratio[16] = "-";
 
 			figures = summarize(&contenders[i], end);
-			if (contenders[i].floor)
+			if (contenders[i].floor && is_processor_time())
 				snprintf(ratio, sizeof(ratio), "%.3f", figures.ratio);
 			printf(" %10.0f %6s %6.2f  ", figures.rate / 1e6, ratio, figures.calls);
 			print_json(&contenders[i], end, &figures);

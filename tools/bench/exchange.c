@@ -59,6 +59,11 @@ static int on_complete(htp_tx_t *tx)
 {
 	struct slot *slot = htp_connp_get_user_data(tx->connp);
 
+	/* libhtp knows 100 only to be an interim one, and takes what follows the others for unasked. */
+	if (slot->status >= 100 && slot->status < 200 && slot->status != 101) {
+		slot->status = 0;
+		return HTP_OK;
+	}
 	slot->complete = true;
 	slot->close_after = has_connection(tx, "close") ||
 			    (tx->response_protocol_number != HTP_PROTOCOL_1_1 &&

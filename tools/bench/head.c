@@ -9,6 +9,8 @@
 #include "load.h"
 
 #define HEAD_END "\r\n\r\n"
+#define OK_11 "HTTP/1.1 200 "
+#define OK_10 "HTTP/1.0 200 "
 
 size_t head_match(const struct known_head *known, const uint8_t *data, size_t len)
 {
@@ -17,12 +19,22 @@ size_t head_match(const struct known_head *known, const uint8_t *data, size_t le
 	return known->len;
 }
 
+/* An interim response (RFC 9110, section 15.2) has a head too, and is not the one that has the length. */
+static bool is_ok(const uint8_t *data, size_t len)
+{
+	return len > strlen(OK_10) &&
+	       (!memcmp(data, OK_11, strlen(OK_11)) || !memcmp(data, OK_10, strlen(OK_10)));
+}
+
 void head_see(struct known_head *known, const struct slot *slot, const uint8_t *data, size_t len)
 {
 	const uint8_t *end = memmem(data, len, HEAD_END, strlen(HEAD_END));
 	size_t head = end ? (size_t)(end - data) + strlen(HEAD_END) : 0;
 
-	if (!head || head > sizeof(known->text))
+	if (known->slot == slot)
+		known->slot =
+			NULL; /* what was seen of its response before has not been read to its end */
+	if (!head || head > sizeof(known->text) || !is_ok(data, head))
 		return; /* the one before may come again */
 	memcpy(known->text, data, head);
 	known->len = head;

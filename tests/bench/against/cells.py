@@ -23,6 +23,11 @@ class Cell:
         """The name of the file that is asked for, None: it is none."""
         return self.path[1:] or None
 
+    @property
+    def leaves_out(self):
+        """Whether connections are made that its unit does not count: what they cost is measured, and left out."""
+        return self.keep_alive or self.kind == "resume"
+
 
 def handshakes(name, more, role):
     full = Cell(name, f"full handshake, P-256{more}", "handshake", "handshake", role=role, connections=32)
@@ -37,7 +42,7 @@ def handshakes(name, more, role):
 
 def transfers(name, title, role):
     small = Cell(f"{name}-small", f"{title}, 1 KiB, keep-alive", "request", "request", role=role, path="/small",
-                 keep_alive=True, connections=32)
+                 keep_alive=True)
     yield small
     yield replace(small, name=f"{name}-64k", title=f"{title}, 64 KiB, keep-alive", path="/middle")
     big = Cell(f"{name}-big", f"{title}, large", "download", "byte", role=role, path="/big", connections=4)

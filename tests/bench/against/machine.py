@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 from . import servers
@@ -20,6 +21,16 @@ def describe():
             "kernel": platform.release(), "system": release[1] if release else None,
             "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
             "load_at_start": os.getloadavg()[0]}
+
+
+def tree(root, build):
+    """Which tree was built, as git says; in a guest, which has none, as tests/vm/build has written."""
+    if shutil.which("git"):
+        git = subprocess.run(["git", "-C", root, "describe", "--always", "--dirty"], capture_output=True, text=True)
+        if git.returncode == 0:
+            return git.stdout.strip()
+    said = Path(build) / "tree"
+    return said.read_text().strip() if said.exists() else None
 
 
 def versions(world):

@@ -14,7 +14,15 @@ from .processes import Broken, processor_ns, pss, ticks, tls_counters
 SETTLE = 0.1  # seconds for what a server does behind a load: closing connections
 TX_COUNTERS = ("TlsTxSw", "TlsTxDevice")
 WARM_UP = {"handshake": 32, "request": 64, "byte": 4}  # operations
+# Where connections are left out, operations of each of them: in the load that is subtracted, and at least in the other.
+FEW, MANY = 2, {"request": 200, "resume": 10}
+TRIES = 5  # until a load of few operations has had all its connections
 RX_COUNTERS = ("TlsRxSw", "TlsRxDevice")
+
+
+def plain(text, work, build):
+    """Without a run's directories."""
+    return text and text.replace(str(work), "WORK").replace(str(build), "BUILD")
 
 
 @dataclass
@@ -38,8 +46,10 @@ class World:
         return self.server_cores[:n]
 
     def plain(self, text):
-        """Without this run's directories."""
-        return text and text.replace(str(self.material.work), "WORK").replace(str(self.build), "BUILD")
+        return plain(text, self.material.work, self.build)
+
+    def at_once(self, cell):
+        return min(cell.connections, self.connections)
 
     def keep(self, name, commands, config):
         """How a server was set up, of the first cell that wanted it so."""
@@ -86,24 +96,31 @@ def units_of(cell, report):
     if cell.client != "sluice bench":
         return report["operations"]
     if cell.unit == "handshake":
-        return report["handshakes"]["full"] + report["handshakes"]["resumed"]
+        return report["handshakes"]["resumed" if cell.kind == "resume" else "full"]
     if cell.unit == "byte":
         return report["bytes"]["received"]
     return report["operations"]["ok"]
 
 
-def load(world, cell, port, **how):
+def connections_of(cell, report):
+    if cell.client != "sluice bench":
+        return report["operations"]
+    return sum(report["handshakes"].values())
+
+
+def load(world, cell, port, count):
+    """count: of operations; None: openssl s_time goes by time."""
     if cell.client == "sluice bench":
-        return world.client.bench(cell, port, connections=min(cell.connections, world.connections), **how)
-    return world.client.s_time(cell, port, how["seconds"])
+        return world.client.bench(cell, port, connections=world.at_once(cell), count=count)
+    return world.client.s_time(cell, port, world.seconds)
 
 
-def one_round(world, cell, server, entry, how):
-    """A line of the report: what the server used for how much. how: as of prepare()."""
+def spend(world, cell, server, entry, count):
+    """Loads a server once. A line of the report: what it used for how much."""
     before, counters = server.pids(), tls_counters()
     used, (user, kernel) = processor_ns(before), ticks(before)
     began = time.monotonic()
-    report = load(world, cell, server.setting.port, **how)
+    report = load(world, cell, server.setting.port, count)
     seconds = time.monotonic() - began
     time.sleep(SETTLE)
     server.check()
@@ -113,9 +130,10 @@ def one_round(world, cell, server, entry, how):
     user, kernel = (after - was for after, was in zip(ticks(before), (user, kernel)))
     units = units_of(cell, report)
     line = {"units": units, "processor_ns": used, "seconds": round(report.get("seconds", seconds), 4),
-            "kernel_share": round(kernel / max(1, user + kernel), 3),
+            "kernel_share": round(kernel / max(1, user + kernel), 3), "connections": connections_of(cell, report),
             "ktls_sockets": [n - probe for n, probe in zip(tls_of(counters, tls_counters()), world.probes)]}
     if "client" in report:
+        line["full"] = report["handshakes"]["full"]
         line["client_limited"] = report["client"]["limited"]
         line["p50_ns"], line["p99_ns"] = (report["latency_ns"][p] for p in ("p50", "p99"))
     entry.setdefault("client", world.plain(world.client.command))
@@ -123,28 +141,61 @@ def one_round(world, cell, server, entry, how):
     return line
 
 
+def less(line, few):
+    """What a load used for what it has more than one of few operations over as many connections."""
+    more = {name: line[name] - few[name] for name in ("units", "processor_ns", "seconds")}
+    return {**line, "units": more["units"], "processor_ns": max(1, more["processor_ns"]),
+            "seconds": max(0.001, round(more["seconds"], 4)), "few": {name: few[name] for name in more}}
+
+
+def one_round(world, cell, server, entry, count):
+    """A line of the report; without its connections, where the cell leaves them out."""
+    if not cell.leaves_out:
+        return spend(world, cell, server, entry, count)
+    connections = world.at_once(cell)
+    for _ in range(TRIES):  # a thread of the client may begin when others have done all
+        few = spend(world, cell, server, entry, FEW * connections)
+        if few["full"] == connections:
+            break
+    line = spend(world, cell, server, entry, count)
+    if not few["full"] == line["full"] == connections:
+        raise Broken(f"{server.name}: {few['full']} and {line['full']} full handshakes for {connections} connections")
+    return less(line, few)
+
+
 def prepare(world, cell, server, entry):
-    """Looks at a server by two libraries, and warms it up; how it is loaded then."""
+    """Looks at a server by two libraries, and warms it up; returns how many operations take the time."""
     entry["seen"] = world.client.look(cell, server.setting.port)
     if (entry["seen"]["key_bits"] == 256) != (cell.cert == "ec"):
         raise Broken(f"{server.name}: another certificate: {entry['seen']}")
     if cell.client != "sluice bench":
-        return {"seconds": world.seconds}
+        return None
     # Counts, not times: everything that is begun is whole and checked, and paid by somebody.
     count = least = min(WARM_UP[cell.unit], world.connections)
     for seconds in (min(0.3, world.seconds), world.seconds):
-        report = load(world, cell, server.setting.port, count=count)
+        report = load(world, cell, server.setting.port, count)
         count = max(least, round(report["operations"]["per_second"] * seconds))
-    return {"count": count}
+    return count
+
+
+def same(world, cell, counts):
+    """Where connections are left out, one count for all: their share of a load is the same then."""
+    if not cell.leaves_out:
+        return counts
+    return [max(MANY[cell.kind] * world.at_once(cell), statistics.median_low(counts))] * len(counts)
 
 
 def verdict(world, server, entry):
-    """Whether records were the kernel's, as they had to be; a reason, if the figures do not count."""
-    sending = [line["ktls_sockets"][0] > 0 for line in entry["rounds"]]
+    """Whether records were the kernel's as they had to be, in each connection and both directions, or in none;
+    a reason, if the figures do not count."""
     should = world.kernel_tls if server.kernel_path is None else server.kernel_path
-    if all(sending) if should else not any(sending):
+    wrong = [line for line in entry["rounds"]
+             if (min(line["ktls_sockets"]) < line["connections"] if should else max(line["ktls_sockets"]) > 0)]
+    if not wrong:
         return None
-    says = "it does not use kernel TLS, says /proc/net/tls_stat" if should else "it uses kernel TLS"
+    sending, receiving = wrong[0]["ktls_sockets"]
+    says = (f"/proc/net/tls_stat has kernel TLS for {sending} sending and {receiving} receiving "
+            f"of {wrong[0]['connections']} connections")
     if server.ours:
         raise Broken(f"{server.name}: {says}")
     return says
@@ -160,10 +211,10 @@ def summary(entry):
 
 def loaded(world, cell, found):
     with running(world, cell, found) as pairs:
-        hows = [prepare(world, cell, server, entry) for server, entry in pairs]
+        counts = same(world, cell, [prepare(world, cell, server, entry) for server, entry in pairs])
         for number in range(world.rounds):
-            for (server, entry), how in zip(pairs, hows):
-                line = one_round(world, cell, server, entry, how)
+            for (server, entry), count in zip(pairs, counts):
+                line = one_round(world, cell, server, entry, count)
                 entry["rounds"].append(line)
                 world.progress(f"{cell.name} {number + 1}/{world.rounds} {server.name}: "
                                f"{line['processor_ns'] / line['units']:.1f} ns each {cell.unit}, "
@@ -196,7 +247,8 @@ def idle(world, cell, found):
             used = pss(server.pids()) - before
             held.close()
             sockets = tls_of(counters, tls_counters())
-        entry["rounds"].append({"units": n, "pss_before": before, "pss_more": used, "ktls_sockets": sockets})
+        entry["rounds"].append({"units": n, "pss_before": before, "pss_more": used, "connections": n,
+                                "ktls_sockets": sockets})
         wrong = verdict(world, server, entry)
         if wrong:
             yield {"server": server.name, "skipped": wrong}

@@ -125,4 +125,4 @@ def machine(report):
     return (f"{m['model']}, {several(m['cores'], 'core')} ({with_aes}), Linux {m['kernel']}, {m['system']}; "
             f"{', '.join(sorted(versions))}; "
             f"{several(settings['rounds'], 'round')} of {settings['seconds']:g} s, large files of {settings['big'] / 1e6:g} MB; load {m['load_at_start']:.1f} when it began. "
-            f"`{report['command']}`, {report['took'] or '?'} s.")
+            f"`{report['command']}`, {report['took'] or '?'} s, of {report.get('tree') or 'an unknown tree'}.")
