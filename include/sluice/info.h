@@ -164,8 +164,9 @@ struct sluice_conn_info {
 	int ocsp;      /* enum sluice_ocsp: what the server has stapled */
 	unsigned int warnings; /* SLUICE_W_*: what the options ask for and the connection lacks */
 	/*
-	 * Options of the kernel's TLS, enum sluice_ktls_use. Without tx_max_payload_len in the kernel records
-	 * are as small all the same, at a system call each. Not known of a connection that was handed over.
+	 * Options of the kernel's TLS, enum sluice_ktls_use. Records are as small on the user path and without
+	 * tx_max_payload_len in the kernel too; on the kernel path without it each costs a system call. Not
+	 * known of a connection that was handed over.
 	 */
 	int tx_max_payload_len, tx_zerocopy_ro, rx_expect_no_pad;
 	unsigned int tx_max_payload; /* bytes of plaintext in a record of ours now, at most */

@@ -10,6 +10,9 @@
  *	while (sluice_worker_next(worker, -1, &conn) == 0)
  *		... sluice_recv(conn, ...), sluice_send(conn, ...), sluice_close(conn) ...
  *
+ * Option hibernate_after does nothing for these connections: they have no object of BoringSSL to give back, and what
+ * small buffers they have they keep.
+ *
  * A worker object may be used by one thread; its connections may be used by others, also after it
  * is gone. What the daemon asks of one (`sluicectl rekey`, `sluicectl kill`) is done in
  * sluice_worker_next(), whichever thread uses it: a program that never calls that is asked in vain. If the daemon is gone their keys change as soon as it is back, within two seconds, or not.

@@ -18,6 +18,9 @@ void live_start(struct sluice_conn *conn)
 	conn->control.max_messages = conn->profile->limit_control_records;
 	sizing_start(&conn->sizing, conn->profile->tx_max_payload_len,
 		     conn->profile->dynamic_record_size);
+	/* Not at the first send only: of a connection that was handed over none but the socket knows it. */
+	if (conn->profile->tx_max_payload_len < conn->tx->max_payload)
+		conn->tx->ops->limit(conn->tx, conn->profile->tx_max_payload_len);
 }
 
 static int fail_control(struct sluice_conn *conn, int code)

@@ -7,18 +7,36 @@
 
 #define SPARES 2
 
-static __thread uint8_t *spares[SPARES];
-static __thread int n_spares;
+/* struct shelf - what a thread keeps of one length. */
+struct shelf {
+	uint8_t *spares[SPARES];
+	int n;
+};
+
+static __thread struct shelf large, of_record;
 static __thread bool is_freed_at_end; /* the thread will free them: nothing is kept otherwise */
 
 static pthread_key_t key;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool has_key;
 
+static struct shelf *shelf_for(size_t len)
+{
+	if (len == BUFFER_LEN)
+		return &large;
+	return len == BUFFER_RECORD_LEN ? &of_record : NULL;
+}
+
+static void clear(struct shelf *shelf)
+{
+	while (shelf->n > 0)
+		free(shelf->spares[--shelf->n]);
+}
+
 void buffer_trim(void)
 {
-	while (n_spares > 0)
-		free(spares[--n_spares]);
+	clear(&large);
+	clear(&of_record);
 }
 
 static void at_thread_end(void *unused)
@@ -37,19 +55,23 @@ static bool may_keep(void)
 	if (is_freed_at_end)
 		return true;
 	pthread_once(&once, make_key);
-	is_freed_at_end = has_key && pthread_setspecific(key, spares) == 0;
+	is_freed_at_end = has_key && pthread_setspecific(key, &large) == 0;
 	return is_freed_at_end;
 }
 
 uint8_t *buffer_take(size_t len)
 {
-	return len == BUFFER_LEN && n_spares > 0 ? spares[--n_spares] : malloc(len);
+	struct shelf *shelf = shelf_for(len);
+
+	return shelf && shelf->n > 0 ? shelf->spares[--shelf->n] : malloc(len);
 }
 
 void buffer_give(uint8_t *buf, size_t len)
 {
-	if (buf != NULL && len == BUFFER_LEN && n_spares < SPARES && may_keep())
-		spares[n_spares++] = buf;
+	struct shelf *shelf = shelf_for(len);
+
+	if (buf && shelf && shelf->n < SPARES && may_keep())
+		shelf->spares[shelf->n++] = buf;
 	else
 		free(buf);
 }

@@ -314,7 +314,7 @@ static const struct option_row rows[SLUICE_OPTIONS] = {
 		.def = "0",
 		.max = INT32_MAX,
 		.help = "milliseconds of silence after which what reads tickets and exports keying "
-			"material is given back, with buffers; 0: never",
+			"material is given back, with buffers; 0: never; never of one handed over",
 	},
 	[SLUICE_OPT_EXPORTER] = {
 		.name = "exporter",

@@ -29,6 +29,10 @@
 #include "core/sys.h"
 #include "record/cipher.h"
 
+_Static_assert(BUFFER_RECORD_LEN >= RECORD_HEADER_LEN + RECORD_MAX_CIPHER_TLS12 &&
+		       BUFFER_RECORD_LEN >= RECORD_HEADER_LEN + RECORD_MAX_CIPHER_TLS13,
+	       "a buffer has room for any record");
+
 struct user_rx {
 	struct record_rx base;
 	struct cipher cipher;
@@ -73,16 +77,11 @@ static size_t max_body(const struct user_rx *rx)
 /* What was opened in place is application data: do not leave it to the heap. */
 static void rx_release(struct user_rx *rx)
 {
-	secret_wipe(rx->buf + rx->plain, rx->plain_end - rx->plain);
+	if (rx->buf != NULL)
+		secret_wipe(rx->buf + rx->plain, rx->plain_end - rx->plain);
 	buffer_give(rx->buf, rx->size);
 	rx->buf = NULL;
 	rx->size = rx->start = rx->end = rx->plain = rx->plain_end = 0;
-}
-
-/* Room for any record. */
-static size_t rx_record_size(const struct user_rx *rx)
-{
-	return RECORD_HEADER_LEN + max_body(rx);
 }
 
 /*
@@ -91,32 +90,38 @@ static size_t rx_record_size(const struct user_rx *rx)
  */
 static void rx_settle(struct user_rx *rx)
 {
-	size_t len = rx->end - rx->start, size = rx_record_size(rx);
+	size_t len = rx->end - rx->start;
 	uint8_t *buf;
 
 	if (len == 0) {
 		rx_release(rx);
 		return;
 	}
-	if (len > size || rx->size <= size)
+	if (len > BUFFER_RECORD_LEN || rx->size <= BUFFER_RECORD_LEN)
 		return;
-	buf = buffer_take(size);
+	buf = buffer_take(BUFFER_RECORD_LEN);
 	if (buf == NULL)
 		return;
 	memcpy(buf, rx->buf + rx->start, len);
 	rx_release(rx);
 	rx->buf = buf;
-	rx->size = size;
+	rx->size = BUFFER_RECORD_LEN;
 	rx->end = len;
 }
 
-static int rx_reserve(struct user_rx *rx)
+/*
+ * A caller with room for one record at a time waits for it in no larger buffer: with a ring's receive in flight
+ * an idle connection has it for long.
+ */
+static int rx_reserve(struct user_rx *rx, size_t dest_len)
 {
+	size_t size = dest_len < 2 * RECORD_MAX_PLAIN ? BUFFER_RECORD_LEN : BUFFER_LEN;
+
 	if (rx->buf == NULL) {
-		rx->buf = buffer_take(BUFFER_LEN);
+		rx->buf = buffer_take(size);
 		if (rx->buf == NULL)
 			return -SLUICE_E_NOMEM;
-		rx->size = BUFFER_LEN;
+		rx->size = size;
 	} else if (rx->start > 0) {
 		memmove(rx->buf, rx->buf + rx->start, rx->end - rx->start);
 		rx->end -= rx->start;
@@ -267,7 +272,7 @@ static int user_rx_next(struct record_rx *base, void *buf, size_t buf_len,
 static int user_rx_prep(struct record_rx *base, void *buf, size_t buf_len, struct msghdr *msg)
 {
 	struct user_rx *rx = user_rx(base);
-	int r = rx->error < 0 ? rx->error : rx_reserve(rx);
+	int r = rx->error < 0 ? rx->error : rx_reserve(rx, buf_len);
 
 	if (r < 0)
 		return r;

@@ -116,7 +116,7 @@ static void data_go_both_ways_after_the_move(void **state)
 	PAIR_FOR_EACH_PATH(path)
 	PAIR_FOR_EACH_VERSION(version)
 	{
-		open_pair(&pair, path, version, NULL);
+		open_pair(&pair, path, version, "tx_max_payload_len = 1000");
 		assert_int_equal(conn_text(&pair.server->info.peer_identity, PEER, strlen(PEER)),
 				 0);
 		before = check_info(pair.server);
@@ -133,6 +133,8 @@ static void data_go_both_ways_after_the_move(void **state)
 		assert_string_equal(before.version_name, after.version_name);
 		assert_string_equal(before.sni, after.sni);
 		assert_string_equal(before.peer_identity, after.peer_identity);
+		assert_int_equal(before.tx_max_payload, 1000);
+		assert_int_equal(after.tx_max_payload, 1000);
 		pair_exchange(&pair, 100000);
 		pair_close(&pair);
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The buffers that threads keep: used again, no more than two, and gone with the thread. */
+/* The buffers that threads keep: used again, no more than two of a length, and gone with the thread. */
 #include "core/buffer.h"
 
 #include <malloc.h>
@@ -32,24 +32,30 @@ static void need_mallinfo(void)
 
 static void what_was_used_last_is_used_again(void **state)
 {
-	uint8_t *a = buffer_take(BUFFER_LEN), *b = buffer_take(BUFFER_LEN);
+	static const size_t lens[] = { BUFFER_LEN, BUFFER_RECORD_LEN };
+	uint8_t *a, *b;
+	size_t i;
 
-	assert_true(a && b && a != b);
-	memset(a, 1, BUFFER_LEN);
-	memset(b, 2, BUFFER_LEN);
-	buffer_give(a, BUFFER_LEN);
-	buffer_give(b, BUFFER_LEN);
-	assert_ptr_equal(buffer_take(BUFFER_LEN), b);
-	assert_ptr_equal(buffer_take(BUFFER_LEN), a);
-	buffer_give(b, BUFFER_LEN);
-	buffer_give(a, BUFFER_LEN);
-	buffer_give(NULL, BUFFER_LEN);
+	for (i = 0; i < 2; i++) {
+		a = buffer_take(lens[i]);
+		b = buffer_take(lens[i]);
+		assert_true(a && b && a != b);
+		memset(a, 1, lens[i]);
+		memset(b, 2, lens[i]);
+		buffer_give(a, lens[i]);
+		buffer_give(b, lens[i]);
+		assert_ptr_equal(buffer_take(lens[i]), b);
+		assert_ptr_equal(buffer_take(lens[i]), a);
+		buffer_give(b, lens[i]);
+		buffer_give(a, lens[i]);
+		buffer_give(NULL, lens[i]);
+	}
 	buffer_trim();
 	buffer_trim();
 }
 
 /* Nobody who asks for another length gets one, and none that has another is kept. */
-static void only_one_length_is_kept(void **state)
+static void other_lengths_are_not_kept(void **state)
 {
 	uint8_t *small = buffer_take(100), *large = buffer_take(BUFFER_LEN), *other;
 
@@ -115,7 +121,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_was_used_last_is_used_again),
-		cmocka_unit_test(only_one_length_is_kept),
+		cmocka_unit_test(other_lengths_are_not_kept),
 		cmocka_unit_test(two_are_kept),
 		cmocka_unit_test(a_thread_takes_its_own_away),
 	};
