@@ -185,7 +185,8 @@ reader_gone() {
     kill -0 "$victim" 2>/dev/null || [ "$(children_of "$relay" | wc -l)" != 2 ] || break
     sleep 0.05
   done
-  kill -0 "$relay" 2>/dev/null && [ "$(children_of "$relay" | wc -l)" = 2 ] || { say "the supervisor is gone, or has not started another"; result=1; }
+  kill -0 "$relay" 2>/dev/null || { say "the supervisor is gone"; result=1; }
+  [ "$(children_of "$relay" | wc -l)" = 2 ] || { say "no other worker was started"; result=1; }
   many 4 || result=1
   stop_all "$relay" "$server"
   return "$result"
@@ -385,7 +386,7 @@ names() {
 # A name server that does not answer: what is read of it is read by a process that has little, and who wants names
 # looked up meanwhile has them looked up again.
 slow_names() {
-  local relay server result=0 i pid= hole
+  local relay server result=0 pid='' hole
   backend slow echo || return 1
   echo "127.0.0.1 backend.test" >"$work/hosts"
   printf 'nameserver 127.0.0.8\noptions timeout:1 attempts:2\n' >"$work/resolv.conf"
@@ -398,8 +399,8 @@ slow_names() {
   before=()
   : >"$work/hosts"
   kill -HUP "$relay"
-  for i in {1..200}; do
-    pid=$(grep -lx sluice-resolve $(children_of "$relay" | sed 's|.*|/proc/&/comm|') 2>/dev/null) && break
+  for _ in {1..200}; do
+    pid=$(children_of "$relay" | while read -r pid; do grep -lx sluice-resolve "/proc/$pid/comm"; done) && break
     sleep 0.01
   done
   sleep 0.1
