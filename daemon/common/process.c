@@ -292,3 +292,39 @@ int process_confine(enum confinement confinement, uid_t uid, gid_t gid)
 		return -errno;
 	return filter(confinement);
 }
+
+/* By which a process gets at others, or gets rid of its filter's sight. */
+static const int others_calls[] = {
+	SCMP_SYS(kill),
+	SCMP_SYS(tkill),
+	SCMP_SYS(tgkill),
+	SCMP_SYS(rt_sigqueueinfo),
+	SCMP_SYS(rt_tgsigqueueinfo),
+	SCMP_SYS(pidfd_open),
+	SCMP_SYS(pidfd_send_signal),
+	SCMP_SYS(pidfd_getfd),
+	SCMP_SYS(ptrace),
+	SCMP_SYS(process_vm_readv),
+	SCMP_SYS(process_vm_writev),
+	SCMP_SYS(execve),
+	SCMP_SYS(execveat),
+	SCMP_SYS(io_uring_setup),
+};
+
+int process_refuse_others(void)
+{
+	const uint32_t refuse = SCMP_ACT_ERRNO(EACCES);
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	size_t i;
+	int r;
+
+	if (!ctx)
+		return -ENOMEM;
+	r = seccomp_rule_add(ctx, refuse, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	for (i = 0; r == 0 && i < sizeof(others_calls) / sizeof(others_calls[0]); i++)
+		r = seccomp_rule_add(ctx, refuse, others_calls[i], 0);
+	if (r == 0)
+		r = seccomp_load(ctx);
+	seccomp_release(ctx);
+	return r;
+}

@@ -44,4 +44,10 @@ int process_confine(enum confinement confinement, uid_t uid, gid_t gid);
 /* process_become() is the part of it that a process needs whose children are to be confined: user, privileges, core. */
 int process_become(uid_t uid, gid_t gid);
 
+/*
+ * process_refuse_others() has local sockets, signals and whatever else reaches other processes, and other programs,
+ * fail with EACCES; for one that must have files. Returns 0 or -errno.
+ */
+int process_refuse_others(void);
+
 #endif

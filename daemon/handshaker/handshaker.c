@@ -2,8 +2,8 @@
 /*
  * sluice-handshaker: runs the handshakes that the broker gives it, many at a time, with profiles from
  * the catalogue and private keys that the keeper has. It has no files, no keys and no privileges, only
- * the sockets that it is given; what comes of a handshake, with the secrets, goes to the broker, and the
- * socket with it. If it crashes on what a peer sent, these handshakes are lost and nothing else.
+ * the sockets that it is given; what comes of a handshake, with the secrets, goes to the broker,
+ * which has kept the socket that it accepted. If it crashes on what a peer sent, these handshakes are lost and nothing else.
  */
 #include <errno.h>
 #include <poll.h>

@@ -116,6 +116,20 @@ bool backend_is_local(const char *text)
 	return strncmp(text, UNIX_PREFIX, strlen(UNIX_PREFIX)) == 0;
 }
 
+bool backend_is_name(const char *text)
+{
+	const struct addrinfo hints = { .ai_flags = AI_NUMERICHOST };
+	char host[MAX_TEXT + 1], *port;
+	struct addrinfo *info;
+
+	if (backend_is_local(text) || address_split(text, host, sizeof(host), &port))
+		return false;
+	if (getaddrinfo(host, NULL, &hints, &info))
+		return true;
+	freeaddrinfo(info);
+	return false;
+}
+
 const char *backend_add(struct backends *backends, const char *text, bool is_backup)
 {
 	char host[MAX_TEXT + 1], *port;

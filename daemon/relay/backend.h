@@ -122,6 +122,10 @@ const char *backend_put(struct backends *backends, uint32_t of, const char *name
 
 /* backend_is_local() is whether it is "unix:PATH". */
 bool backend_is_local(const char *text);
+
+/* backend_is_name() is whether it has a name that is to be looked up. */
+bool backend_is_name(const char *text);
+
 /* address_split() cuts such a text, but unix:, at its last colon. Returns NULL, or what is wrong. */
 const char *address_split(const char *text, char *host, size_t host_size, char **ret_port);
 void backends_free(struct backends *backends);

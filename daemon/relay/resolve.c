@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Names of backends, looked up again while workers serve. A process of its own does it, which has nothing but a
- * pipe: it may take long, and what comes from name servers is parsed there. When the addresses are others, workers
+ * Names of backends, looked up again while workers serve. A process of its own does it: it may take long, and what
+ * comes from name servers is parsed there. It is the relay's user and reads files, as getaddrinfo(3) must, but has
+ * no descriptors besides a pipe, and cannot reach other processes or local sockets, sluiced's above all. When the addresses are others, workers
  * with these take the places of those that have the old ones, which go on until their connections have ended.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +17,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "common/process.h"
 #include "relay/relay.h"
 #include "relay/supervise.h"
 
@@ -21,13 +25,13 @@
 
 /* struct answer - one address of a backend, or why there is none. */
 struct answer {
-	uint32_t of;       /* which text */
+	uint32_t of;       /* which text; the number of texts: that was all */
 	uint32_t addr_len; /* 0: none */
 	struct sockaddr_storage addr;
 	char name[BACKEND_NAME];
 };
 
-#define MAX_ANSWERS (2 * MAX_BACKENDS)
+#define MAX_ANSWERS (2 * MAX_BACKENDS + 1)
 
 /* --- its process ------------------------------------------------------------------------------ */
 
@@ -66,6 +70,7 @@ static void look_up(const struct backends *old, uint32_t of, int fd)
 
 static void __attribute__((noreturn)) look_all_up(const struct backends *backends, int fd)
 {
+	struct answer end;
 	sigset_t none;
 	uint32_t i;
 
@@ -74,20 +79,50 @@ static void __attribute__((noreturn)) look_all_up(const struct backends *backend
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	prctl(PR_SET_NAME, "sluice-resolve");
+	if (process_refuse_others() < 0)
+		_exit(1);
 	for (i = 0; i < backends->n_texts; i++)
-		look_up(backends, i, fd);
+		if (backend_is_name(backends->texts[i].text))
+			look_up(backends, i, fd);
+	memset(&end, 0, sizeof(end));
+	end.of = i;
+	say(fd, &end);
 	_exit(0);
 }
 
 /* --- its answers ------------------------------------------------------------------------------ */
 
+static bool is_printable(const struct answer *answer)
+{
+	const char *at = answer->name;
+
+	if (!memchr(answer->name, 0, sizeof(answer->name)))
+		return false;
+	while (isprint((unsigned char)*at))
+		at++;
+	return !*at;
+}
+
+/* An address of the network, at the port that was told. */
+static bool is_address(const struct answer *answer, const char *text)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&answer->addr;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&answer->addr;
+	unsigned long port = strtoul(strrchr(text, ':') + 1, NULL, 10);
+
+	if (answer->addr.ss_family == AF_INET)
+		return answer->addr_len == sizeof(*in) && ntohs(in->sin_port) == port;
+	return answer->addr.ss_family == AF_INET6 && answer->addr_len == sizeof(*in6) &&
+	       ntohs(in6->sin6_port) == port;
+}
+
 /* The process that looked up may have been taken over by what it read. */
 static bool is_sane(const struct backends *old, const struct answer *answer)
 {
-	return answer->of < old->n_texts && answer->addr_len <= sizeof(answer->addr) &&
-	       memchr(answer->name, 0, sizeof(answer->name)) &&
-	       (!answer->addr_len || (answer->addr.ss_family == AF_UNIX) ==
-					     backend_is_local(old->texts[answer->of].text));
+	const char *text = answer->of < old->n_texts ? old->texts[answer->of].text : NULL;
+
+	return text && backend_is_name(text) && is_printable(answer) &&
+	       (!answer->addr_len || is_address(answer, text));
 }
 
 static bool is_known(const struct backends *backends, const struct backend *backend)
@@ -135,6 +170,8 @@ static const char *read_all(struct backends *new, const struct backends *old,
 	const char *wrong = NULL;
 	size_t i;
 
+	if (!n || answers[--n].of != old->n_texts)
+		return "it has ended in the middle";
 	for (i = 0; i < n && !wrong; i++) {
 		if (!is_sane(old, &answers[i]))
 			return "an answer that makes no sense";
@@ -213,6 +250,7 @@ static int begin(struct supervisor *supervisor)
 	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK))
 		return -errno;
 	resolver->len = 0;
+	resolver->deadline_ms = supervisor->loop.now_ms + LOOK_UP_MS;
 	resolver->watch = (struct watch){ .fd = fds[0], .ready = answer_ready };
 	resolver->buf = malloc(MAX_ANSWERS * sizeof(struct answer));
 	r = resolver->buf ? loop_watch(&supervisor->loop, &resolver->watch, EPOLLIN) : -ENOMEM;
@@ -237,8 +275,8 @@ void resolver_begin(struct supervisor *supervisor)
 	int r;
 
 	resolver->next_ms = now_ms + supervisor->relay->resolve_s * UINT64_C(1000);
-	resolver->deadline_ms = now_ms + LOOK_UP_MS;
-	if (resolver->watch.fd >= 0 || !supervisor->serving || supervisor->ending)
+	resolver->again = resolver->watch.fd >= 0;
+	if (resolver->again || !supervisor->serving || supervisor->ending)
 		return;
 	r = begin(supervisor);
 	if (r < 0)
@@ -257,6 +295,8 @@ void resolver_tick(struct supervisor *supervisor)
 		if (resolver->pid > 0)
 			kill(resolver->pid, SIGKILL);
 		finish(supervisor);
+	} else if (resolver->again) {
+		resolver_begin(supervisor);
 	} else if (supervisor->relay->resolve_s && supervisor->serving &&
 		   now_ms >= resolver->next_ms) {
 		if (resolver->next_ms)

@@ -107,95 +107,86 @@ static struct io_uring_sqe *begin(struct ring *ring)
 	return io_uring_get_sqe(&ring->uring);
 }
 
-static void start(struct io_uring_sqe *sqe, struct op *op)
+/* What cannot begin has failed when its turn comes, as everything else: whoever began it goes on before. */
+static struct io_uring_sqe *begin_op(struct ring *ring, struct op *op)
 {
-	io_uring_sqe_set_data(sqe, op);
+	struct io_uring_sqe *sqe = begin(ring);
+
 	op->busy = true;
+	if (!sqe)
+		SLIST_INSERT_HEAD(&ring->failed, op, entry);
+	return sqe;
 }
 
 void ring_recvmsg(struct ring *ring, struct op *op, int fd, struct msghdr *msg)
 {
-	struct io_uring_sqe *sqe = begin(ring);
+	struct io_uring_sqe *sqe = begin_op(ring, op);
 
-	if (!sqe) {
-		op->done(op, -ENOMEM);
+	if (!sqe)
 		return;
-	}
 	io_uring_prep_recvmsg(sqe, fd, msg, MSG_DONTWAIT);
-	start(sqe, op);
+	io_uring_sqe_set_data(sqe, op);
 }
 
 void ring_sendmsg(struct ring *ring, struct op *op, int fd, const struct msghdr *msg)
 {
-	struct io_uring_sqe *sqe = begin(ring);
+	struct io_uring_sqe *sqe = begin_op(ring, op);
 
-	if (!sqe) {
-		op->done(op, -ENOMEM);
+	if (!sqe)
 		return;
-	}
 	/* Never MSG_WAITALL: kernel TLS refuses it. */
 	io_uring_prep_sendmsg(sqe, fd, msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-	start(sqe, op);
+	io_uring_sqe_set_data(sqe, op);
 }
 
 void ring_recv(struct ring *ring, struct op *op, int fd, void *buf, size_t len)
 {
-	struct io_uring_sqe *sqe = begin(ring);
+	struct io_uring_sqe *sqe = begin_op(ring, op);
 
-	if (!sqe) {
-		op->done(op, -ENOMEM);
+	if (!sqe)
 		return;
-	}
 	io_uring_prep_recv(sqe, fd, buf, len, MSG_DONTWAIT);
-	start(sqe, op);
+	io_uring_sqe_set_data(sqe, op);
 }
 
 void ring_send(struct ring *ring, struct op *op, int fd, const void *buf, size_t len)
 {
-	struct io_uring_sqe *sqe = begin(ring);
+	struct io_uring_sqe *sqe = begin_op(ring, op);
 
-	if (!sqe) {
-		op->done(op, -ENOMEM);
+	if (!sqe)
 		return;
-	}
 	io_uring_prep_send(sqe, fd, buf, len, MSG_NOSIGNAL);
-	start(sqe, op);
+	io_uring_sqe_set_data(sqe, op);
 }
 
 void ring_poll(struct ring *ring, struct op *op, int fd, unsigned int events)
 {
-	struct io_uring_sqe *sqe = begin(ring);
+	struct io_uring_sqe *sqe = begin_op(ring, op);
 
-	if (!sqe) {
-		op->done(op, -ENOMEM);
+	if (!sqe)
 		return;
-	}
 	io_uring_prep_poll_add(sqe, fd, events);
-	start(sqe, op);
+	io_uring_sqe_set_data(sqe, op);
 }
 
 void ring_splice(struct ring *ring, struct op *op, int from, int to, size_t len)
 {
-	struct io_uring_sqe *sqe = begin(ring);
+	struct io_uring_sqe *sqe = begin_op(ring, op);
 
-	if (!sqe) {
-		op->done(op, -ENOMEM);
+	if (!sqe)
 		return;
-	}
 	io_uring_prep_splice(sqe, from, -1, to, -1, (unsigned int)len, SPLICE_F_NONBLOCK);
-	start(sqe, op);
+	io_uring_sqe_set_data(sqe, op);
 }
 
 void ring_nop(struct ring *ring, struct op *op)
 {
-	struct io_uring_sqe *sqe = begin(ring);
+	struct io_uring_sqe *sqe = begin_op(ring, op);
 
-	if (!sqe) {
-		op->done(op, -ENOMEM);
+	if (!sqe)
 		return;
-	}
 	io_uring_prep_nop(sqe);
-	start(sqe, op);
+	io_uring_sqe_set_data(sqe, op);
 }
 
 void ring_cancel(struct ring *ring, struct op *op)
@@ -242,6 +233,19 @@ static void complete(struct ring *ring)
 	}
 }
 
+/* What fails meanwhile has its turn the next time. */
+static void fail(struct ring *ring)
+{
+	struct op *op, *failed = SLIST_FIRST(&ring->failed);
+
+	SLIST_INIT(&ring->failed);
+	while ((op = failed)) {
+		failed = SLIST_NEXT(op, entry);
+		op->busy = false;
+		op->done(op, -ENOMEM);
+	}
+}
+
 static int wait_for_work(struct ring *ring, int timeout_ms)
 {
 	struct __kernel_timespec ts = {
@@ -264,11 +268,12 @@ int ring_run(struct ring *ring, struct loop *loop)
 	while (r == 0 && !loop->stop) {
 		if (!ring->epoll.busy)
 			ring_poll(ring, &ring->epoll, loop->epoll_fd, POLLIN);
-		r = wait_for_work(ring, loop_wait_ms(loop));
+		r = wait_for_work(ring, SLIST_EMPTY(&ring->failed) ? loop_wait_ms(loop) : 0);
 		if (r < 0)
 			return r;
 		loop->now_ms = loop_clock_ms();
 		complete(ring);
+		fail(ring);
 		if (!ring->epoll.busy || loop->now_ms >= loop->next_tick_ms)
 			r = loop_turn(loop, 0);
 	}

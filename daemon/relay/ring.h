@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 
 #include <liburing.h>
@@ -19,8 +20,9 @@
 /* struct op - one operation; embedded in what it belongs to. @res is a count or -errno. */
 struct op {
 	void (*done)(struct op *op, int res);
-	bool busy; /* in the kernel */
-	int step;  /* the owner's */
+	SLIST_ENTRY(op) entry; /* busy: of those that failed, if it did */
+	bool busy;             /* in the kernel, or about to be done */
+	int step;              /* the owner's */
 };
 
 #define RING_SPARE 64 /* buffers that are kept for the next who needs one */
@@ -28,7 +30,8 @@ struct op {
 struct ring {
 	struct io_uring uring;
 	bool on;
-	struct op epoll; /* everything else: that something is to be had there */
+	struct op epoll;         /* everything else: that something is to be had there */
+	SLIST_HEAD(, op) failed; /* there was no room for them */
 	uint8_t *spare[RING_SPARE];
 	size_t n_spare;
 };
@@ -45,7 +48,7 @@ int ring_run(struct ring *ring, struct loop *loop);
 
 /*
  * The operations. What they point to must stay until op->done(). Without room in the ring they fail as if
- * the kernel had said -ENOMEM, at once. The first two never wait (MSG_DONTWAIT).
+ * the kernel had said -ENOMEM; it is never called at once. The first two never wait (MSG_DONTWAIT).
  */
 void ring_recvmsg(struct ring *ring, struct op *op, int fd, struct msghdr *msg);
 void ring_sendmsg(struct ring *ring, struct op *op, int fd, const struct msghdr *msg);

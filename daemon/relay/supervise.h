@@ -55,6 +55,7 @@ struct resolver {
 	uint8_t *buf;
 	size_t len;
 	uint64_t next_ms, deadline_ms;
+	bool again; /* it was told to while it did */
 };
 
 struct supervisor {
