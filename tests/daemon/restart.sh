@@ -27,7 +27,7 @@ restarted() {
 	profiles:
 	  default: {certfile: $work/ec.pem, keyfile: $work/ec.key, key_update_at: 20000}
 	pools:
-	  web: {socket: $work/web.sock, users: [nobody]}
+	  web: {socket: $work/web.sock, users: [$relay_user]}
 	limits: {handshakers: 1}
 	admin: {socket: $work/admin.sock}
 	END
