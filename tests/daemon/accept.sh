@@ -50,7 +50,7 @@ configure() { # RATE
 	  app: {socket: $work/app.sock}
 	  plain: {socket: $work/plain.sock}
 	  strict: {socket: $work/strict.sock}
-	  relayed: {socket: $work/relayed.sock, users: [nobody]}
+	  relayed: {socket: $work/relayed.sock, users: [$relay_user]}
 	limits: {handshakers: 2, per_source: $SHARE, per_source_rate: $1}
 	log: {level: info}
 	admin: {socket: $work/admin.sock}

@@ -27,7 +27,7 @@ configure() {
 	    certfile: $work/ec.pem
 	    keyfile: $work/ec.key
 	pools:
-	  web: {socket: $work/web.sock, users: [nobody]}
+	  web: {socket: $work/web.sock, users: [$relay_user]}
 	limits: {handshakers: 2}
 	admin: {socket: $work/admin.sock}
 	END

@@ -43,10 +43,10 @@ start_both() {
 	  outgoing: {role: client, cacertfile: $work/ca.pem, certfile: $work/me.pem, keyfile: $work/me.key}
 	  nameless: {role: client, cacertfile: $work/ca.pem}
 	pools:
-	  app: {socket: $work/app.sock, users: [nobody], wait: 10000}
-	  other: {socket: $work/other.sock, users: [nobody], wait: 10000}
+	  app: {socket: $work/app.sock, users: [$relay_user], wait: 10000}
+	  other: {socket: $work/other.sock, users: [$relay_user], wait: 10000}
 	services:
-	  tls: {socket: $work/tls.sock, profiles: [outgoing, nameless], users: [nobody], handshakes: 100}
+	  tls: {socket: $work/tls.sock, profiles: [outgoing, nameless], users: [$relay_user], handshakes: 100}
 	limits: {handshakers: 2, per_source: 100000}
 	admin: {socket: $work/admin.sock}
 	END

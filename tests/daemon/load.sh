@@ -39,7 +39,7 @@ configure() {
 	profiles:
 	  default: {certfile: $work/ec.pem, keyfile: $work/ec.key, handshake_timeout: 60000}
 	pools:
-	  app: {socket: $work/app.sock, users: [nobody], wait: 60000}
+	  app: {socket: $work/app.sock, users: [$relay_user], wait: 60000}
 	limits: {handshakers: 2, handshakes: 4096, per_source: 40000}
 	admin: {socket: $work/admin.sock}
 	END

@@ -50,7 +50,7 @@ start_daemon() {
 	pools:
 	  app:
 	    socket: $work/app.sock
-	    users: [nobody]
+	    users: [$relay_user]
 	    wait: 30000
 	limits:
 	  handshakers: 2

@@ -28,7 +28,7 @@ restarted() {
 	profiles:
 	  default: {certfile: $work/ec.pem, keyfile: $work/ec.key, key_update_at: 20000}
 	pools:
-	  $pool: {socket: $work/web.sock, users: [nobody]}
+	  $pool: {socket: $work/web.sock, users: [$relay_user]}
 	limits: {handshakers: 1}
 	admin: {socket: $work/admin.sock}
 	END

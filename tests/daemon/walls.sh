@@ -22,7 +22,7 @@ configure() {
 	      - {names: [rsa.test], certfile: $work/rsa.pem, keyfile: $work/rsa.key}
 	pools:
 	  app: {socket: $work/app.sock}
-	  plain: {socket: $work/plain.sock, users: [nobody]}
+	  plain: {socket: $work/plain.sock, users: [$relay_user]}
 	limits: {handshakers: 2}
 	admin: {socket: $work/admin.sock}
 	metrics: {socket: $work/metrics.sock}

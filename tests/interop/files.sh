@@ -148,6 +148,16 @@ uploads() {
   return "$result"
 }
 
+# expecting VERSION BEGINNING: of what is answered to a request that waits for 100 Continue; of HTTP/1.0 nobody does.
+expecting() {
+  local said
+  said=$({ printf 'POST /a HTTP/%s\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\nConnection: close\r\n\r\n' "$1"
+    sleep 0.3
+    printf abc
+  } | timeout "$LIMIT" openssl s_client -connect "127.0.0.1:$web" -CAfile "$work/ca.pem" -quiet -ign_eof 2>/dev/null)
+  [[ $said == "$2"*'"bytes": 3, "sha256": "ba7816bf'* ]] || { say "HTTP/$1, expecting: $said"; return 1; }
+}
+
 # What curl sends, waiting for 100 Continue or not, and what the answer says of it.
 upload_answers() {
   local said
@@ -161,6 +171,7 @@ upload_answers() {
   said=$(printf 'POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /small HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' |
     timeout "$LIMIT" openssl s_client -connect "127.0.0.1:$web" -CAfile "$work/ca.pem" -quiet -ign_eof 2>/dev/null)
   [[ $said == *'"bytes": 3, "sha256": "ba7816bf'*hello* ]] || { say "pipelined: $said"; return 1; }
+  expecting 1.1 'HTTP/1.1 100 ' && expecting 1.0 'HTTP/1.1 200 '
 }
 
 too_large() {

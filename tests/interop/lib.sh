@@ -14,6 +14,10 @@ SLUICE=${SLUICE:-$(command -v sluice || true)}
 SIZE=${SLUICE_INTEROP_SIZE:-10485760} # bytes each way
 LIMIT=30                              # seconds for one connection
 
+# Whose a pool of sluiced's is that sluice-relay serves: root's runs as another.
+relay_user=nobody
+[ "$(id -u)" = 0 ] || relay_user=$(id -un)
+
 work=$(mktemp -d)
 pids=()
 # The number of a process that has ended may be another's by now, of another test.

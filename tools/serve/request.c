@@ -133,11 +133,12 @@ static int take_path(const htp_tx_t *tx, struct request *request)
 	return request->path[0] == '/' && strlen(request->path) == len ? 0 : 400;
 }
 
-static void take_conditions(const htp_tx_t *tx, struct request *request)
+static void take_conditions(const htp_tx_t *tx, bool http11, struct request *request)
 {
 	char date[64], expect[16];
 
-	request->expects_continue = field(tx, "expect", expect, sizeof(expect)) &&
+	/* From HTTP/1.0 it is ignored: who sent it does not know interim responses (RFC 9110, section 10.1.1). */
+	request->expects_continue = http11 && field(tx, "expect", expect, sizeof(expect)) &&
 				    strcasecmp(expect, "100-continue") == 0;
 	request->has_range = !find(tx, "if-range") &&
 			     field(tx, "range", request->range, sizeof(request->range));
@@ -177,7 +178,7 @@ static int understand(const htp_tx_t *tx, const struct result *result, struct re
 	status = take_path(tx, request);
 	if (status)
 		return status;
-	take_conditions(tx, request);
+	take_conditions(tx, result->http11, request);
 	return 0;
 }
 

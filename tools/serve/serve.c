@@ -173,9 +173,6 @@ static int serve_run(int argc, char **argv)
 	server.app = strcmp(settings.mode, "echo") == 0 ? &app_echo : &app_http;
 	r = make_profile(&server, &err);
 	if (r < 0) {
-		/* Buffers of a connection come and go with its data: not back to the kernel each time. */
-		mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
-		mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD);
 		complain("serve", &err);
 		return EXIT_USAGE;
 	}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The servers that are compared: how each is set up for a cell, and why it cannot run where it cannot."""
 import os
+import pwd
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ class Setting:
 
     def __post_init__(self):
         self.workers = len(self.cores)
+        self.user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name  # of sluice-relay
         base = self.material.work / self.cell.cert
         self.cert, self.key, self.both = f"{base}.pem", f"{base}.key", f"{base}.both"
         self.home = self.material.work / f"{self.port}"
@@ -158,7 +160,7 @@ listeners:
 profiles:
   default: {{certfile: {s.cert}, keyfile: {s.key}, session_tickets: stateless}}
 pools:
-  app: {{socket: {s.home}/app.sock, users: [nobody], wait: 60000}}
+  app: {{socket: {s.home}/app.sock, users: [{s.user}], wait: 60000}}
 limits: {{handshakers: {s.workers}, handshakes: {most}, per_source: {most}}}
 log: {{level: warning}}
 admin: {{socket: {s.home}/admin.sock}}
