@@ -5,7 +5,7 @@ _sluice_values() {
 	case $1 in
 	--mode)
 		if [[ $2 == bench ]]; then
-			echo "handshake resume request download upload echo"
+			echo "handshake resume request download upload echo idle"
 		else
 			echo "http echo"
 		fi
