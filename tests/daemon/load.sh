@@ -14,9 +14,9 @@ RELAY=${RELAY:-$build/daemon/sluice-relay}
 # What 50 slow readers may cost: 64 KiB that was read and 64 KiB that is sealed of each, and the 4 MiB of
 # buffers that a relay keeps. AddressSanitizer: 65536
 GROWTH_KB=${SLUICE_LOAD_GROWTH_KB:-12288}
-CONNECTIONS=24 BYTES=500000 CUT=12
-SLOW=50 SLOW_SECONDS=1 GOOD=10
-IDLE=300 IDLE_SECONDS=1
+CONNECTIONS=24 BYTES=300000 CUT=12
+SLOW=50 SLOW_SECONDS=0.3 GOOD=10
+IDLE=150 IDLE_SECONDS=0.3
 LIMIT=120
 if [ -n "${SLUICE_TEST_LONG:-}" ] && [ -z "${SLUICE_LOAD_SHORT:-}" ]; then
   CONNECTIONS=200 BYTES=10000000 CUT=50

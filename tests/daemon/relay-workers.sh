@@ -290,7 +290,7 @@ routes() {
     local -n port=$name
     port=$at
   done
-  relay --workers 2 --backend "127.0.0.1:$all" --route "sni=*.A.test" --backend "127.0.0.1:$by_name" \
+  relay --workers 2 --wait 500 --backend "127.0.0.1:$all" --route "sni=*.A.test" --backend "127.0.0.1:$by_name" \
     --route "alpn=http/1.1,sni=localhost" --backend "127.0.0.1:$by_protocol" \
     --route "listener=more" --backend "127.0.0.1:$by_listener" || return 1
   to() { # NAME PORT OPTION...
