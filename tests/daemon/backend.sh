@@ -12,16 +12,6 @@ PYTHON=${PYTHON:-/usr/bin/python3} # which has what Debian packages
 REQUESTS=200
 [ -z "${SLUICE_TEST_LONG:-}" ] || { SIZE=10485760; REQUESTS=2000; }
 
-# backend NAME MODE: a server; its port is $at.
-backend() {
-  at=$(free_port)
-  : >"$work/$1.log"
-  "$PYTHON" "$here/backend-server.py" "${3:-$at}" "$2" "$work/$1.log" 2>"$work/$1.err" &
-  server=$!
-  pids+=("$server")
-  await_log "$work/$1.log" listening
-}
-
 # relay NAME OPTION...: a relay of the pool; its pid is $relay.
 io=()
 under=()
@@ -89,16 +79,6 @@ http() {
   stop "$relay"
   stop "$server"
   return "$result"
-}
-
-client_first() {
-  connect <"$work/www/data" >"$work/out" 2>"$work/out.err" || { say "$(tail -n 1 "$work/out.err")"; return 1; }
-  [ "$(cat "$work/out")" = "ended after $SIZE" ] || { say "said $(cat "$work/out")"; return 1; }
-}
-
-server_first() {
-  peer_ends_first || return 1
-  await_log "$work/first.log" "^ended after $SIZE$"
 }
 
 # A client that is killed sends no close_notify: its server must not believe that this was all.

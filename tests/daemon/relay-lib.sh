@@ -162,3 +162,26 @@ peer_ends_first() {
 	conn.unwrap()
 	END
 }
+
+# --- servers without TLS behind a relay
+
+# backend NAME MODE [PORT]: one of them, or at an address of backend-server.py; its port is $at, its pid $server.
+backend() {
+  at=${3:-$(free_port)}
+  : >"$work/$1.log"
+  "${PYTHON:-python3}" "$here/backend-server.py" "$at" "$2" "$work/$1.log" 2>"$work/$1.err" &
+  server=$!
+  pids+=("$server")
+  await_log "$work/$1.log" listening
+}
+
+# client_first, server_first: which end of a connection to a server of that mode ends its direction first; $SIZE bytes come.
+client_first() {
+  connect <"$work/www/data" >"$work/out" 2>"$work/out.err" || { say "$(tail -n 1 "$work/out.err")"; return 1; }
+  [ "$(cat "$work/out")" = "ended after $SIZE" ] || { say "said $(cat "$work/out")"; return 1; }
+}
+
+server_first() {
+  peer_ends_first || return 1
+  await_log "$work/first.log" "^ended after $SIZE$"
+}

@@ -12,16 +12,6 @@ PYTHON=${PYTHON:-/usr/bin/python3}
 CONNECTIONS=24
 [ -z "${SLUICE_TEST_LONG:-}" ] || CONNECTIONS=200
 
-# backend NAME MODE [PORT]: a server; its port is $at, its pid $server.
-backend() {
-  at=${3:-$(free_port)}
-  : >"$work/$1.log"
-  "$PYTHON" "$here/backend-server.py" "$at" "$2" "$work/$1.log" 2>"$work/$1.err" &
-  server=$!
-  pids+=("$server")
-  await_log "$work/$1.log" listening
-}
-
 # relay OPTION...: its supervisor is $relay. $before: a command that starts it.
 before=()
 relay() {

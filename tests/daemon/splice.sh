@@ -12,16 +12,6 @@ SIZE=${SLUICE_INTEROP_SIZE:-6000000}
 read -ra ways <<<"${SLUICE_SPLICE_WAYS:-splice}"
 [ -z "${SLUICE_TEST_LONG:-}" ] || ways=(splice uring-splice)
 
-# backend MODE: a server without TLS; its port is $at.
-backend() {
-  at=$(free_port)
-  : >"$work/$1.log"
-  python3 "$here/backend-server.py" "$at" "$1" "$work/$1.log" 2>"$work/$1.err" &
-  server=$!
-  pids+=("$server")
-  await_log "$work/$1.log" listening
-}
-
 end_relay() {
   kill "$relay" 2>/dev/null || true
   sleep 0.1
@@ -39,7 +29,7 @@ under=()
 over() {
   local mode=$1 least=$2 most=$3 result=0 way at server relay n
   shift 3
-  backend "$mode" || return 1
+  backend "$mode" "$mode" || return 1
   for way in "${ways[@]}"; do
     : >"$work/$mode.log"
     ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 "${under[@]}" "$RELAY" --pool "$work/app.sock" "${as[@]}" --io "$way" \
@@ -98,16 +88,6 @@ words_between() {
 	    for word in (b"a", b"word", b"x" * 1000, b"y" * 5000):
 	        there_and_back(word)
 	END
-}
-
-client_first() {
-  connect <"$work/www/data" >"$work/out" 2>"$work/out.err" || { say "$(tail -n 1 "$work/out.err")"; return 1; }
-  [ "$(cat "$work/out")" = "ended after $SIZE" ] || { say "said $(cat "$work/out")"; return 1; }
-}
-
-server_first() {
-  peer_ends_first || return 1
-  await_log "$work/first.log" "^ended after $SIZE$"
 }
 
 # The client is killed in the middle: its server must not believe that this was all.
